@@ -1,0 +1,1 @@
+//! The client crate of the Potter framework.

@@ -1,0 +1,1 @@
+//! The core crate of the Potter framework.

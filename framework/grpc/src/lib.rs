@@ -1,0 +1,1 @@
+//! The grpc crate of the Potter framework.

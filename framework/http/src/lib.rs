@@ -1,0 +1,1 @@
+//! The http crate of the Potter framework.

@@ -1,0 +1,1 @@
+//! The potter crate of the Potter framework.

@@ -1,0 +1,1 @@
+//! The sqlite crate of the Potter framework.

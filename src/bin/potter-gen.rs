@@ -1,0 +1,3 @@
+//! The `potter-gen` binary.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! The `protoc-gen-potter` binary.
+
+fn main() {}

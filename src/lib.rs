@@ -1,0 +1,1 @@
+//! Turns an annotated proto into a running, event-sourced CQRS service.
