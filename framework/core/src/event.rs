@@ -1,0 +1,73 @@
+//! What is recorded.
+
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use uuid::Uuid;
+
+/// Name of a stream: `<aggregate>-<id>`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct StreamId(String);
+
+impl StreamId {
+    /// The stream of an aggregate.
+    #[must_use]
+    pub fn new(aggregate: &str, id: &str) -> Self {
+        Self(format!("{aggregate}-{id}"))
+    }
+
+    /// The stored name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// An event about to be recorded.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewEvent {
+    /// UUIDv7; consumers deduplicate by it.
+    pub id: Uuid,
+    /// The stored type name.
+    pub event_type: &'static str,
+    /// Schema version of the payload.
+    pub schema_version: u32,
+    /// Protobuf bytes.
+    pub payload: Bytes,
+}
+
+/// Where events come from; the same for all events of one command.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct EventMetadata {
+    /// Ties together everything that follows from one request.
+    pub correlation_id: String,
+    /// What directly caused it: the command's id.
+    pub causation_id: String,
+    /// Who.
+    pub actor: Option<String>,
+}
+
+/// An event as recorded.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RecordedEvent {
+    /// Place in the whole log: from 1, gap-free, in commit order.
+    pub position: u64,
+    /// `Product`
+    pub aggregate: String,
+    /// Identity of the aggregate within its kind.
+    pub aggregate_id: String,
+    /// Place in its stream, from 1.
+    pub version: u64,
+    /// See [`NewEvent::id`].
+    pub id: Uuid,
+    /// The stored type name.
+    pub event_type: String,
+    /// Schema version of the payload.
+    pub schema_version: u32,
+    /// Protobuf bytes.
+    pub payload: Bytes,
+    /// Where it comes from.
+    pub metadata: EventMetadata,
+    /// When it was recorded.
+    pub recorded_at: SystemTime,
+}

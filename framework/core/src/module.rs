@@ -1,0 +1,1 @@
+//! Everything that generated code declares of one module.

@@ -1,0 +1,103 @@
+//! Read models: typed rows in tables, kept by projections, read through [`View`]s.
+
+use std::marker::PhantomData;
+
+use crate::domain::DomainEvent;
+use crate::event::RecordedEvent;
+
+/// A read model: which events it follows, what a row is, how an event changes it.
+///
+/// Generated; the part that people write is the projection trait that is generated beside it.
+pub trait ReadModel: Send + Sync + 'static {
+    /// Name in metrics, in the checkpoints' table and on the command line.
+    const NAME: &'static str;
+    /// The table.
+    const TABLE: Table;
+    /// What it is built from: pairs of aggregate and stored event type.
+    const EVENTS: &'static [(&'static str, &'static str)];
+    /// A row, whole.
+    type Row: prost::Message + Default + Clone + PartialEq + 'static;
+    /// The events that it follows.
+    type Event: DomainEvent;
+
+    /// Identity of the row that an event is about; `None`: of no row.
+    fn key(event: &Self::Event, recorded: &RecordedEvent) -> Option<String>;
+
+    /// Changes the row, makes it, or with `None` removes it.
+    fn project(row: &mut Option<Self::Row>, event: Self::Event, recorded: &RecordedEvent);
+
+    /// The row's values in the order of the table's columns.
+    fn values(row: &Self::Row) -> Vec<Value>;
+}
+
+/// A table: the key, the columns, and the whole row as protobuf bytes in `row`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Table {
+    /// Snake case.
+    pub name: &'static str,
+    /// Name of the key's column, text.
+    pub key: &'static str,
+    /// The others.
+    pub columns: &'static [TableColumn],
+}
+
+/// A column of a [`Table`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TableColumn {
+    /// Snake case.
+    pub name: &'static str,
+    /// What it holds.
+    pub ty: ColumnType,
+    /// Whether an index is made.
+    pub indexed: bool,
+    /// Whether two rows may not have the same.
+    pub unique: bool,
+}
+
+/// What a column holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ColumnType {
+    /// bool.
+    Bool,
+    /// Whole numbers, enums' numbers, durations in nanoseconds.
+    Integer,
+    /// float, double.
+    Real,
+    /// string; timestamps as RFC 3339 in UTC with nine digits of nanoseconds, which sort as they should.
+    Text,
+    /// bytes.
+    Bytes,
+}
+
+/// A value of a column.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// Absent.
+    Null,
+    /// See [`ColumnType::Bool`].
+    Bool(bool),
+    /// See [`ColumnType::Integer`].
+    Integer(i64),
+    /// See [`ColumnType::Real`].
+    Real(f64),
+    /// See [`ColumnType::Text`].
+    Text(String),
+    /// See [`ColumnType::Bytes`].
+    Bytes(Vec<u8>),
+}
+
+/// A column as query handlers name it: `product_read_model::NAME`.
+#[derive(Debug)]
+pub struct Column<T> {
+    /// Snake case.
+    pub name: &'static str,
+    ty: PhantomData<fn() -> T>,
+}
+
+impl<T> Column<T> {
+    /// The column `name`.
+    #[must_use]
+    pub const fn new(name: &'static str) -> Self {
+        Self { name, ty: PhantomData }
+    }
+}

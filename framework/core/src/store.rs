@@ -1,0 +1,387 @@
+//! The port that every database implements; one contract suite holds them to it.
+//!
+//! Everything that must happen together travels in one [`Unit`]: version check, idempotency claim, events,
+//! an accepted command or its outcome. A store commits many units in one transaction and answers each only
+//! after that commit.
+
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use crate::event::{EventMetadata, NewEvent, RecordedEvent, StreamId};
+use crate::read_model::{Table, Value};
+
+/// A store: the event log and what shares its transactions.
+pub trait Store: Send + Sync + 'static {
+    /// Commits one unit, all of it or nothing, together with whatever else is waiting.
+    fn commit(&self, unit: Unit) -> BoxFuture<'_, Result<Committed, CommitError>>;
+
+    /// Events of a stream with a version greater than `after`, in order.
+    fn read_stream(&self, stream: StreamId, after: u64) -> BoxFuture<'_, Result<Vec<RecordedEvent>, StoreError>>;
+
+    /// At most `limit` events with a position greater than `after`, in order and without a gap.
+    fn read_all(&self, after: u64, limit: usize) -> BoxFuture<'_, Result<Vec<RecordedEvent>, StoreError>>;
+
+    /// The position of the last committed event; changes once per transaction, after its commit.
+    fn head(&self) -> watch::Receiver<u64>;
+
+    /// The newest snapshot of a stream if it has that schema; anything unreadable is `None`.
+    fn load_snapshot(&self, stream: StreamId, schema: &'static str) -> BoxFuture<'_, Result<Option<Snapshot>, StoreError>>;
+
+    /// Keeps a snapshot in place of the older one.
+    fn save_snapshot(&self, snapshot: Snapshot) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// The reply recorded under an idempotency key, if there is one.
+    fn find_claim(&self, key: ClaimKey) -> BoxFuture<'_, Result<Option<RecordedClaim>, StoreError>>;
+
+    /// Accepted commands without an outcome, oldest first; read once at start.
+    fn pending_commands(&self) -> BoxFuture<'_, Result<Vec<AcceptedCommand>, StoreError>>;
+
+    /// How far an accepted command is.
+    fn command_status(&self, id: Uuid) -> BoxFuture<'_, Result<Option<CommandStatus>, StoreError>>;
+
+    /// Applies the migrations that haven't been yet, in the order given; answers with the names of those.
+    fn migrate(&self, migrations: &'static [Migration]) -> BoxFuture<'_, Result<Vec<&'static str>, StoreError>>;
+
+    /// Rows of a read model by key; a missing row is missing in the answer.
+    fn rows_by_key(&self, table: Table, keys: Vec<String>) -> BoxFuture<'_, Result<Vec<(String, Bytes)>, StoreError>>;
+
+    /// Rows of a read model by condition.
+    fn select(&self, table: Table, selection: Selection) -> BoxFuture<'_, Result<Selected, StoreError>>;
+
+    /// Checkpoint of a projection; 0 before its first commit.
+    fn checkpoint(&self, projection: &'static str) -> BoxFuture<'_, Result<u64, StoreError>>;
+
+    /// Writes rows and checkpoint in one transaction, if the checkpoint is still the expected one.
+    fn commit_projection(&self, batch: ProjectionBatch) -> BoxFuture<'_, Result<(), ProjectionError>>;
+
+    /// Answers when the store works, for readiness.
+    fn ping(&self) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// Finishes what was accepted and releases the database.
+    fn close(&self) -> BoxFuture<'_, ()>;
+}
+
+/// A store, shared.
+pub type SharedStore = Arc<dyn Store>;
+
+/// What is committed together.
+#[derive(Debug, Default)]
+pub struct Unit {
+    /// Events to record.
+    pub append: Option<Append>,
+    /// A reply to record under an idempotency key.
+    pub claim: Option<Claim>,
+    /// A command to store for the workers.
+    pub accept: Option<AcceptedCommand>,
+    /// The outcome of an accepted command.
+    pub settle: Option<Settlement>,
+    /// Not committed when it has passed by the time the transaction begins.
+    pub deadline: Option<Instant>,
+}
+
+/// Events to record in one stream.
+#[derive(Debug)]
+pub struct Append {
+    /// Kind of the aggregate; with `aggregate_id` the stream.
+    pub aggregate: &'static str,
+    /// Identity of the aggregate.
+    pub aggregate_id: String,
+    /// How many events the stream must have; 0: it must not exist.
+    pub expected_version: u64,
+    /// At least one.
+    pub events: Vec<NewEvent>,
+    /// Where they come from.
+    pub metadata: EventMetadata,
+    /// When they are recorded.
+    pub time: SystemTime,
+}
+
+/// Scope of an idempotency key.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ClaimKey {
+    /// The command's stable name, which begins with the module's.
+    pub command: &'static str,
+    /// Who sent it; empty when unknown.
+    pub caller: String,
+    /// The key itself.
+    pub key: String,
+}
+
+/// A reply to record under an idempotency key.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    /// Under what.
+    pub key: ClaimKey,
+    /// SHA-256 of the request: another request under the same key is refused.
+    pub request_hash: [u8; 32],
+    /// The reply as it goes back to the caller.
+    pub reply: RecordedReply,
+}
+
+/// A recorded claim.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RecordedClaim {
+    /// See [`Claim::request_hash`].
+    pub request_hash: [u8; 32],
+    /// See [`Claim::reply`].
+    pub reply: RecordedReply,
+}
+
+/// A reply as recorded for a repeat.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RecordedReply {
+    /// Protobuf bytes.
+    pub body: Bytes,
+    /// Identity of the aggregate.
+    pub aggregate_id: String,
+    /// Version of the stream afterwards; 0 for an accepted command.
+    pub version: u64,
+    /// Of an accepted command.
+    pub command_id: Option<Uuid>,
+}
+
+/// A command stored for the workers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AcceptedCommand {
+    /// UUIDv7.
+    pub id: Uuid,
+    /// The command's stable name.
+    pub name: String,
+    /// Kind of the aggregate.
+    pub aggregate: String,
+    /// Identity of the aggregate, already assigned.
+    pub aggregate_id: String,
+    /// Protobuf bytes of the request.
+    pub request: Bytes,
+    /// Expected version, if the caller gave one.
+    pub expected_version: Option<u64>,
+    /// Ties together everything that follows from one request.
+    pub correlation_id: String,
+    /// Who.
+    pub actor: Option<String>,
+    /// When.
+    pub accepted_at: SystemTime,
+}
+
+/// The outcome of an accepted command.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settlement {
+    /// Which.
+    pub command_id: Uuid,
+    /// How it went.
+    pub outcome: CommandOutcome,
+}
+
+/// How an accepted command went.
+#[derive(Clone, Debug, PartialEq)]
+pub enum CommandOutcome {
+    /// Executed; these events (stored type, full message name, protobuf bytes) were recorded.
+    Succeeded {
+        /// Version of the stream afterwards.
+        version: u64,
+        /// Stored type name and payload of each event, in order.
+        events: Vec<(String, Bytes)>,
+    },
+    /// Refused or failed for good.
+    Failed {
+        /// Stable code.
+        code: String,
+        /// For people.
+        message: String,
+        /// Whether sending it again may help.
+        retryable: bool,
+        /// The error event: full name, protobuf bytes.
+        event: Option<(String, Bytes)>,
+    },
+}
+
+/// How far an accepted command is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CommandStatus {
+    /// The command as accepted.
+    pub command: AcceptedCommand,
+    /// `None` while it waits or runs.
+    pub outcome: Option<CommandOutcome>,
+}
+
+/// A committed unit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Committed {
+    /// Position of its last event; the head if it recorded none.
+    pub position: u64,
+}
+
+/// Why a unit wasn't committed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CommitError {
+    /// The stream has another version than expected.
+    #[error("the stream has version {actual}")]
+    Conflict {
+        /// Its version now.
+        actual: u64,
+    },
+    /// Something was recorded under the idempotency key meanwhile.
+    #[error("the idempotency key is taken")]
+    Claimed(RecordedClaim),
+    /// The accepted command has an outcome already.
+    #[error("the command is settled")]
+    Settled,
+    /// The deadline passed before the transaction began: nothing was written.
+    #[error("the deadline passed")]
+    Expired,
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The database failed.
+#[derive(Debug, thiserror::Error)]
+#[error("{operation}: {source}")]
+pub struct StoreError {
+    /// What was being done.
+    pub operation: &'static str,
+    /// What the driver says; logged, never returned to a caller.
+    pub source: Box<dyn std::error::Error + Send + Sync>,
+}
+
+/// State of an aggregate at some version.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Snapshot {
+    /// Whose.
+    pub stream: StreamId,
+    /// See [`crate::domain::Aggregate::SCHEMA`].
+    pub schema: String,
+    /// The version of the stream that it holds.
+    pub version: u64,
+    /// Whether the aggregate's life had ended.
+    pub ended: bool,
+    /// Protobuf bytes.
+    pub state: Bytes,
+}
+
+/// One migration of the service's own tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Migration {
+    /// File name without extension: `0001_products`.
+    pub name: &'static str,
+    /// Statements, separated by semicolons.
+    pub sql: &'static str,
+}
+
+/// What a projection writes in one transaction.
+#[derive(Clone, Debug)]
+pub struct ProjectionBatch {
+    /// The projection's name.
+    pub projection: &'static str,
+    /// The read model's table.
+    pub table: Table,
+    /// The checkpoint that must be there.
+    pub expected_checkpoint: u64,
+    /// The new one.
+    pub checkpoint: u64,
+    /// Rows to put: key, values in the order of the table's columns, the whole row.
+    pub put: Vec<RowChange>,
+    /// Keys of rows to remove.
+    pub remove: Vec<String>,
+}
+
+/// A row to put.
+#[derive(Clone, Debug)]
+pub struct RowChange {
+    /// The key.
+    pub key: String,
+    /// In the order of the table's columns.
+    pub values: Vec<Value>,
+    /// Protobuf bytes of the whole row.
+    pub row: Bytes,
+}
+
+/// Why a projection's batch wasn't written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProjectionError {
+    /// Somebody else moved the checkpoint.
+    #[error("the checkpoint is {actual}")]
+    Moved {
+        /// Where it is.
+        actual: u64,
+    },
+    /// Two rows would have the same value in a unique column; nothing was written.
+    #[error("`{column}` is not unique: row `{key}`")]
+    NotUnique {
+        /// The row that could not be put.
+        key: String,
+        /// The column.
+        column: String,
+    },
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Which rows of a read model, in which order.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Selection {
+    /// All must hold.
+    pub conditions: Vec<Condition>,
+    /// First the most important; the key comes last by itself, so that pages don't overlap.
+    pub order: Vec<OrderBy>,
+    /// At most so many rows; `None`: all.
+    pub limit: Option<u32>,
+    /// Rows to pass over.
+    pub offset: u64,
+    /// Whether all matching rows are counted.
+    pub count: bool,
+}
+
+/// One condition on a column (or the key).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Condition {
+    /// Column name, always from generated code, never from a caller.
+    pub column: &'static str,
+    /// What must hold.
+    pub test: Test,
+}
+
+/// What must hold of a column.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Test {
+    /// Equal; to `Null`: absent.
+    Equals(Value),
+    /// Greater or equal.
+    AtLeast(Value),
+    /// Less or equal.
+    AtMost(Value),
+    /// Greater.
+    MoreThan(Value),
+    /// Less.
+    LessThan(Value),
+    /// One of these.
+    AnyOf(Vec<Value>),
+    /// Text that contains this, whatever the case.
+    Contains(String),
+}
+
+/// One column of an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OrderBy {
+    /// Column name.
+    pub column: &'static str,
+    /// Largest first.
+    pub descending: bool,
+}
+
+/// Rows that were selected.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Selected {
+    /// Protobuf bytes of each row.
+    pub rows: Vec<Bytes>,
+    /// How many match, if that was asked.
+    pub total: Option<u64>,
+}
