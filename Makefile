@@ -1,0 +1,32 @@
+# The commands of this repository. `make help` lists them.
+
+DIR ?= ../shop
+TOOLS := target/tools
+
+.PHONY: help quickstart test check bless tools bench examples
+
+help: ## Lists the commands.
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 14
+
+quickstart: ## Generates the quick-start service into DIR, builds it and serves it.
+	cargo run --quiet --bin potter-gen -- init --proto examples/quickstart/catalogue.proto --module catalogue --output "$(DIR)"
+	cd "$(DIR)" && CARGO_TARGET_DIR="$(CURDIR)/target" cargo run
+
+test: tools ## Runs every test; installs what they need first.
+	cargo test --workspace --quiet
+	scripts/test-examples
+
+check: ## Format, lints, docs: what must hold before a commit.
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --quiet -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
+	scripts/check-text
+
+bless: ## Rewrites the expected outputs of the case directories; read the diff.
+	BLESS=1 cargo test --quiet --test generator
+
+bench: ## Runs the benchmarks of docs/benchmarks.md.
+	scripts/bench
+
+tools: ## Installs the compilers that the tests drive: Debian's protoc, a current one, buf.
+	scripts/install-tools "$(TOOLS)"
