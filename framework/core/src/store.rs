@@ -48,16 +48,47 @@ pub trait Store: Send + Sync + 'static {
     fn migrate(&self, migrations: &'static [Migration]) -> BoxFuture<'_, Result<Vec<&'static str>, StoreError>>;
 
     /// Rows of a read model by key; a missing row is missing in the answer.
-    fn rows_by_key(&self, table: Table, keys: Vec<String>) -> BoxFuture<'_, Result<Vec<(String, Bytes)>, StoreError>>;
+    fn rows_by_key(
+        &self,
+        table: Table,
+        generation: Generation,
+        keys: Vec<String>,
+    ) -> BoxFuture<'_, Result<Vec<(String, Bytes)>, StoreError>>;
 
-    /// Rows of a read model by condition.
+    /// Rows of a read model's live generation by condition.
     fn select(&self, table: Table, selection: Selection) -> BoxFuture<'_, Result<Selected, StoreError>>;
 
     /// Checkpoint of a projection; 0 before its first commit.
-    fn checkpoint(&self, projection: &'static str) -> BoxFuture<'_, Result<u64, StoreError>>;
+    fn checkpoint(
+        &self,
+        projection: &'static str,
+        generation: Generation,
+    ) -> BoxFuture<'_, Result<u64, StoreError>>;
 
-    /// Writes rows and checkpoint in one transaction, if the checkpoint is still the expected one.
+    /// Writes rows, parked events and checkpoint in one transaction, if the checkpoint is still the expected one.
+    ///
+    /// Rows are removed before others are put, so that a unique value may move from one row to another.
     fn commit_projection(&self, batch: ProjectionBatch) -> BoxFuture<'_, Result<(), ProjectionError>>;
+
+    /// The events that a projection has parked, in the order of their positions.
+    fn parked(
+        &self,
+        projection: &'static str,
+        generation: Generation,
+    ) -> BoxFuture<'_, Result<Vec<ParkedEvent>, StoreError>>;
+
+    /// Makes an empty table with checkpoint 0 and nothing parked as the next generation of a read model, beside the
+    /// live one; what an unfinished rebuild has left is dropped.
+    fn begin_rebuild(&self, projection: &'static str, table: Table) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// Puts the next generation, with its checkpoint and what it parked, in place of the live one, in one
+    /// transaction, if its checkpoint is still the expected one.
+    fn finish_rebuild(
+        &self,
+        projection: &'static str,
+        table: Table,
+        expected_checkpoint: u64,
+    ) -> BoxFuture<'_, Result<(), ProjectionError>>;
 
     /// Answers when the store works, for readiness.
     fn ping(&self) -> BoxFuture<'_, Result<(), StoreError>>;
@@ -274,6 +305,31 @@ pub struct Migration {
     pub sql: &'static str,
 }
 
+/// Which of a read model's tables.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Generation {
+    /// The one that queries read.
+    #[default]
+    Live,
+    /// The one that a rebuild fills beside it.
+    Next,
+}
+
+/// An event that a projection could not take in; it blocks the row that it is about, and no other.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ParkedEvent {
+    /// Position of the event in the log.
+    pub position: u64,
+    /// Key of the row that it is about; the aggregate's identity if the event can't even be read.
+    pub key: String,
+    /// Stored type of the event.
+    pub event_type: String,
+    /// Why.
+    pub reason: String,
+    /// When.
+    pub parked_at: SystemTime,
+}
+
 /// What a projection writes in one transaction.
 #[derive(Clone, Debug)]
 pub struct ProjectionBatch {
@@ -281,6 +337,8 @@ pub struct ProjectionBatch {
     pub projection: &'static str,
     /// The read model's table.
     pub table: Table,
+    /// Which of its generations.
+    pub generation: Generation,
     /// The checkpoint that must be there.
     pub expected_checkpoint: u64,
     /// The new one.
@@ -289,6 +347,10 @@ pub struct ProjectionBatch {
     pub put: Vec<RowChange>,
     /// Keys of rows to remove.
     pub remove: Vec<String>,
+    /// Events to park.
+    pub park: Vec<ParkedEvent>,
+    /// Positions of parked events that have been taken in meanwhile.
+    pub unpark: Vec<u64>,
 }
 
 /// A row to put.
