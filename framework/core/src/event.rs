@@ -1,25 +1,49 @@
 //! What is recorded.
 
+use std::fmt;
 use std::time::SystemTime;
 
 use bytes::Bytes;
 use uuid::Uuid;
 
 /// Name of a stream: `<aggregate>-<id>`.
+///
+/// It knows where the one ends and the other begins, so that a hyphen in either confuses nobody.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct StreamId(String);
+pub struct StreamId {
+    name: String,
+    aggregate_length: usize,
+}
 
 impl StreamId {
     /// The stream of an aggregate.
     #[must_use]
     pub fn new(aggregate: &str, id: &str) -> Self {
-        Self(format!("{aggregate}-{id}"))
+        Self { name: format!("{aggregate}-{id}"), aggregate_length: aggregate.len() }
     }
 
-    /// The stored name.
+    /// The name, as it is shown to people.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.name
+    }
+
+    /// Kind of the aggregate.
+    #[must_use]
+    pub fn aggregate(&self) -> &str {
+        &self.name[..self.aggregate_length]
+    }
+
+    /// Identity of the aggregate within its kind.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.name[self.aggregate_length + 1..]
+    }
+}
+
+impl fmt::Display for StreamId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.name)
     }
 }
 

@@ -30,7 +30,7 @@ pub trait ReadModel: Send + Sync + 'static {
     fn values(row: &Self::Row) -> Vec<Value>;
 }
 
-/// A table: the key, the columns, and the whole row as protobuf bytes in `row`.
+/// A table: the key, the columns, and the whole row as protobuf bytes in [`crate::store::sql::ROW_COLUMN`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Table {
     /// Snake case.

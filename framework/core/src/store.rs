@@ -3,9 +3,16 @@
 //! Everything that must happen together travels in one [`Unit`]: version check, idempotency claim, events,
 //! an accepted command or its outcome. A store commits many units in one transaction and answers each only
 //! after that commit.
+//!
+//! [`contract`] (feature `contract`) is the suite that every store passes; [`sql`] is the text that the relational
+//! ones share with the generator.
+
+#[cfg(feature = "contract")]
+pub mod contract;
+pub mod sql;
 
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
@@ -18,6 +25,9 @@ use crate::read_model::{Table, Value};
 /// A store: the event log and what shares its transactions.
 pub trait Store: Send + Sync + 'static {
     /// Commits one unit, all of it or nothing, together with whatever else is waiting.
+    ///
+    /// When it fails for several reasons, a taken idempotency key is told before a wrong version: a repeat gets its
+    /// recorded reply.
     fn commit(&self, unit: Unit) -> BoxFuture<'_, Result<Committed, CommitError>>;
 
     /// Events of a stream with a version greater than `after`, in order.
@@ -26,13 +36,15 @@ pub trait Store: Send + Sync + 'static {
     /// At most `limit` events with a position greater than `after`, in order and without a gap.
     fn read_all(&self, after: u64, limit: usize) -> BoxFuture<'_, Result<Vec<RecordedEvent>, StoreError>>;
 
-    /// The position of the last committed event; changes once per transaction, after its commit.
+    /// The position of the last committed event; changes once per transaction, after its commit and before the
+    /// answers to its units.
     fn head(&self) -> watch::Receiver<u64>;
 
     /// The newest snapshot of a stream if it has that schema; anything unreadable is `None`.
     fn load_snapshot(&self, stream: StreamId, schema: &'static str) -> BoxFuture<'_, Result<Option<Snapshot>, StoreError>>;
 
-    /// Keeps a snapshot in place of the older one.
+    /// Keeps a snapshot in place of the stream's other one; does nothing if that one has the same schema and isn't
+    /// older.
     fn save_snapshot(&self, snapshot: Snapshot) -> BoxFuture<'_, Result<(), StoreError>>;
 
     /// The reply recorded under an idempotency key, if there is one.
@@ -67,7 +79,7 @@ pub trait Store: Send + Sync + 'static {
 
     /// Writes rows, parked events and checkpoint in one transaction, if the checkpoint is still the expected one.
     ///
-    /// Rows are removed before others are put, so that a unique value may move from one row to another.
+    /// Uniqueness is judged by the rows as they are after the whole batch: two rows may exchange their values.
     fn commit_projection(&self, batch: ProjectionBatch) -> BoxFuture<'_, Result<(), ProjectionError>>;
 
     /// The events that a projection has parked, in the order of their positions.
@@ -83,12 +95,19 @@ pub trait Store: Send + Sync + 'static {
 
     /// Puts the next generation, with its checkpoint and what it parked, in place of the live one, in one
     /// transaction, if its checkpoint is still the expected one.
+    ///
+    /// Refused with [`ProjectionError::Moved`] while the live generation is ahead, so that readers never see time
+    /// go back: catch up and try again.
     fn finish_rebuild(
         &self,
         projection: &'static str,
         table: Table,
         expected_checkpoint: u64,
     ) -> BoxFuture<'_, Result<(), ProjectionError>>;
+
+    /// Forgets what is older than [`Expiry`] says, a bounded number of records at a time; answers how many that were,
+    /// 0 when nothing is left to forget.
+    fn purge(&self, expiry: Expiry) -> BoxFuture<'_, Result<u64, StoreError>>;
 
     /// Answers when the store works, for readiness.
     fn ping(&self) -> BoxFuture<'_, Result<(), StoreError>>;
@@ -260,7 +279,7 @@ pub enum CommitError {
     /// Something was recorded under the idempotency key meanwhile.
     #[error("the idempotency key is taken")]
     Claimed(RecordedClaim),
-    /// The accepted command has an outcome already.
+    /// The accepted command has an outcome already, or isn't known (any more).
     #[error("the command is settled")]
     Settled,
     /// The deadline passed before the transaction began: nothing was written.
@@ -279,6 +298,13 @@ pub struct StoreError {
     pub operation: &'static str,
     /// What the driver says; logged, never returned to a caller.
     pub source: Box<dyn std::error::Error + Send + Sync>,
+}
+
+impl StoreError {
+    /// The failure of `operation` because of `source`.
+    pub fn new(operation: &'static str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self { operation, source: source.into() }
+    }
 }
 
 /// State of an aggregate at some version.
@@ -303,6 +329,30 @@ pub struct Migration {
     pub name: &'static str,
     /// Statements, separated by semicolons.
     pub sql: &'static str,
+}
+
+/// How long a reply is kept under its idempotency key: a repeat that comes later is executed again.
+pub const CLAIMS_ARE_KEPT: Duration = Duration::from_secs(48 * 60 * 60);
+
+/// How long the outcome of an accepted command can be asked for.
+pub const OUTCOMES_ARE_KEPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+/// What is old enough to be forgotten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Expiry {
+    /// Claims recorded before that.
+    pub claims_before: SystemTime,
+    /// Commands accepted before that, if they have an outcome.
+    pub commands_before: SystemTime,
+}
+
+impl Expiry {
+    /// As [`CLAIMS_ARE_KEPT`] and [`OUTCOMES_ARE_KEPT`] say.
+    #[must_use]
+    pub fn at(now: SystemTime) -> Self {
+        let before = |kept| now.checked_sub(kept).unwrap_or(SystemTime::UNIX_EPOCH);
+        Self { claims_before: before(CLAIMS_ARE_KEPT), commands_before: before(OUTCOMES_ARE_KEPT) }
+    }
 }
 
 /// Which of a read model's tables.
@@ -374,7 +424,7 @@ pub enum ProjectionError {
         /// Where it is.
         actual: u64,
     },
-    /// Two rows would have the same value in a unique column; nothing was written.
+    /// Two rows would have the same value in a unique column; nothing of the batch was written.
     #[error("`{column}` is not unique: row `{key}`")]
     NotUnique {
         /// The row that could not be put.
@@ -414,7 +464,7 @@ pub struct Condition {
 /// What must hold of a column.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Test {
-    /// Equal; to `Null`: absent.
+    /// Equal; to `Null`: absent. Every other test fails on an absent value.
     Equals(Value),
     /// Greater or equal.
     AtLeast(Value),
@@ -424,13 +474,13 @@ pub enum Test {
     MoreThan(Value),
     /// Less.
     LessThan(Value),
-    /// One of these.
+    /// One of these; with `Null` among them, or absent.
     AnyOf(Vec<Value>),
     /// Text that contains this, whatever the case.
     Contains(String),
 }
 
-/// One column of an order.
+/// One column of an order: absent values first, texts byte by byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OrderBy {
     /// Column name.
