@@ -5,13 +5,14 @@
 //! them. Transports (HTTP, gRPC) and stores (SQLite, …) are crates of their own and never import each other.
 //!
 //! Where to look: [`domain`] is what rules are written with (pure); [`event`] what is recorded; [`store`] the port
-//! that every database implements; [`command`], [`query`] and [`read_model`] what generated code declares, gathered
+//! that every database implements, [`memory`] the plainest of them; [`command`], [`query`] and [`read_model`] what generated code declares, gathered
 //! in a [`module::Module`]; [`dispatch`] and [`projection`] what runs it; [`failure`] how things go wrong.
 
 pub mod command;
 pub mod domain;
 pub mod event;
 pub mod failure;
+pub mod memory;
 pub mod module;
 pub mod query;
 pub mod read_model;

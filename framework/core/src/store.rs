@@ -41,7 +41,11 @@ pub trait Store: Send + Sync + 'static {
     fn head(&self) -> watch::Receiver<u64>;
 
     /// The newest snapshot of a stream if it has that schema; anything unreadable is `None`.
-    fn load_snapshot(&self, stream: StreamId, schema: &'static str) -> BoxFuture<'_, Result<Option<Snapshot>, StoreError>>;
+    fn load_snapshot(
+        &self,
+        stream: StreamId,
+        schema: &'static str,
+    ) -> BoxFuture<'_, Result<Option<Snapshot>, StoreError>>;
 
     /// Keeps a snapshot in place of the stream's other one; does nothing if that one has the same schema and isn't
     /// older.
@@ -71,11 +75,7 @@ pub trait Store: Send + Sync + 'static {
     fn select(&self, table: Table, selection: Selection) -> BoxFuture<'_, Result<Selected, StoreError>>;
 
     /// Checkpoint of a projection; 0 before its first commit.
-    fn checkpoint(
-        &self,
-        projection: &'static str,
-        generation: Generation,
-    ) -> BoxFuture<'_, Result<u64, StoreError>>;
+    fn checkpoint(&self, projection: &'static str, generation: Generation) -> BoxFuture<'_, Result<u64, StoreError>>;
 
     /// Writes rows, parked events and checkpoint in one transaction, if the checkpoint is still the expected one.
     ///
@@ -305,6 +305,18 @@ impl StoreError {
     pub fn new(operation: &'static str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self { operation, source: source.into() }
     }
+
+    /// The text of a migration isn't what it was when it was applied.
+    #[must_use]
+    pub fn changed_migration(name: &str) -> Self {
+        Self::new("migrate", format!("migration `{name}` has been applied and its text has changed since"))
+    }
+
+    /// A rebuild is to be finished that wasn't begun.
+    #[must_use]
+    pub fn no_rebuild(projection: &str) -> Self {
+        Self::new("finish a rebuild", format!("no rebuild of `{projection}` has been begun"))
+    }
 }
 
 /// State of an aggregate at some version.
@@ -478,6 +490,12 @@ pub enum Test {
     AnyOf(Vec<Value>),
     /// Text that contains this, whatever the case.
     Contains(String),
+}
+
+/// Whether [`Test::Contains`] holds of a text; one function for the stores that can call it.
+#[must_use]
+pub fn contains_in_any_case(text: &str, part: &str) -> bool {
+    text.to_lowercase().contains(&part.to_lowercase())
 }
 
 /// One column of an order: absent values first, texts byte by byte.

@@ -1,0 +1,354 @@
+//! The store that lives and dies with its process: for tests, and for services that may forget.
+//!
+//! It keeps every promise of the port but durability. [`tables`] holds the read models.
+
+mod tables;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, MutexGuard};
+use std::time::{Instant, SystemTime};
+
+use bytes::Bytes;
+use futures::FutureExt;
+use futures::future::{BoxFuture, ready};
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use self::tables::Rows;
+use crate::event::{RecordedEvent, StreamId};
+use crate::read_model::Table;
+use crate::store::{
+    AcceptedCommand, Append, ClaimKey, CommandStatus, CommitError, Committed, Expiry, Generation, Migration,
+    ParkedEvent, ProjectionBatch, ProjectionError, RecordedClaim, Selected, Selection, Snapshot, Store, StoreError,
+    Unit,
+};
+
+/// A store in memory.
+#[derive(Debug)]
+pub struct MemoryStore {
+    state: Mutex<State>,
+    head: watch::Sender<u64>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    closed: bool,
+    /// The event at position `n` is at index `n - 1`.
+    events: Vec<RecordedEvent>,
+    /// Indexes into `events`; the event with version `n` is the one at index `n - 1` of its stream.
+    streams: HashMap<StreamId, Vec<usize>>,
+    snapshots: HashMap<StreamId, Snapshot>,
+    claims: HashMap<ClaimKey, (RecordedClaim, SystemTime)>,
+    /// By id, which begins with the time.
+    commands: BTreeMap<Uuid, CommandStatus>,
+    migrations: Vec<Migration>,
+    models: HashMap<(&'static str, Generation), Model>,
+    rows: HashMap<(&'static str, Generation), Rows>,
+}
+
+/// What a projection keeps beside its rows.
+#[derive(Debug, Default)]
+struct Model {
+    checkpoint: u64,
+    /// By position.
+    parked: BTreeMap<u64, ParkedEvent>,
+}
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self { state: Mutex::default(), head: watch::Sender::new(0) }
+    }
+}
+
+impl MemoryStore {
+    /// An empty store.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn with<T: Send + 'static, E: From<StoreError> + Send + 'static>(
+        &self,
+        operation: &'static str,
+        act: impl FnOnce(&mut State) -> Result<T, E>,
+    ) -> BoxFuture<'_, Result<T, E>> {
+        let mut state = self.lock();
+        let result =
+            if state.closed { Err(StoreError::new(operation, "the store is closed").into()) } else { act(&mut state) };
+        // Under the lock, so that the head never goes back.
+        let head = state.events.len() as u64;
+        self.head.send_if_modified(|known| std::mem::replace(known, head) != head);
+        ready(result).boxed()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("nothing panics while it holds the lock")
+    }
+}
+
+impl Store for MemoryStore {
+    fn commit(&self, unit: Unit) -> BoxFuture<'_, Result<Committed, CommitError>> {
+        self.with("commit", |state| state.commit(unit))
+    }
+
+    fn read_stream(&self, stream: StreamId, after: u64) -> BoxFuture<'_, Result<Vec<RecordedEvent>, StoreError>> {
+        self.with("read a stream", |state| {
+            let indexes = state.streams.get(&stream).map_or(&[][..], Vec::as_slice);
+            Ok(indexes.iter().skip(index(after)).map(|&at| state.events[at].clone()).collect())
+        })
+    }
+
+    fn read_all(&self, after: u64, limit: usize) -> BoxFuture<'_, Result<Vec<RecordedEvent>, StoreError>> {
+        self.with("read the log", |state| Ok(state.events.iter().skip(index(after)).take(limit).cloned().collect()))
+    }
+
+    fn head(&self) -> watch::Receiver<u64> {
+        self.head.subscribe()
+    }
+
+    fn load_snapshot(
+        &self,
+        stream: StreamId,
+        schema: &'static str,
+    ) -> BoxFuture<'_, Result<Option<Snapshot>, StoreError>> {
+        self.with("load a snapshot", |state| Ok(state.snapshots.get(&stream).filter(|it| it.schema == schema).cloned()))
+    }
+
+    fn save_snapshot(&self, snapshot: Snapshot) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.with("save a snapshot", |state| {
+            let known = state.snapshots.get(&snapshot.stream);
+            if known.is_none_or(|it| it.schema != snapshot.schema || it.version < snapshot.version) {
+                state.snapshots.insert(snapshot.stream.clone(), snapshot);
+            }
+            Ok(())
+        })
+    }
+
+    fn find_claim(&self, key: ClaimKey) -> BoxFuture<'_, Result<Option<RecordedClaim>, StoreError>> {
+        self.with("find a claim", |state| Ok(state.claims.get(&key).map(|(claim, _)| claim.clone())))
+    }
+
+    fn pending_commands(&self) -> BoxFuture<'_, Result<Vec<AcceptedCommand>, StoreError>> {
+        self.with("list the pending commands", |state| {
+            let pending = state.commands.values().filter(|it| it.outcome.is_none());
+            Ok(pending.map(|it| it.command.clone()).collect())
+        })
+    }
+
+    fn command_status(&self, id: Uuid) -> BoxFuture<'_, Result<Option<CommandStatus>, StoreError>> {
+        self.with("find a command", |state| Ok(state.commands.get(&id).cloned()))
+    }
+
+    /// Tables come into being by themselves here: the migrations are noted, not executed.
+    fn migrate(&self, migrations: &'static [Migration]) -> BoxFuture<'_, Result<Vec<&'static str>, StoreError>> {
+        self.with("migrate", |state| state.migrate(migrations))
+    }
+
+    fn rows_by_key(
+        &self,
+        table: Table,
+        generation: Generation,
+        keys: Vec<String>,
+    ) -> BoxFuture<'_, Result<Vec<(String, Bytes)>, StoreError>> {
+        self.with("read rows", |state| {
+            let rows = state.rows.entry((table.name, generation)).or_default();
+            Ok(keys.into_iter().filter_map(|key| rows.get(&key).map(|row| (key, row))).collect())
+        })
+    }
+
+    fn select(&self, table: Table, selection: Selection) -> BoxFuture<'_, Result<Selected, StoreError>> {
+        self.with("select rows", |state| {
+            Ok(state.rows.entry((table.name, Generation::Live)).or_default().select(&table, &selection))
+        })
+    }
+
+    fn checkpoint(&self, projection: &'static str, generation: Generation) -> BoxFuture<'_, Result<u64, StoreError>> {
+        self.with("read a checkpoint", |state| Ok(state.model(projection, generation).checkpoint))
+    }
+
+    fn commit_projection(&self, batch: ProjectionBatch) -> BoxFuture<'_, Result<(), ProjectionError>> {
+        self.with("commit a projection", |state| state.commit_projection(batch))
+    }
+
+    fn parked(
+        &self,
+        projection: &'static str,
+        generation: Generation,
+    ) -> BoxFuture<'_, Result<Vec<ParkedEvent>, StoreError>> {
+        self.with("list the parked events", |state| {
+            Ok(state.model(projection, generation).parked.values().cloned().collect())
+        })
+    }
+
+    fn begin_rebuild(&self, projection: &'static str, table: Table) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.with("begin a rebuild", |state| {
+            state.models.insert((projection, Generation::Next), Model::default());
+            state.rows.insert((table.name, Generation::Next), Rows::default());
+            Ok(())
+        })
+    }
+
+    fn finish_rebuild(
+        &self,
+        projection: &'static str,
+        table: Table,
+        expected_checkpoint: u64,
+    ) -> BoxFuture<'_, Result<(), ProjectionError>> {
+        self.with("finish a rebuild", |state| state.finish_rebuild(projection, table, expected_checkpoint))
+    }
+
+    fn purge(&self, expiry: Expiry) -> BoxFuture<'_, Result<u64, StoreError>> {
+        self.with("purge", |state| Ok(state.purge(expiry)))
+    }
+
+    fn ping(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.with("ping", |_| Ok(()))
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        self.lock().closed = true;
+        ready(()).boxed()
+    }
+}
+
+impl State {
+    /// Checks everything before it writes anything, so that a refused unit leaves nothing.
+    fn commit(&mut self, unit: Unit) -> Result<Committed, CommitError> {
+        self.check(&unit)?;
+        if let Some(append) = unit.append {
+            self.append(append);
+        }
+        if let Some(claim) = unit.claim {
+            let recorded = RecordedClaim { request_hash: claim.request_hash, reply: claim.reply };
+            self.claims.insert(claim.key, (recorded, SystemTime::now()));
+        }
+        if let Some(command) = unit.accept {
+            self.commands.insert(command.id, CommandStatus { command, outcome: None });
+        }
+        if let Some(settlement) = unit.settle
+            && let Some(status) = self.commands.get_mut(&settlement.command_id)
+        {
+            status.outcome = Some(settlement.outcome);
+        }
+        Ok(Committed { position: self.events.len() as u64 })
+    }
+
+    fn check(&self, unit: &Unit) -> Result<(), CommitError> {
+        if unit.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+            return Err(CommitError::Expired);
+        }
+        if let Some(claim) = &unit.claim
+            && let Some((recorded, _)) = self.claims.get(&claim.key)
+        {
+            return Err(CommitError::Claimed(recorded.clone()));
+        }
+        if let Some(settlement) = &unit.settle
+            && self.commands.get(&settlement.command_id).is_none_or(|status| status.outcome.is_some())
+        {
+            return Err(CommitError::Settled);
+        }
+        if let Some(append) = &unit.append {
+            let stream = StreamId::new(append.aggregate, &append.aggregate_id);
+            let actual = self.streams.get(&stream).map_or(0, Vec::len) as u64;
+            if actual != append.expected_version {
+                return Err(CommitError::Conflict { actual });
+            }
+        }
+        if let Some(command) = &unit.accept
+            && self.commands.contains_key(&command.id)
+        {
+            return Err(StoreError::new("accept a command", "its id is taken").into());
+        }
+        Ok(())
+    }
+
+    fn append(&mut self, append: Append) {
+        let stream = self.streams.entry(StreamId::new(append.aggregate, &append.aggregate_id)).or_default();
+        for event in append.events {
+            stream.push(self.events.len());
+            self.events.push(RecordedEvent {
+                position: self.events.len() as u64 + 1,
+                aggregate: append.aggregate.to_owned(),
+                aggregate_id: append.aggregate_id.clone(),
+                version: stream.len() as u64,
+                id: event.id,
+                event_type: event.event_type.to_owned(),
+                schema_version: event.schema_version,
+                payload: event.payload,
+                metadata: append.metadata.clone(),
+                recorded_at: append.time,
+            });
+        }
+    }
+
+    fn migrate(&mut self, migrations: &'static [Migration]) -> Result<Vec<&'static str>, StoreError> {
+        let mut applied = Vec::new();
+        for migration in migrations {
+            match self.migrations.iter().find(|it| it.name == migration.name) {
+                None => {
+                    self.migrations.push(*migration);
+                    applied.push(migration.name);
+                }
+                Some(known) if known.sql == migration.sql => {}
+                Some(_) => return Err(StoreError::changed_migration(migration.name)),
+            }
+        }
+        Ok(applied)
+    }
+
+    fn model(&mut self, projection: &'static str, generation: Generation) -> &mut Model {
+        self.models.entry((projection, generation)).or_default()
+    }
+
+    fn commit_projection(&mut self, batch: ProjectionBatch) -> Result<(), ProjectionError> {
+        let model = self.models.entry((batch.projection, batch.generation)).or_default();
+        if model.checkpoint != batch.expected_checkpoint {
+            return Err(ProjectionError::Moved { actual: model.checkpoint });
+        }
+        self.rows.entry((batch.table.name, batch.generation)).or_default().apply(
+            &batch.table,
+            batch.put,
+            &batch.remove,
+        )?;
+        model.checkpoint = batch.checkpoint;
+        model.parked.extend(batch.park.into_iter().map(|event| (event.position, event)));
+        for position in batch.unpark {
+            model.parked.remove(&position);
+        }
+        Ok(())
+    }
+
+    fn finish_rebuild(
+        &mut self,
+        projection: &'static str,
+        table: Table,
+        expected_checkpoint: u64,
+    ) -> Result<(), ProjectionError> {
+        let (live, next) = ((projection, Generation::Live), (projection, Generation::Next));
+        let reached = self.models.get(&next).map_or(0, |model| model.checkpoint);
+        if reached != expected_checkpoint {
+            return Err(ProjectionError::Moved { actual: reached });
+        }
+        let ahead = self.models.get(&live).map_or(0, |model| model.checkpoint);
+        if ahead > reached {
+            return Err(ProjectionError::Moved { actual: ahead });
+        }
+        let model = self.models.remove(&next).ok_or_else(|| StoreError::no_rebuild(projection))?;
+        self.models.insert(live, model);
+        let rows = self.rows.remove(&(table.name, Generation::Next)).unwrap_or_default();
+        self.rows.insert((table.name, Generation::Live), rows);
+        Ok(())
+    }
+
+    fn purge(&mut self, expiry: Expiry) -> u64 {
+        let before = self.claims.len() + self.commands.len();
+        self.claims.retain(|_, (_, claimed_at)| *claimed_at >= expiry.claims_before);
+        self.commands.retain(|_, it| it.outcome.is_none() || it.command.accepted_at >= expiry.commands_before);
+        (before - self.claims.len() - self.commands.len()) as u64
+    }
+}
+
+/// A position or version as an index; one that is out of reach is beyond every collection's end.
+fn index(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
