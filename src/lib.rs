@@ -1,1 +1,31 @@
 //! Turns an annotated proto into a running, event-sourced CQRS service.
+//!
+//! In: protos with Potter's annotations. Out: the files of a service. The stages, each of which only looks at the
+//! one before it:
+//!
+//! | stage | in | out |
+//! |---|---|---|
+//! | [`request`] | a plugin's standard input | parameters and files, later the response |
+//! | [`descriptors`] | proto files, a request or a descriptor set | [`descriptors::Descriptors`] |
+//! | [`options`] | descriptors | typed options |
+//! | [`model`] | descriptors and options | [`model::Module`], everything resolved and valid |
+//!
+//! What is wrong in the input comes out as [`diagnostic::Diagnostics`], all of it in one run; [`explain`] has a page
+//! for each code. Nothing here prints or exits: that is for the binaries.
+//!
+//! ```no_run
+//! use potter_gen::{descriptors, model};
+//!
+//! let protos = descriptors::compile(&["shop.proto".into()], &["proto".into()])?;
+//! let (module, warnings) = model::build(&protos, &model::Settings::default())?;
+//! print!("{warnings}");
+//! assert_eq!(module.name, "shop");
+//! # Ok::<(), potter_gen::diagnostic::Diagnostics>(())
+//! ```
+
+pub mod descriptors;
+pub mod diagnostic;
+pub mod explain;
+pub mod model;
+pub mod options;
+pub mod request;
