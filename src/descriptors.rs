@@ -92,7 +92,8 @@ impl Descriptors {
         };
         let path = [option.path, &[option.options, option.extension]].concat();
         let own = field.map(|(number, _)| [path.as_slice(), &[number]].concat());
-        let starts = |prefix: &[i32]| info.location.iter().filter(move |it| it.path.starts_with(prefix)).collect::<Vec<_>>();
+        let starts =
+            |prefix: &[i32]| info.location.iter().filter(move |it| it.path.starts_with(prefix)).collect::<Vec<_>>();
         let spans = own.map(|own| starts(&own)).filter(|it| !it.is_empty()).unwrap_or_else(|| starts(&path));
         let narrow = |span: &[i32]| match field {
             Some((_, key)) => source.locate_value(span, key, value),

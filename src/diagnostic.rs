@@ -110,8 +110,7 @@ fn write_snippet(f: &mut fmt::Formatter<'_>, location: &Location) -> Result<usiz
     write!(f, "\n{:>gutter$} | {}", location.line, text.trim_end())?;
     if location.column > 0 {
         // A tab stays a tab under the line, so that the caret stands right at any tab width.
-        let lead: String =
-            text.chars().take(location.column - 1).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+        let lead: String = text.chars().take(location.column - 1).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
         write!(f, "\n{:>gutter$} | {lead}{}", "", "^".repeat(location.width.max(1)))?;
     }
     Ok(gutter)
@@ -251,8 +250,7 @@ mod tests {
 
     #[test]
     fn keeps_the_caret_under_its_word_after_tabs_and_wide_letters() {
-        let location =
-            Location { file: "a.proto".into(), line: 3, column: 4, width: 2, text: Some("\té xx;".into()) };
+        let location = Location { file: "a.proto".into(), line: 3, column: 4, width: 2, text: Some("\té xx;".into()) };
         let text = Diagnostic::new(Code::SyntaxError, Some(location), "no").to_string();
         assert_eq!(text, "a.proto:3:4: error[P001]: no\n   3 | \té xx;\n     | \t  ^^");
     }

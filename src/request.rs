@@ -110,7 +110,7 @@ pub fn parameters(text: &str) -> Result<Parameters, Diagnostics> {
             Ok((key, value)) => {
                 found.insert(key, value);
             }
-            Err(diagnostic) => wrong.push(diagnostic),
+            Err(findings) => wrong.append(findings),
         }
     }
     if wrong.has_errors() {
@@ -120,15 +120,17 @@ pub fn parameters(text: &str) -> Result<Parameters, Diagnostics> {
 }
 
 /// Says whether a parameter is known, has a value, and is new.
-fn check(key: &str, value: Option<String>, found: &BTreeMap<String, String>) -> Result<String, Diagnostic> {
+fn check(key: &str, value: Option<String>, found: &BTreeMap<String, String>) -> Result<String, Diagnostics> {
     if !PARAMETERS.contains(&key) {
         let help = suggestion(key, PARAMETERS.iter().copied());
-        return Err(refuse(format!("unknown parameter `{key}`")).help(help));
+        return Err(refuse(format!("unknown parameter `{key}`")).help(help).into());
     }
     let value = value.filter(|it| !it.is_empty());
-    let value = value.ok_or_else(|| refuse(format!("parameter `{key}` has no value")).help(format!("write `{key}=…`")))?;
+    let value = value.ok_or_else(|| {
+        Diagnostics::from(refuse(format!("parameter `{key}` has no value")).help(format!("write `{key}=…`")))
+    })?;
     match found.get(key) {
-        Some(_) => Err(refuse(format!("parameter `{key}` is given twice")).help("give it once")),
+        Some(_) => Err(refuse(format!("parameter `{key}` is given twice")).help("give it once").into()),
         None => Ok(value),
     }
 }
@@ -137,7 +139,7 @@ fn refuse(message: String) -> Diagnostic {
     Diagnostic::new(Code::UnknownParameter, None, message)
 }
 
-type Part = Result<(String, Option<String>), Diagnostic>;
+type Part = Result<(String, Option<String>), Diagnostics>;
 
 /// Cuts at the commas outside of quotes, and each part at its first `=`.
 fn split(text: &str) -> Vec<Part> {
@@ -151,7 +153,8 @@ fn split(text: &str) -> Vec<Part> {
                 Some((value, after)) => (Some(value), after),
                 None => {
                     let help = "close the quotes; nothing but a comma may follow them";
-                    parts.push(Err(refuse(format!("the quotes of parameter `{key}` are not closed")).help(help)));
+                    let message = format!("the quotes of parameter `{key}` are not closed");
+                    parts.push(Err(refuse(message).help(help).into()));
                     return parts;
                 }
             },

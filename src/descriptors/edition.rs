@@ -62,10 +62,6 @@ fn edition_name(number: i32) -> String {
 }
 
 fn not_supported(place: Location, edition: &str) -> Diagnostic {
-    Diagnostic::new(
-        Code::EditionNotSupported,
-        Some(place),
-        format!("edition {edition} is not yet supported"),
-    )
-    .help("write `syntax = \"proto3\";` instead; `features` that restate the behaviour of proto3 can be left out")
+    Diagnostic::new(Code::EditionNotSupported, Some(place), format!("edition {edition} is not yet supported"))
+        .help("write `syntax = \"proto3\";` instead; `features` that restate the behaviour of proto3 can be left out")
 }

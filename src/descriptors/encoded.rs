@@ -42,10 +42,7 @@ impl Descriptors {
     /// # Errors
     ///
     /// Descriptors that cannot be decoded, or that use editions.
-    pub fn from_request(
-        request: &RawRequest,
-        read: impl Fn(&str) -> Option<String>,
-    ) -> Result<Self, Diagnostics> {
+    pub fn from_request(request: &RawRequest, read: impl Fn(&str) -> Option<String>) -> Result<Self, Diagnostics> {
         let mut files = Files::default();
         files.add(&request.proto_file)?;
         files.add(&request.source_file_descriptors)?;
@@ -58,11 +55,7 @@ impl Descriptors {
     /// # Errors
     ///
     /// Descriptors that cannot be decoded, or that use editions.
-    pub fn from_set(
-        set: &[u8],
-        names: &[String],
-        read: impl Fn(&str) -> Option<String>,
-    ) -> Result<Self, Diagnostics> {
+    pub fn from_set(set: &[u8], names: &[String], read: impl Fn(&str) -> Option<String>) -> Result<Self, Diagnostics> {
         let set = RawSet::decode(set).map_err(|error| malformed(format!("this is no descriptor set: {error}")))?;
         let mut files = Files::default();
         files.add(&set.file)?;
@@ -103,12 +96,17 @@ impl Files {
         let wanted: BTreeSet<_> = names.iter().cloned().collect();
         let sources = self.sources(&wanted, read);
         let mut diagnostics = Diagnostics::new();
-        diagnostics.extend(self.heads.iter().filter_map(|head| {
-            edition::in_descriptor(head, &sources[head.name.as_deref().unwrap_or_default()])
-        }));
-        diagnostics.extend(wanted.iter().filter(|it| !self.bytes.contains_key(*it)).map(|name| {
-            malformed(format!("`{name}` is to be generated, but its descriptor is not there"))
-        }));
+        diagnostics.extend(
+            self.heads
+                .iter()
+                .filter_map(|head| edition::in_descriptor(head, &sources[head.name.as_deref().unwrap_or_default()])),
+        );
+        diagnostics.extend(
+            wanted
+                .iter()
+                .filter(|it| !self.bytes.contains_key(*it))
+                .map(|name| malformed(format!("`{name}` is to be generated, but its descriptor is not there"))),
+        );
         if diagnostics.has_errors() {
             return Err(diagnostics.sorted());
         }

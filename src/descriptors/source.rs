@@ -66,9 +66,8 @@ impl Source {
         let (start, end) = (self.offset(text, start), self.offset(text, end));
         let tokens = tokens(text.get(start..end)?);
         let is = |token: &Token, word: &str| token.text == word;
-        let found = value
-            .and_then(|value| tokens.iter().find(|it| it.string.as_deref() == Some(value)))
-            .or_else(|| {
+        let found =
+            value.and_then(|value| tokens.iter().find(|it| it.string.as_deref() == Some(value))).or_else(|| {
                 let at = tokens.iter().position(|it| is(it, key))?;
                 tokens[at + 1..].iter().find(|it| !is(it, ":") && !is(it, "=") && !is(it, ")"))
             })?;
@@ -203,7 +202,7 @@ mod tests {
         let by_protox = source(text, 1).locate_value(&[1, 1, 40], "key2", None);
         let by_protoc = source(text, 8).locate_value(&[1, 8, 47], "key2", None);
         assert_eq!(by_protox, by_protoc);
-        assert_eq!((by_protox.line, by_protox.column, by_protox.width), (2, 35, 3));
+        assert_eq!((by_protox.line, by_protox.column, by_protox.width), (2, 33, 3));
     }
 
     #[test]

@@ -9,8 +9,7 @@ use super::{
     events, marks, roles,
     rpcs::{self, Drafts},
     scope::Scope,
-    services,
-    told,
+    services, told,
 };
 use crate::{
     descriptors::Descriptors,
@@ -101,7 +100,11 @@ fn finish_aggregates(
 
 /// The aggregates that may be refused with each error event: those whose commands name it; where no command does, the
 /// one whose name it begins with; where there is none either, all.
-fn error_owners(drafts: &[roles::AggregateDraft], errors: &[ErrorEvent], services: &[Service]) -> Vec<Vec<AggregateId>> {
+fn error_owners(
+    drafts: &[roles::AggregateDraft],
+    errors: &[ErrorEvent],
+    services: &[Service],
+) -> Vec<Vec<AggregateId>> {
     let names: Vec<_> = drafts.iter().map(|it| (it.name.as_str(), &it.message)).collect();
     let commands: Vec<_> = commands(services).collect();
     let owners = |at: usize| {
@@ -152,4 +155,3 @@ fn commands(services: &[Service]) -> impl Iterator<Item = &super::Command> {
         RpcKind::Query(_) => None,
     })
 }
-

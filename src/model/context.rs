@@ -122,6 +122,7 @@ pub(super) fn comment(element: Element<'_>) -> String {
     let info = file.file_descriptor_proto().source_code_info.as_ref();
     let location = info.and_then(|it| it.location.iter().find(|it| it.path == path));
     let text = location.map(|it| it.leading_comments.as_deref().or(it.trailing_comments.as_deref()));
-    let lines = text.flatten().unwrap_or_default().lines().map(|line| line.strip_prefix(' ').unwrap_or(line).trim_end());
+    let lines =
+        text.flatten().unwrap_or_default().lines().map(|line| line.strip_prefix(' ').unwrap_or(line).trim_end());
     lines.collect::<Vec<_>>().join("\n").trim().to_owned()
 }

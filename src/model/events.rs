@@ -125,7 +125,11 @@ fn version(message: &MessageDescriptor, options: &EventOptions, context: &mut Co
 }
 
 /// An event need not carry the identity; a field that is marked must be able to.
-fn carried_id(message: &MessageDescriptor, owner: &AggregateDraft, context: &mut Context<'_>) -> Option<FieldDescriptor> {
+fn carried_id(
+    message: &MessageDescriptor,
+    owner: &AggregateDraft,
+    context: &mut Context<'_>,
+) -> Option<FieldDescriptor> {
     match id_field(message, &owner.names(), owner.id_field.as_ref()) {
         IdField::Found(field) => Some(field),
         IdField::WrongType(field) if options::field(&field).is_some_and(|it| it.id) => {
@@ -150,7 +154,9 @@ pub(super) fn event_named(name: &str, events: &[EventDraft]) -> Option<EventId> 
 
 /// What to write instead of an unknown event.
 pub(super) fn suggest_event(name: &str, events: &[EventDraft]) -> String {
-    let names = if name.contains('.') { events.iter().map(|it| it.event_type.as_str()).collect::<Vec<_>>() } else {
+    let names = if name.contains('.') {
+        events.iter().map(|it| it.event_type.as_str()).collect::<Vec<_>>()
+    } else {
         events.iter().map(|it| it.message.name()).collect()
     };
     suggestion(name, names)

@@ -66,7 +66,11 @@ pub(super) fn type_name(field: &FieldDescriptor) -> String {
     };
     match field.kind() {
         Kind::Message(entry) if field.is_map() => {
-            format!("map<{}, {}>", kind(&entry.map_entry_key_field().kind()), kind(&entry.map_entry_value_field().kind()))
+            format!(
+                "map<{}, {}>",
+                kind(&entry.map_entry_key_field().kind()),
+                kind(&entry.map_entry_value_field().kind())
+            )
         }
         it if field.is_list() => format!("repeated {}", kind(&it)),
         it if in_oneof(field) => format!("{} in a oneof", kind(&it)),

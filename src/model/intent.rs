@@ -109,10 +109,7 @@ fn request_role(field: &FieldDescriptor, row: &MessageDescriptor) -> Option<Requ
     if let Some(column) = column(field, row, field.name()) {
         return Some(RequestRole::Equals(column));
     }
-    for (prefix, role) in [
-        ("min_", RequestRole::AtLeast as fn(_) -> _),
-        ("max_", RequestRole::AtMost as fn(_) -> _),
-    ] {
+    for (prefix, role) in [("min_", RequestRole::AtLeast as fn(_) -> _), ("max_", RequestRole::AtMost as fn(_) -> _)] {
         if let Some(column) = field.name().strip_prefix(prefix).and_then(|name| column(field, row, name)) {
             return Some(role(column));
         }

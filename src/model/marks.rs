@@ -89,7 +89,12 @@ fn check_index(field: &FieldDescriptor, marks: &FieldOptions, places: &Places<'_
     let is_row = places.rows.contains(&field.parent_message());
     for (key, _) in [(key::INDEX, marks.index), (key::UNIQUE, marks.unique)].into_iter().filter(|(_, set)| *set) {
         if !is_row {
-            let text = format!("{} of `{}` has no effect: no read model has rows of {}", key.1, field.name(), field.parent_message().name());
+            let text = format!(
+                "{} of `{}` has no effect: no read model has rows of {}",
+                key.1,
+                field.name(),
+                field.parent_message().name()
+            );
             let help = "mark the field of the message that the queries read".to_owned();
             report(field, key, Code::IndexWithoutReadModel, (text, help), context);
         } else if column_type(field).is_none() {

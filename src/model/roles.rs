@@ -60,7 +60,13 @@ pub(super) fn aggregates(scope: &Scope, context: &mut Context<'_>) -> Vec<Aggreg
             );
             let help = "give one of them another `name`".to_owned();
             let option = (Element::Message(&aggregate.message), extension::AGGREGATE);
-            context.on_value(option, key::AGGREGATE_NAME, Some(&aggregate.name), Code::DuplicateAggregate, (text, help));
+            context.on_value(
+                option,
+                key::AGGREGATE_NAME,
+                Some(&aggregate.name),
+                Code::DuplicateAggregate,
+                (text, help),
+            );
         }
     }
     aggregates
@@ -303,6 +309,12 @@ fn read_model(
     let names: Vec<_> = aggregates.iter().map(|it| (it.name.as_str(), &it.message)).collect();
     let about = told::by_prefix(name, &names).map(|at| &aggregates[at]);
     let owners: Vec<&str> = about.iter().map(|it| it.name.as_str()).chain([name]).collect();
-    let key = required_id(message, &owners, about.and_then(|it| it.id_field.as_ref()), &format!("read model {name}"), context);
+    let key = required_id(
+        message,
+        &owners,
+        about.and_then(|it| it.id_field.as_ref()),
+        &format!("read model {name}"),
+        context,
+    );
     ReadModelDraft { name: name.to_owned(), table, row: message.clone(), key, events: built_from, derived_from: None }
 }

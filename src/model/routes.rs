@@ -55,7 +55,8 @@ const OWN: &[(&str, &str)] = &[
 
 /// The routes of each rpc, in their order.
 pub(super) fn routes(rpcs: &[Routable], context: &mut Context<'_>) -> Vec<Vec<Route>> {
-    let mut taken: Taken = OWN.iter().map(|(method, path)| ((*method).into(), (*path).into())).map(|it| (it, None)).collect();
+    let mut taken: Taken =
+        OWN.iter().map(|(method, path)| ((*method).into(), (*path).into())).map(|it| (it, None)).collect();
     let rules: Vec<_> = rpcs.iter().map(|it| options::http(&it.method)).collect();
     let mut routes: Vec<Vec<Route>> = Vec::new();
     for (rpc, rule) in rpcs.iter().zip(&rules) {
@@ -199,7 +200,13 @@ impl Checks<'_, '_> {
                     self.on(rule::BODY, field, Code::UnknownHttpField, message, help);
                 } else if template.variables().any(|it| it == field) {
                     let message = format!("`{field}` of {} is in the path and in the body", self.rpc.name());
-                    self.on(rule::BODY, field, Code::InvalidHttpRule, message, "leave it out of one of them".to_owned());
+                    self.on(
+                        rule::BODY,
+                        field,
+                        Code::InvalidHttpRule,
+                        message,
+                        "leave it out of one of them".to_owned(),
+                    );
                 }
                 RouteBody::Field(field.to_owned())
             }

@@ -244,19 +244,15 @@ fn fails_with(
     found
 }
 
-fn command_id(
-    method: &MethodDescriptor,
-    options: &CommandOptions,
-    module: &str,
-    context: &mut Context<'_>,
-) -> String {
+fn command_id(method: &MethodDescriptor, options: &CommandOptions, module: &str, context: &mut Context<'_>) -> String {
     if options.id.is_empty() {
         return format!("{module}.{}", method.name().to_snake_case());
     }
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
     if !options.id.chars().all(plain) {
         let text = format!("`{}` cannot be the id of a command", options.id);
-        let help = format!("use letters, digits, `.`, `_` and `-`, such as `{module}.{}`", method.name().to_snake_case());
+        let help =
+            format!("use letters, digits, `.`, `_` and `-`, such as `{module}.{}`", method.name().to_snake_case());
         report(method, key::ID, Some(&options.id), Code::InvalidCommandId, (text, help), context);
     }
     options.id.clone()
@@ -268,7 +264,8 @@ fn unique_command_ids(services: &[Service], context: &mut Context<'_>) {
         let RpcKind::Command(command) = &rpc.kind else { continue };
         match seen.iter().find(|(id, _)| *id == command.id) {
             Some((id, first)) => {
-                let text = format!("{} has the command id `{id}`, like {}", rpc.descriptor.full_name(), first.full_name());
+                let text =
+                    format!("{} has the command id `{id}`, like {}", rpc.descriptor.full_name(), first.full_name());
                 let help = "give one of them another `id`".to_owned();
                 report(&rpc.descriptor, key::ID, Some(id), Code::DuplicateCommandId, (text, help), context);
             }
@@ -375,7 +372,11 @@ fn identity(
 
 /// The read model of each rpc that is a query. Queries that name one come first: what they name is then there for
 /// those that name none.
-fn read_models(all: &[MethodDescriptor], drafts: &mut Drafts<'_>, context: &mut Context<'_>) -> Vec<Option<ReadModelId>> {
+fn read_models(
+    all: &[MethodDescriptor],
+    drafts: &mut Drafts<'_>,
+    context: &mut Context<'_>,
+) -> Vec<Option<ReadModelId>> {
     let mut found = vec![None; all.len()];
     for names_one in [true, false] {
         for (at, method) in all.iter().enumerate() {
@@ -397,20 +398,23 @@ fn read_model(
     if let Some(declared) = declared_read_model(name, &method.output(), drafts) {
         return Some(declared);
     }
-    let declared: Vec<_> = drafts.read_models.iter().filter(|it| it.derived_from.is_none()).map(|it| it.name.as_str()).collect();
+    let declared: Vec<_> =
+        drafts.read_models.iter().filter(|it| it.derived_from.is_none()).map(|it| it.name.as_str()).collect();
     let near = nearest(name, declared.iter().copied()).filter(|_| !name.is_empty()).map(str::to_owned);
     let reply = method.output();
     let asked = Asked { rpc: method.name(), read_model: name, reply: &reply };
     let told = told::aggregate_of(&asked, &drafts.named_aggregates());
     match (near, told) {
         (Some(near), _) => {
-            let text = (format!("{} reads an unknown read model `{name}`", method.name()), format!("did you mean `{near}`?"));
+            let text =
+                (format!("{} reads an unknown read model `{name}`", method.name()), format!("did you mean `{near}`?"));
             report_query(method, key::READ_MODEL, Some(name), Code::UnknownReadModel, text, context);
             None
         }
         (None, Some(at)) => Some(derived(name, AggregateId(at), drafts)),
         (None, None) if name.is_empty() => {
-            let text = format!("it isn't plain what {} reads; it will answer UNIMPLEMENTED until you write it", method.name());
+            let text =
+                format!("it isn't plain what {} reads; it will answer UNIMPLEMENTED until you write it", method.name());
             let help = "add `read_model: \"…\"`, the name of a message with (potter.read_model)".to_owned();
             context.on_option(Element::Method(method), extension::QUERY, Code::QueryWithoutReadModel, text, help);
             None
@@ -446,9 +450,10 @@ fn declared_read_model(name: &str, reply: &MessageDescriptor, drafts: &Drafts<'_
 
 /// The default read model of an aggregate: the one of that name; without a name, the one that is there.
 fn derived(name: &str, aggregate: AggregateId, drafts: &mut Drafts<'_>) -> ReadModelId {
-    let there = drafts.read_models.iter().position(|it| {
-        it.derived_from == Some(aggregate) && (name.is_empty() || it.name == name)
-    });
+    let there = drafts
+        .read_models
+        .iter()
+        .position(|it| it.derived_from == Some(aggregate) && (name.is_empty() || it.name == name));
     if let Some(at) = there {
         return ReadModelId(at);
     }
@@ -475,7 +480,8 @@ fn events_of_read_models(all: &[MethodDescriptor], models: &[Option<ReadModelId>
             continue;
         }
         let aggregates = drafts.named_aggregates();
-        let queries = all.iter().zip(models).filter(|(_, model)| **model == Some(ReadModelId(at))).map(|(it, _)| it.name());
+        let queries =
+            all.iter().zip(models).filter(|(_, model)| **model == Some(ReadModelId(at))).map(|(it, _)| it.name());
         let mut named: Vec<_> = queries.filter_map(|it| told::by_name(it, &aggregates)).collect();
         named.extend(told::by_prefix(&model.name, &aggregates));
         let counts = |event: &EventDraft| {

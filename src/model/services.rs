@@ -79,7 +79,14 @@ pub(super) fn module_name(services: &[Annotated], settings: &Settings, context: 
     for (service, options) in others.iter().filter(|(_, it)| it.module_name != first.module_name) {
         let message = format!("two names for one module: `{}` and `{}`", first.module_name, options.module_name);
         let help = "let the services agree, give `--module`, or generate the modules apart".to_owned();
-        report(service, key::MODULE_NAME, Some(&options.module_name), Code::ModuleNameMissing, (message, help), context);
+        report(
+            service,
+            key::MODULE_NAME,
+            Some(&options.module_name),
+            Code::ModuleNameMissing,
+            (message, help),
+            context,
+        );
     }
     check_names(&named, context);
     first.module_name.clone()
@@ -101,9 +108,8 @@ fn check_module_name(name: &str) -> Result<(), &'static str> {
     const KEYWORDS: &[&str] = &[
         "abstract", "as", "async", "await", "become", "box", "break", "const", "continue", "crate", "do", "dyn",
         "else", "enum", "extern", "false", "final", "fn", "for", "gen", "if", "impl", "in", "let", "loop", "macro",
-        "match", "mod", "move", "mut", "override", "priv", "pub", "ref", "return", "self", "static", "struct",
-        "super", "trait", "true", "try", "type", "typeof", "unsafe", "unsized", "use", "virtual", "where", "while",
-        "yield",
+        "match", "mod", "move", "mut", "override", "priv", "pub", "ref", "return", "self", "static", "struct", "super",
+        "trait", "true", "try", "type", "typeof", "unsafe", "unsized", "use", "virtual", "where", "while", "yield",
     ];
     const CRATES: &[&str] = &["alloc", "core", "potter", "proc_macro", "std", "test"];
     const FOLDERS: &[&str] = &["build", "deps", "examples", "incremental"];
@@ -231,7 +237,12 @@ pub(super) fn openapi(
     let versioned: Vec<_> = services.iter().filter(|(_, it)| !it.openapi_version.is_empty()).collect();
     report_disagreement(&versioned, key::OPENAPI_VERSION, |it| Some(it.openapi_version.clone()), context);
     let informed: Vec<_> = services.iter().filter(|(_, it)| it.openapi_info.is_some()).collect();
-    report_disagreement(&informed, key::OPENAPI_INFO, |it| it.openapi_info.as_ref().map(|it| format!("{it:?}")), context);
+    report_disagreement(
+        &informed,
+        key::OPENAPI_INFO,
+        |it| it.openapi_info.as_ref().map(|it| format!("{it:?}")),
+        context,
+    );
 
     let enabled = switched.first().is_none_or(|(_, it)| it.enable_openapi == Some(true));
     let info = informed.first().and_then(|(_, it)| it.openapi_info.clone()).unwrap_or_default();

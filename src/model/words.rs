@@ -12,7 +12,8 @@ pub fn words(name: &str) -> Vec<String> {
 
 /// Whether `word` is the past tense or the past participle of `verb`.
 pub fn is_past_of(word: &str, verb: &str) -> bool {
-    let past = word != verb || matches!(verb, "put" | "set" | "cut" | "split" | "let" | "shut" | "bid" | "quit" | "reset");
+    let past =
+        word != verb || matches!(verb, "put" | "set" | "cut" | "split" | "let" | "shut" | "bid" | "quit" | "reset");
     past && past_forms(verb).iter().any(|it| it == word)
 }
 
