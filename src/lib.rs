@@ -10,6 +10,12 @@
 //! | [`options`] | descriptors | typed options |
 //! | [`model`] | descriptors and options | [`model::Module`], everything resolved and valid |
 //!
+//! Beside them, for regeneration:
+//!
+//! | part | in | out |
+//! |---|---|---|
+//! | [`shape`] | a message | what it looks like, as text that `potter.lock` keeps |
+//!
 //! What is wrong in the input comes out as [`diagnostic::Diagnostics`], all of it in one run; [`explain`] has a page
 //! for each code. Nothing here prints or exits: that is for the binaries.
 //!
@@ -29,3 +35,4 @@ pub mod explain;
 pub mod model;
 pub mod options;
 pub mod request;
+pub mod shape;
