@@ -1,5 +1,6 @@
 //! What rules are written with: pure, synchronous, no clock, no randomness, no I/O.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::SystemTime;
 
 use prost_types::Timestamp;
@@ -9,7 +10,7 @@ use uuid::Uuid;
 ///
 /// Everything that isn't determined by state and command comes from here, so that a rule gives the same answer
 /// whenever it is asked again, as happens after a version conflict.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Context {
     /// Identity of the aggregate that the command is sent to; already assigned when the command creates it.
     pub aggregate_id: String,
@@ -23,6 +24,23 @@ pub struct Context {
     pub command_id: Uuid,
     /// Ties together everything that follows from one request.
     pub correlation_id: String,
+    /// How many ids [`Context::new_id`] has made.
+    ids: AtomicU32,
+}
+
+/// A clone makes the same ids again.
+impl Clone for Context {
+    fn clone(&self) -> Self {
+        Self {
+            aggregate_id: self.aggregate_id.clone(),
+            version: self.version,
+            time: self.time,
+            actor: self.actor.clone(),
+            command_id: self.command_id,
+            correlation_id: self.correlation_id.clone(),
+            ids: AtomicU32::new(0),
+        }
+    }
 }
 
 /// State that is folded from events, and the glue that the runtime needs around it.
@@ -96,9 +114,83 @@ pub struct Refusal {
 }
 
 impl Context {
+    /// The context of one execution for an aggregate that has no events yet, with nobody named as its actor.
+    #[must_use]
+    pub fn new(aggregate_id: impl Into<String>, command_id: Uuid, time: SystemTime) -> Self {
+        Self {
+            aggregate_id: aggregate_id.into(),
+            version: 0,
+            time,
+            actor: None,
+            command_id,
+            correlation_id: command_id.to_string(),
+            ids: AtomicU32::new(0),
+        }
+    }
+
     /// The time as a protobuf timestamp.
     #[must_use]
     pub fn timestamp(&self) -> Timestamp {
         self.time.into()
+    }
+
+    /// Makes an id for something new inside the aggregate.
+    ///
+    /// The first, second, … id of an execution is the same whenever the rule is asked again, which keeps rules
+    /// deterministic; ids of different executions differ.
+    #[must_use]
+    pub fn new_id(&self) -> Uuid {
+        derived_id(self.command_id, self.ids.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// The first number of the ids that the runtime gives to events; [`Context::new_id`] counts from 0.
+pub(crate) const EVENT_IDS: u32 = 1 << 31;
+
+/// A UUIDv7 of the same millisecond as `base`, determined by `base` and `number`.
+///
+/// The 74 random bits go through a bijection of 128 bits for each number, cut to their length: two different
+/// executions get the same id as seldom as two random ids are the same.
+pub(crate) fn derived_id(base: Uuid, number: u32) -> Uuid {
+    /// The finalizer of MurmurHash3.
+    fn mix(mut x: u64) -> u64 {
+        x = (x ^ (x >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
+        x = (x ^ (x >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
+        x ^ (x >> 33)
+    }
+    let (high, low) = base.as_u64_pair();
+    let low = mix(low.wrapping_add(u64::from(number).wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15)));
+    let random = mix(low ^ high);
+    let timestamp_and_version = (high & 0xffff_ffff_ffff_0000) | 0x7000;
+    Uuid::from_u64_pair(timestamp_and_version | (random & 0x0fff), (low & (u64::MAX >> 2)) | (1 << 63))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn ids_of_an_execution_are_the_same_when_it_is_repeated() {
+        let context = Context::new("a", Uuid::now_v7(), SystemTime::UNIX_EPOCH);
+        let again = context.clone();
+        let ids = [context.new_id(), context.new_id()];
+        assert_eq!(ids, [again.new_id(), again.new_id()]);
+        assert_ne!(ids[0], ids[1]);
+    }
+
+    #[test]
+    fn derived_ids_are_distinct_and_of_version_seven() {
+        let bases: Vec<_> = (0..100).map(|_| Uuid::now_v7()).collect();
+        let numbers = (0..50).chain(EVENT_IDS..EVENT_IDS + 50);
+        let ids: BTreeSet<_> =
+            numbers.flat_map(|number| bases.iter().map(move |base| derived_id(*base, number))).collect();
+        assert_eq!(ids.len(), 10_000);
+        for id in ids {
+            assert_eq!(id.get_version_num(), 7);
+            assert_eq!(id.get_variant(), uuid::Variant::RFC4122);
+        }
+        assert_eq!(derived_id(bases[0], 3).as_u64_pair().0 >> 16, bases[0].as_u64_pair().0 >> 16);
     }
 }

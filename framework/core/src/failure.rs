@@ -2,6 +2,9 @@
 
 use std::borrow::Cow;
 
+use crate::domain::DomainError;
+use crate::store::StoreError;
+
 /// The five kinds of failure; each transport maps them once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FailureKind {
@@ -68,4 +71,130 @@ pub struct FieldViolation {
     pub rule: String,
     /// For people.
     pub message: String,
+}
+
+impl Failure {
+    /// A failure with nothing but kind, code and message.
+    fn plain(kind: FailureKind, code: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
+        let retryable = kind == FailureKind::Unavailable;
+        Self { kind, code: code.into(), message: message.into(), retryable, violations: Vec::new(), event: None }
+    }
+
+    /// The request is wrong at one field.
+    ///
+    /// ```
+    /// let failure = potter_core::failure::Failure::invalid("page_size", "must not be negative");
+    /// assert_eq!(failure.violations[0].field, "page_size");
+    /// ```
+    #[must_use]
+    pub fn invalid(field: impl Into<String>, message: impl Into<String>) -> Self {
+        let (field, message) = (field.into(), message.into());
+        Self::violations(vec![FieldViolation { field, rule: "request".to_owned(), message }])
+    }
+
+    /// The request is wrong at these fields.
+    #[must_use]
+    pub fn violations(violations: Vec<FieldViolation>) -> Self {
+        let message = match violations.as_slice() {
+            [only] => format!("`{}` {}", only.field, only.message),
+            several => format!("{} fields are not valid", several.len()),
+        };
+        Self { violations, ..Self::plain(FailureKind::Invalid, codes::INVALID_REQUEST, message) }
+    }
+
+    /// The request as a whole cannot be read.
+    #[must_use]
+    pub fn malformed(message: impl Into<String>) -> Self {
+        Self::plain(FailureKind::Invalid, codes::INVALID_REQUEST, message)
+    }
+
+    /// There is no such thing: `Failure::not_found("product", &query.id)`.
+    #[must_use]
+    pub fn not_found(what: &str, id: &str) -> Self {
+        Self::plain(FailureKind::Refused, codes::NOT_FOUND, format!("no {what} `{id}`"))
+    }
+
+    /// The domain says no.
+    #[must_use]
+    pub fn refused(code: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
+        Self::plain(FailureKind::Refused, code, message)
+    }
+
+    /// Nobody has written this rule or query yet.
+    #[must_use]
+    pub fn unimplemented(what: &str) -> Self {
+        Self::plain(FailureKind::Refused, codes::UNIMPLEMENTED, format!("`{what}` is not implemented yet"))
+    }
+
+    /// Somebody else was first.
+    #[must_use]
+    pub fn conflict(code: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
+        Self::plain(FailureKind::Conflict, code, message)
+    }
+
+    /// Not now; trying again may help.
+    #[must_use]
+    pub fn unavailable(message: impl Into<String>) -> Self {
+        Self::plain(FailureKind::Unavailable, codes::UNAVAILABLE, message)
+    }
+
+    /// The deadline passed.
+    #[must_use]
+    pub fn deadline_exceeded() -> Self {
+        Self::plain(FailureKind::Unavailable, codes::DEADLINE_EXCEEDED, "the deadline passed")
+    }
+
+    /// Our fault. The caller learns nothing but that; `details` go to the log, where the span has the correlation id.
+    #[must_use]
+    pub fn bug(details: &(impl std::fmt::Display + ?Sized)) -> Self {
+        tracing::error!(%details, "a bug");
+        Self::plain(FailureKind::Bug, codes::INTERNAL, "internal error")
+    }
+
+    /// The same failure, said to be worth trying again.
+    #[must_use]
+    pub fn retryable(mut self) -> Self {
+        self.retryable = true;
+        self
+    }
+}
+
+impl From<&dyn DomainError> for Failure {
+    fn from(error: &dyn DomainError) -> Self {
+        let refusal = error.refusal();
+        Self {
+            retryable: refusal.retryable,
+            event: refusal.event.map(|(name, payload)| (name.to_owned(), payload)),
+            ..Self::refused(refusal.code, error.to_string())
+        }
+    }
+}
+
+/// A database that fails may work again in a moment; what the driver says stays in the log.
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        tracing::error!(%error, "the store failed");
+        Self::unavailable("the store is out of reach")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_violation_is_told_in_the_message() {
+        let failure = Failure::invalid("price", "must be positive");
+        assert_eq!(failure.message, "`price` must be positive");
+        assert_eq!(failure.kind, FailureKind::Invalid);
+    }
+
+    #[test]
+    fn internals_stay_in_the_log() {
+        let error = StoreError { operation: "commit", source: "disk on fire".into() };
+        let failure = Failure::from(error);
+        assert!(!failure.to_string().contains("fire"), "{failure}");
+        assert!(failure.retryable);
+        assert!(!Failure::bug("secret").to_string().contains("secret"));
+    }
 }

@@ -5,15 +5,48 @@
 //! them. Transports (HTTP, gRPC) and stores (SQLite, …) are crates of their own and never import each other.
 //!
 //! Where to look: [`domain`] is what rules are written with (pure); [`event`] what is recorded; [`store`] the port
-//! that every database implements, [`memory`] the plainest of them; [`command`], [`query`] and [`read_model`] what generated code declares, gathered
-//! in a [`module::Module`]; [`dispatch`] and [`projection`] what runs it; [`failure`] how things go wrong.
+//! that every database implements, [`memory`] the plainest of them; [`command`], [`query`] and [`read_model`] what
+//! generated code declares, gathered in a [`module::Module`]; [`dispatch`], `worker` and [`projection`] what runs it;
+//! [`failure`] how things go wrong; [`health`] and `telemetry` what is seen of it from outside; [`testing`] what the
+//! tests of a service are written with.
 
+mod backoff;
 pub mod command;
+pub mod dispatch;
 pub mod domain;
 pub mod event;
 pub mod failure;
+pub mod health;
+pub mod identity;
 pub mod memory;
 pub mod module;
+mod panics;
+pub mod projection;
 pub mod query;
 pub mod read_model;
 pub mod store;
+mod telemetry;
+pub mod testing;
+pub mod value;
+mod worker;
+
+pub use {bytes, prost, prost_reflect, prost_types, uuid};
+
+/// The events that a rule decides on, each turned into the aggregate's event type.
+///
+/// ```
+/// # use potter_core::events;
+/// # enum ProductEvent { ProductListed(ProductListed), StockReserved(StockReserved) }
+/// # struct ProductListed { stock: u32 }
+/// # struct StockReserved { quantity: u32 }
+/// # impl From<ProductListed> for ProductEvent { fn from(it: ProductListed) -> Self { Self::ProductListed(it) } }
+/// # impl From<StockReserved> for ProductEvent { fn from(it: StockReserved) -> Self { Self::StockReserved(it) } }
+/// let events: Vec<ProductEvent> = events![ProductListed { stock: 3 }, StockReserved { quantity: 2 }];
+/// assert_eq!(events.len(), 2);
+/// ```
+#[macro_export]
+macro_rules! events {
+    ($($event:expr),* $(,)?) => {
+        ::std::vec![$(::core::convert::Into::into($event)),*]
+    };
+}

@@ -70,6 +70,14 @@ pub enum ColumnType {
 }
 
 /// A value of a column.
+///
+/// Made with `Value::from` from every proto scalar, from timestamps, durations and options of these:
+///
+/// ```
+/// # use potter_core::read_model::Value;
+/// assert_eq!(Value::from(7_u32), Value::Integer(7));
+/// assert_eq!(Value::from(None::<String>), Value::Null);
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
     /// Absent.
@@ -101,3 +109,11 @@ impl<T> Column<T> {
         Self { name, ty: PhantomData }
     }
 }
+
+impl<T> Clone for Column<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Column<T> {}

@@ -1,4 +1,1 @@
-//! What a generated service depends on.
-pub mod config;
-mod env_file;
-mod logging;
+//! The potter crate of the Potter framework.

@@ -1,0 +1,133 @@
+//! What everything that runs shares.
+
+use std::hash::{BuildHasher, RandomState};
+
+use tokio::sync::{Mutex, MutexGuard};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
+
+use super::Options;
+use super::answering::{QueryCache, query_cache};
+use crate::failure::Failure;
+use crate::module::Module;
+use crate::store::SharedStore;
+use crate::telemetry::EventMeter;
+
+/// What everything that runs shares.
+pub(crate) struct Runtime {
+    pub module: &'static str,
+    pub store: SharedStore,
+    pub options: Options,
+    pub query_cache: QueryCache,
+    turns: Turns,
+    events: EventMeter,
+    /// Requests that are being answered; closed when no new ones are.
+    requests: TaskTracker,
+    /// Tasks in the background.
+    tasks: TaskTracker,
+    closing: CancellationToken,
+    stopping: CancellationToken,
+}
+
+impl Runtime {
+    pub fn new(module: &Module, store: SharedStore, options: Options) -> Self {
+        let event_types = module.aggregates().iter().flat_map(|aggregate| aggregate.events).map(|event| event.0);
+        Self {
+            module: module.name(),
+            store,
+            query_cache: query_cache(options.query_cache_bytes),
+            options,
+            turns: Turns::default(),
+            events: EventMeter::new(module.name(), event_types),
+            requests: TaskTracker::new(),
+            tasks: TaskTracker::new(),
+            closing: CancellationToken::new(),
+            stopping: CancellationToken::new(),
+        }
+    }
+
+    /// Lets a request in; it counts as running until the token is dropped.
+    ///
+    /// The token comes before the look at the door: who passes it was counted before anybody waited.
+    pub fn enter(&self) -> Result<TaskTrackerToken, Failure> {
+        let token = self.requests.token();
+        if self.requests.is_closed() { Err(Failure::unavailable("the service is shutting down")) } else { Ok(token) }
+    }
+
+    /// Lets no further requests in and waits for the running ones.
+    pub async fn close_intake(&self) {
+        self.requests.close();
+        self.closing.cancel();
+        self.requests.wait().await;
+    }
+
+    /// What `future` gives, or `None` if requests are no longer let in before that.
+    pub async fn unless_closing<T>(&self, future: impl Future<Output = T>) -> Option<T> {
+        self.closing.run_until_cancelled(future).await
+    }
+
+    /// Counts recorded events.
+    pub fn recorded(&self, event_types: impl Iterator<Item = &'static str>) {
+        event_types.for_each(|event_type| self.events.recorded(event_type));
+    }
+
+    /// Runs a task in the background, until [`Runtime::stop`] has waited for it.
+    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(task);
+    }
+
+    /// Asks the tasks in the background to end, and waits for them.
+    pub async fn stop(&self) {
+        self.stopping.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    /// Whether the tasks in the background shall end.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.is_cancelled()
+    }
+
+    /// What `future` gives, or `None` if the tasks in the background shall end before that.
+    pub async fn unless_stopping<T>(&self, future: impl Future<Output = T>) -> Option<T> {
+        self.stopping.run_until_cancelled(future).await
+    }
+
+    /// Waits for the caller's turn to change an aggregate.
+    ///
+    /// Commands to the same aggregate queue here rather than fail at the store with version conflicts; those remain
+    /// between processes.
+    pub async fn turn(&self, aggregate: &str, id: &str) -> MutexGuard<'_, ()> {
+        self.turns.of(aggregate, id).lock().await
+    }
+}
+
+impl std::fmt::Debug for Runtime {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Runtime").field("module", &self.module).finish_non_exhaustive()
+    }
+}
+
+/// Locks that streams share by their hash: so many that two of the streams in use seldom meet.
+struct Turns {
+    locks: Box<[Mutex<()>]>,
+    hasher: RandomState,
+}
+
+/// A power of two, so that the hash is cut rather than divided.
+const LOCKS: usize = 1 << 14;
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self { locks: (0..LOCKS).map(|_| Mutex::new(())).collect(), hasher: RandomState::new() }
+    }
+}
+
+impl Turns {
+    fn of(&self, aggregate: &str, id: &str) -> &Mutex<()> {
+        let hash = self.hasher.hash_one((aggregate, id));
+        let index = usize::try_from(hash % LOCKS as u64).expect("less than the number of locks");
+        &self.locks[index]
+    }
+}

@@ -1,0 +1,341 @@
+//! Takes in the log, batch by batch, exactly once.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use bytes::Bytes;
+use prost::Message;
+use tokio::task::JoinHandle;
+
+use super::batch::{Blocked, Changes, Plan, Poison, Rows, unknown_keys};
+use crate::event::RecordedEvent;
+use crate::failure::Failure;
+use crate::read_model::ReadModel;
+use crate::store::{Generation, ParkedEvent, ProjectionBatch, ProjectionError, SharedStore, StoreError};
+
+/// Events in a batch at most.
+const BATCH: usize = 2048;
+
+/// The checkpoint is written at least after that many events, even if none of them concerned the read model.
+const CHECKPOINT_EVERY: u64 = 10_000;
+
+/// Encoded bytes of rows kept in memory at most.
+const ROWS_IN_MEMORY: usize = 8 << 20;
+
+/// Follows the log for one generation of a read model.
+pub(super) struct Follower<M: ReadModel> {
+    store: SharedStore,
+    generation: Generation,
+    /// Position of the last event seen.
+    position: u64,
+    /// The checkpoint in the store.
+    checkpoint: u64,
+    /// Rows as they are in the table, which nobody else writes.
+    rows: Rows<M::Row>,
+    /// Encoded length of `rows`, about.
+    rows_weight: usize,
+    blocked: Blocked,
+    parked: usize,
+    /// Counted for whoever watches.
+    pub taken_in: u64,
+    /// How often rows have changed.
+    pub changes: u64,
+    ahead: Option<JoinHandle<Result<Vec<RecordedEvent>, StoreError>>>,
+}
+
+impl<M: ReadModel> Follower<M> {
+    /// Goes on where the live generation is.
+    pub async fn resume(store: SharedStore) -> Result<Self, StoreError> {
+        let mut follower = Self::new(store, Generation::Live);
+        follower.reload().await?;
+        Ok(follower)
+    }
+
+    /// Begins the next generation.
+    pub async fn begin_rebuild(store: SharedStore) -> Result<Self, StoreError> {
+        store.begin_rebuild(M::NAME, M::TABLE).await?;
+        Ok(Self::new(store, Generation::Next))
+    }
+
+    fn new(store: SharedStore, generation: Generation) -> Self {
+        Self {
+            store,
+            generation,
+            position: 0,
+            checkpoint: 0,
+            rows: HashMap::new(),
+            rows_weight: 0,
+            blocked: HashMap::new(),
+            parked: 0,
+            taken_in: 0,
+            changes: 0,
+            ahead: None,
+        }
+    }
+
+    /// Position of the last event seen.
+    pub fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// How many events are parked.
+    pub fn parked(&self) -> usize {
+        self.parked
+    }
+
+    /// Takes in the next batch; false if there was none.
+    ///
+    /// After an error nothing of what wasn't committed is kept, and it can be called again.
+    pub async fn advance(&mut self) -> Result<bool, ProjectionError> {
+        let events = self.next_events().await?;
+        if events.is_empty() {
+            return Ok(false);
+        }
+        if events.len() == BATCH {
+            self.read_ahead(events[BATCH - 1].position);
+        }
+        let taken_in = self.take_in_all(&events).await;
+        if taken_in.is_err() {
+            self.ahead = None;
+        }
+        taken_in.map(|()| true)
+    }
+
+    /// Writes the checkpoint if events have been passed over since.
+    pub async fn keep_checkpoint(&mut self) -> Result<(), ProjectionError> {
+        if self.position > self.checkpoint {
+            self.commit(self.position, Changes::none(), Vec::new(), Vec::new()).await?;
+        }
+        Ok(())
+    }
+
+    /// Reads again where the table is, after somebody else has moved it.
+    pub async fn reload(&mut self) -> Result<(), StoreError> {
+        self.forget_rows();
+        self.ahead = None;
+        self.checkpoint = self.store.checkpoint(M::NAME, self.generation).await?;
+        self.position = self.checkpoint;
+        self.changes += 1;
+        self.reload_parked().await
+    }
+
+    /// Takes in what is still missing and puts this generation in place of the live one.
+    pub async fn finish_rebuild(&mut self) -> Result<(), ProjectionError> {
+        loop {
+            while self.advance().await? {}
+            self.keep_checkpoint().await?;
+            match self.store.finish_rebuild(M::NAME, M::TABLE, self.checkpoint).await {
+                // The live generation has seen more meanwhile.
+                Err(ProjectionError::Moved { actual }) if actual > self.checkpoint => {}
+                Ok(()) => break,
+                Err(error) => return Err(error),
+            }
+        }
+        self.generation = Generation::Live;
+        Ok(())
+    }
+
+    /// Tries to take in what is parked, row by row and in order; answers how many events that were.
+    pub async fn replay_parked(&mut self) -> Result<usize, ProjectionError> {
+        let mut still_blocked = Blocked::new();
+        let mut replayed = 0;
+        for parked in self.store.parked(M::NAME, self.generation).await? {
+            let blocked = still_blocked.contains_key(&parked.key);
+            if !blocked && self.replay(&parked).await? {
+                replayed += 1;
+            } else {
+                still_blocked.entry(parked.key).or_insert(parked.position);
+            }
+        }
+        self.reload_parked().await?;
+        Ok(replayed)
+    }
+
+    async fn replay(&mut self, parked: &ParkedEvent) -> Result<bool, ProjectionError> {
+        let events = self.store.read_all(parked.position - 1, 1).await?;
+        let plan = Plan::<M>::new(&events, &HashMap::new(), &Blocked::new());
+        if !plan.park.is_empty() {
+            return Ok(false);
+        }
+        let rows = self.rows_of(&plan.keys).await?;
+        let Ok(changes) = plan.project(rows) else { return Ok(false) };
+        match self.commit(self.checkpoint, changes, Vec::new(), vec![parked.position]).await {
+            Err(ProjectionError::NotUnique { .. }) => Ok(false),
+            committed => committed.map(|()| true),
+        }
+    }
+
+    async fn next_events(&mut self) -> Result<Vec<RecordedEvent>, StoreError> {
+        match self.ahead.take() {
+            Some(ahead) => ahead.await.unwrap_or_else(|error| Err(StoreError::new("read ahead", error))),
+            None => self.store.read_all(self.position, BATCH).await,
+        }
+    }
+
+    /// Lets the store read the next batch while this one is taken in.
+    fn read_ahead(&mut self, after: u64) {
+        let store = self.store.clone();
+        self.ahead = Some(tokio::spawn(async move { store.read_all(after, BATCH).await }));
+    }
+
+    /// Takes in events; those that cannot be are found by halving and parked.
+    async fn take_in_all(&mut self, events: &[RecordedEvent]) -> Result<(), ProjectionError> {
+        let mut poison = HashMap::new();
+        let mut rest = vec![events];
+        while let Some(part) = rest.pop() {
+            match self.take_in(part, &poison).await {
+                Ok(None) => {}
+                Ok(Some(Poison { position, reason })) => {
+                    poison.insert(position, reason);
+                    rest.push(part);
+                }
+                Err(ProjectionError::NotUnique { key, column }) => match part {
+                    [only] => {
+                        poison.insert(only.position, format!("`{column}` of row `{key}` would not be unique"));
+                        rest.push(part);
+                    }
+                    several => {
+                        let (first, second) = several.split_at(several.len() / 2);
+                        rest.extend([second, first]);
+                    }
+                },
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes in events in one transaction, or tells which one cannot be.
+    async fn take_in(
+        &mut self,
+        events: &[RecordedEvent],
+        poison: &HashMap<u64, String>,
+    ) -> Result<Option<Poison>, ProjectionError> {
+        let Some(last) = events.last() else { return Ok(None) };
+        let plan = Plan::<M>::new(events, poison, &self.blocked);
+        if plan.is_empty() {
+            self.position = last.position;
+            if self.position - self.checkpoint >= CHECKPOINT_EVERY {
+                self.keep_checkpoint().await?;
+            }
+            return Ok(None);
+        }
+        let mut plan = plan;
+        let park = std::mem::take(&mut plan.park);
+        let taken_in = plan.len() as u64;
+        let rows = self.rows_of(&plan.keys).await?;
+        let changes = match plan.project(rows) {
+            Ok(changes) => changes,
+            Err(poison) => return Ok(Some(poison)),
+        };
+        self.commit(last.position, changes, park, Vec::new()).await?;
+        self.taken_in += taken_in;
+        Ok(None)
+    }
+
+    /// Takes the rows of these keys out of memory, or else out of the table.
+    ///
+    /// They come back into memory when their changes are committed; after a failure the table has them.
+    async fn rows_of(&mut self, keys: &[String]) -> Result<Rows<M::Row>, StoreError> {
+        let unknown = unknown_keys(keys, &self.rows);
+        let mut rows: Rows<M::Row> = keys.iter().filter_map(|key| self.rows.remove_entry(key)).collect();
+        if !unknown.is_empty() {
+            for (key, row) in self.store.rows_by_key(M::TABLE, self.generation, unknown).await? {
+                rows.insert(key, Some(decode_row::<M>(row)?));
+            }
+        }
+        Ok(rows)
+    }
+
+    async fn commit(
+        &mut self,
+        checkpoint: u64,
+        changes: Changes<M::Row>,
+        park: Vec<ParkedEvent>,
+        unpark: Vec<u64>,
+    ) -> Result<(), ProjectionError> {
+        let Changes { rows, put, remove } = changes;
+        let weight: usize = put.iter().map(|change| change.row.len() + 2 * change.key.len()).sum();
+        let batch = ProjectionBatch {
+            projection: M::NAME,
+            table: M::TABLE,
+            generation: self.generation,
+            expected_checkpoint: self.checkpoint,
+            checkpoint,
+            put,
+            remove,
+            park: park.clone(),
+            unpark,
+        };
+        self.store.commit_projection(batch).await?;
+        self.checkpoint = checkpoint;
+        self.position = self.position.max(checkpoint);
+        self.note_parked(park);
+        if !rows.is_empty() {
+            self.changes += 1;
+            self.remember(rows, weight);
+        }
+        Ok(())
+    }
+
+    fn remember(&mut self, rows: Rows<M::Row>, weight: usize) {
+        self.rows_weight += weight;
+        if self.rows_weight > ROWS_IN_MEMORY {
+            self.forget_rows();
+            self.rows_weight = weight;
+        }
+        self.rows.extend(rows);
+    }
+
+    fn forget_rows(&mut self) {
+        self.rows = HashMap::new();
+        self.rows_weight = 0;
+    }
+
+    fn note_parked(&mut self, park: Vec<ParkedEvent>) {
+        self.parked += park.len();
+        for event in park {
+            if let Entry::Vacant(entry) = self.blocked.entry(event.key) {
+                tracing::error!(
+                    read_model = M::NAME,
+                    row = entry.key(),
+                    position = event.position,
+                    event_type = event.event_type,
+                    reason = event.reason,
+                    "an event cannot be taken in; its row is blocked"
+                );
+                entry.insert(event.position);
+            }
+        }
+    }
+
+    async fn reload_parked(&mut self) -> Result<(), StoreError> {
+        let parked = self.store.parked(M::NAME, self.generation).await?;
+        self.parked = parked.len();
+        self.blocked = HashMap::new();
+        for event in parked {
+            self.blocked.entry(event.key).or_insert(event.position);
+        }
+        Ok(())
+    }
+}
+
+impl<R> Changes<R> {
+    fn none() -> Self {
+        Self { rows: HashMap::new(), put: Vec::new(), remove: Vec::new() }
+    }
+}
+
+/// A row that the projection itself has written and cannot read is a broken table.
+fn decode_row<M: ReadModel>(row: Bytes) -> Result<M::Row, StoreError> {
+    M::Row::decode(row).map_err(|error| StoreError::new("read a row", error))
+}
+
+impl From<ProjectionError> for Failure {
+    fn from(error: ProjectionError) -> Self {
+        match error {
+            ProjectionError::Store(error) => error.into(),
+            error => Self::bug(&error),
+        }
+    }
+}

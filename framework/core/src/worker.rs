@@ -1,0 +1,286 @@
+//! Executes accepted commands: in order for each aggregate, several aggregates at once.
+//!
+//! Each aggregate with waiting commands has a lane, a task that lives as long as there are any. What is accepted is
+//! in the store already; what lanes hold in memory may be lost with the process and is read again at the next start.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use metrics::Gauge;
+use tokio::sync::{Notify, Semaphore, watch};
+use uuid::Uuid;
+
+use crate::backoff::backoff;
+use crate::dispatch::{BoundCommand, Runtime};
+use crate::event::StreamId;
+use crate::failure::{Failure, FailureKind, codes};
+use crate::store::{AcceptedCommand, CommandOutcome, CommandStatus, CommitError, Settlement, StoreError, Unit};
+use crate::telemetry;
+
+/// The workers of a running module; clones share them.
+#[derive(Clone)]
+pub(crate) struct Workers {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    runtime: Arc<Runtime>,
+    commands: HashMap<&'static str, Arc<dyn BoundCommand>>,
+    lanes: Mutex<HashMap<StreamId, VecDeque<Waiting>>>,
+    /// Bounds how many lanes execute at the same time; it is fair, so that no lane starves.
+    permits: Semaphore,
+    pending: Arc<Pending>,
+    listeners: Mutex<HashMap<Uuid, Arc<Notify>>>,
+}
+
+/// A command in its lane.
+struct Waiting {
+    command: AcceptedCommand,
+    _place: Place,
+}
+
+/// How many commands are accepted and have no outcome.
+struct Pending {
+    count: watch::Sender<usize>,
+    gauge: Gauge,
+}
+
+/// A place in the queue; free again when dropped.
+pub(crate) struct Place(Arc<Pending>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.count.send_modify(|count| *count -= 1);
+        self.0.gauge.decrement(1.0);
+    }
+}
+
+impl Pending {
+    fn take(self: &Arc<Self>, limit: usize) -> Option<Place> {
+        let taken = self.count.send_if_modified(|count| {
+            let free = *count < limit;
+            *count += usize::from(free);
+            free
+        });
+        taken.then(|| {
+            self.gauge.increment(1.0);
+            Place(self.clone())
+        })
+    }
+}
+
+/// What became of a command.
+enum Carried {
+    /// It has its outcome.
+    Settled,
+    /// The process stops; it is executed after the next start.
+    Left,
+}
+
+impl Workers {
+    /// Starts with what was accepted before and has no outcome yet.
+    pub async fn start(runtime: Arc<Runtime>, commands: &[Arc<dyn BoundCommand>]) -> Result<Self, StoreError> {
+        let pending =
+            Arc::new(Pending { count: watch::Sender::new(0), gauge: telemetry::pending_commands(runtime.module) });
+        let shared = Shared {
+            commands: commands.iter().map(|command| (command.spec().name, command.clone())).collect(),
+            lanes: Mutex::default(),
+            permits: Semaphore::new(runtime.options.workers.max(1)),
+            pending,
+            listeners: Mutex::default(),
+            runtime,
+        };
+        let workers = Self { shared: Arc::new(shared) };
+        for command in workers.shared.runtime.store.pending_commands().await? {
+            let place = workers.shared.pending.take(usize::MAX).expect("there is no limit");
+            workers.enqueue(command, place);
+        }
+        Ok(workers)
+    }
+
+    /// What the workers run in.
+    pub fn runtime(&self) -> &Arc<Runtime> {
+        &self.shared.runtime
+    }
+
+    /// Takes a place in the queue.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn reserve(&self) -> Result<Place, Failure> {
+        let limit = self.shared.runtime.options.max_pending_commands;
+        self.shared.pending.take(limit).ok_or_else(|| Failure::unavailable("too many commands are waiting"))
+    }
+
+    /// Lets a stored command be executed after all others of its aggregate.
+    pub fn enqueue(&self, command: AcceptedCommand, place: Place) {
+        let stream = StreamId::new(&command.aggregate, &command.aggregate_id);
+        let waiting = Waiting { command, _place: place };
+        let mut lanes = self.shared.lanes();
+        match lanes.get_mut(&stream) {
+            Some(lane) => lane.push_back(waiting),
+            None => {
+                lanes.insert(stream.clone(), VecDeque::from([waiting]));
+                self.shared.runtime.spawn(run_lane(self.shared.clone(), stream));
+            }
+        }
+    }
+
+    /// Waits for the outcome of a command, but not longer than `patience` or until the service closes.
+    pub async fn await_outcome(&self, id: Uuid, patience: Duration) -> Result<Option<CommandStatus>, Failure> {
+        let shared = &self.shared;
+        let listener = Listener::new(shared, id);
+        let told = listener.notify.notified();
+        tokio::pin!(told);
+        // Listens from here on, so that an outcome between the look and the wait isn't missed.
+        told.as_mut().enable();
+        let status = shared.runtime.store.command_status(id).await?;
+        if status.as_ref().is_none_or(|status| status.outcome.is_some()) {
+            return Ok(status);
+        }
+        let in_time = shared.runtime.unless_closing(tokio::time::timeout(patience, told)).await;
+        match in_time {
+            None => Ok(status),
+            Some(_) => Ok(shared.runtime.store.command_status(id).await?),
+        }
+    }
+
+    /// How many commands are accepted and have no outcome, and whether further ones are refused.
+    pub fn pending(&self) -> (usize, bool) {
+        let pending = *self.shared.pending.count.borrow();
+        (pending, pending >= self.shared.runtime.options.max_pending_commands)
+    }
+
+    /// Waits until every accepted command has its outcome.
+    pub async fn idle(&self) {
+        let mut pending = self.shared.pending.count.subscribe();
+        pending.wait_for(|count| *count == 0).await.expect("the sender is in `self`");
+    }
+
+    /// Lets the lanes run empty, but not longer than `patience`.
+    pub async fn drain(&self, patience: Duration) {
+        if tokio::time::timeout(patience, self.idle()).await.is_err() {
+            let (pending, _) = self.pending();
+            tracing::info!(pending, "accepted commands are left for the next start");
+        }
+    }
+}
+
+/// Somebody who waits for an outcome; the entry goes with the last one.
+struct Listener<'a> {
+    shared: &'a Shared,
+    id: Uuid,
+    notify: Arc<Notify>,
+}
+
+impl<'a> Listener<'a> {
+    fn new(shared: &'a Shared, id: Uuid) -> Self {
+        let notify = shared.listeners().entry(id).or_default().clone();
+        Self { shared, id, notify }
+    }
+}
+
+impl Drop for Listener<'_> {
+    fn drop(&mut self) {
+        let mut listeners = self.shared.listeners();
+        // The entry and this listener.
+        if Arc::strong_count(&self.notify) == 2 {
+            listeners.remove(&self.id);
+        }
+    }
+}
+
+impl Shared {
+    fn lanes(&self) -> MutexGuard<'_, HashMap<StreamId, VecDeque<Waiting>>> {
+        self.lanes.lock().expect("nothing panics while it holds the lock")
+    }
+
+    fn listeners(&self) -> MutexGuard<'_, HashMap<Uuid, Arc<Notify>>> {
+        self.listeners.lock().expect("nothing panics while it holds the lock")
+    }
+
+    /// The next command of a lane; the lane ends when there is none.
+    fn next(&self, stream: &StreamId) -> Option<Waiting> {
+        let mut lanes = self.lanes();
+        let next = lanes.get_mut(stream)?.pop_front();
+        if next.is_none() {
+            lanes.remove(stream);
+        }
+        next
+    }
+
+    /// Executes a command until it has its outcome.
+    async fn carry_out(&self, command: &AcceptedCommand) -> Carried {
+        for attempt in 1.. {
+            let failure = match self.execute(command).await {
+                Ok(()) => return Carried::Settled,
+                Err(failure) => failure,
+            };
+            let again = is_store_out_of_reach(&failure)
+                || (worth_trying_again(&failure) && attempt < self.runtime.options.worker_attempts);
+            if !again {
+                return self.settle_failure(command, failure).await;
+            }
+            tracing::warn!(command = command.name, %failure, attempt, "trying again");
+            if self.runtime.unless_stopping(tokio::time::sleep(backoff(attempt))).await.is_none() {
+                return Carried::Left;
+            }
+        }
+        unreachable!("attempts are without end")
+    }
+
+    async fn execute(&self, command: &AcceptedCommand) -> Result<(), Failure> {
+        let _permit = self.permits.acquire().await.expect("never closed");
+        match self.commands.get(command.name.as_str()) {
+            Some(bound) => bound.execute_accepted(command).await,
+            None => Err(Failure::unimplemented(&command.name)),
+        }
+    }
+
+    /// Records why a command failed for good; tries until it is recorded or the process stops.
+    async fn settle_failure(&self, command: &AcceptedCommand, failure: Failure) -> Carried {
+        let outcome = CommandOutcome::Failed {
+            code: failure.code.into_owned(),
+            message: failure.message,
+            retryable: failure.retryable,
+            event: failure.event.map(|(name, payload)| (name, payload.into())),
+        };
+        for attempt in 1.. {
+            let settlement = Settlement { command_id: command.id, outcome: outcome.clone() };
+            match self.runtime.store.commit(Unit { settle: Some(settlement), ..Unit::default() }).await {
+                Ok(_) | Err(CommitError::Settled) => return Carried::Settled,
+                Err(error) => tracing::error!(command = command.name, %error, "cannot record an outcome yet"),
+            }
+            if self.runtime.unless_stopping(tokio::time::sleep(backoff(attempt))).await.is_none() {
+                return Carried::Left;
+            }
+        }
+        unreachable!("attempts are without end")
+    }
+}
+
+/// Executes the commands of one aggregate, one after the other, until there are none.
+async fn run_lane(shared: Arc<Shared>, stream: StreamId) {
+    while let Some(waiting) = shared.next(&stream) {
+        if shared.runtime.is_stopping() {
+            return;
+        }
+        match shared.carry_out(&waiting.command).await {
+            Carried::Settled => {
+                if let Some(listener) = shared.listeners().remove(&waiting.command.id) {
+                    listener.notify_waiters();
+                }
+            }
+            Carried::Left => return,
+        }
+    }
+}
+
+fn is_store_out_of_reach(failure: &Failure) -> bool {
+    failure.kind == FailureKind::Unavailable && failure.code == codes::UNAVAILABLE
+}
+
+fn worth_trying_again(failure: &Failure) -> bool {
+    failure.retryable || failure.kind == FailureKind::Unavailable
+}
