@@ -352,3 +352,17 @@ impl State {
 fn index(number: u64) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::MemoryStore;
+    use crate::store::contract::Fixture;
+
+    async fn open() -> Fixture {
+        Fixture { store: Arc::new(MemoryStore::new()), create_table: |_| String::new(), guard: Box::new(()) }
+    }
+
+    crate::store_contract!(open);
+}

@@ -7,7 +7,7 @@
 //! [`contract`] (feature `contract`) is the suite that every store passes; [`sql`] is the text that the relational
 //! ones share with the generator.
 
-#[cfg(feature = "contract")]
+#[cfg(any(test, feature = "contract"))]
 pub mod contract;
 pub mod sql;
 

@@ -1,1 +1,282 @@
-//! The sqlite crate of the Potter framework.
+//! The SQLite store of the Potter framework: one file, durable, nothing to install.
+//!
+//! [`SqliteStore::open`] takes a `DATABASE_DSN` and gives what [`potter_core::store::Store`] asks for. What goes where:
+//! `writer` is the thread that commits (group commit), `unit` what it writes for a command and `rows` for a
+//! projection; `readers` are the threads that read; `admin` holds migrations, rebuilds and purges; `schema.sql`
+//! describes the tables.
+//!
+//! Durable means: `journal_mode = WAL` with `synchronous = FULL`, so that whatever was answered is on the disk.
+//! Several processes may use the file at the same time; each sees the others' events at most 50 ms later.
+
+mod admin;
+mod connection;
+mod convert;
+mod dsn;
+mod readers;
+mod records;
+mod rows;
+mod unit;
+mod writer;
+
+use bytes::Bytes;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use potter_core::event::{RecordedEvent, StreamId};
+use potter_core::read_model::Table;
+use potter_core::store::{
+    AcceptedCommand, ClaimKey, CommandStatus, CommitError, Committed, Expiry, Generation, Migration, ParkedEvent,
+    ProjectionBatch, ProjectionError, RecordedClaim, Selected, Selection, Snapshot, Store, StoreError, Unit,
+};
+use rusqlite::{Connection, params};
+use tokio::sync::{oneshot, watch};
+use uuid::Uuid;
+
+use crate::convert::{EVENT_COLUMNS, recorded_event};
+use crate::dsn::Dsn;
+use crate::readers::{Readers, closed};
+use crate::writer::{Job, Task, Writer};
+
+/// A store in a SQLite file.
+pub struct SqliteStore {
+    writer: Writer,
+    readers: Readers,
+}
+
+/// Why a store could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The DSN isn't one.
+    #[error("cannot open `{dsn}`: {reason}")]
+    Dsn {
+        /// As it was given.
+        dsn: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The file's directory is missing.
+    #[error("cannot open `{path}`: there is no directory `{directory}`")]
+    Directory {
+        /// The file.
+        path: String,
+        /// Its directory.
+        directory: String,
+    },
+    /// The file is something else.
+    #[error("cannot open `{path}`: the file is no SQLite database")]
+    NoDatabase {
+        /// The file.
+        path: String,
+    },
+    /// The file is on something that cannot hold a write-ahead log, such as a network share.
+    #[error("cannot open `{path}`: a write-ahead log isn't possible there, the journal mode stays `{mode}`")]
+    NoWal {
+        /// The file.
+        path: String,
+        /// What SQLite offers instead.
+        mode: String,
+    },
+    /// A newer version of Potter has changed the framework's tables.
+    #[error("cannot open `{path}`: its tables have version {found}, this service knows up to {known}")]
+    Newer {
+        /// The file.
+        path: String,
+        /// Version of the tables.
+        found: usize,
+        /// The newest that this version of Potter knows.
+        known: usize,
+    },
+    /// The database failed.
+    #[error("cannot open `{path}`: {source}")]
+    Database {
+        /// The file.
+        path: String,
+        /// What the driver says.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The system grants no more threads.
+    #[error("cannot start a thread")]
+    Thread(#[source] std::io::Error),
+}
+
+impl SqliteStore {
+    /// Opens the database, makes it if it isn't there, and brings the framework's tables up to date.
+    ///
+    /// `dsn` is one of `sqlite://data.db`, `sqlite:///var/lib/shop/data.db`, `sqlite:data.db`, `sqlite::memory:`. It
+    /// takes no parameters. Blocks for as long as the disk takes.
+    ///
+    /// # Errors
+    /// Says which file, and what is wrong with it.
+    pub fn open(dsn: &str) -> Result<Self, OpenError> {
+        let dsn = Dsn::parse(dsn)?;
+        let writer = Writer::open(&dsn)?;
+        let readers = Readers::open(&dsn)?;
+        Ok(Self { writer, readers })
+    }
+
+    fn read<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        read: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> BoxFuture<'_, Result<T, StoreError>> {
+        self.readers.read(&self.writer, operation, read).boxed()
+    }
+
+    /// In a transaction that others share.
+    async fn share<T, E: From<StoreError>>(
+        &self,
+        operation: &'static str,
+        task: impl FnOnce(oneshot::Sender<Result<T, E>>) -> Task,
+    ) -> Result<T, E> {
+        let (answer, answered) = oneshot::channel();
+        self.writer.send(operation, Job::Shared(task(answer)))?;
+        answered.await.unwrap_or_else(|_| Err(closed(operation).into()))
+    }
+
+    /// On the writer's connection, between transactions.
+    async fn alone<T: Send + 'static, E: From<StoreError> + Send + 'static>(
+        &self,
+        operation: &'static str,
+        act: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E> {
+        let (answer, answered) = oneshot::channel();
+        // Who asked may have gone meanwhile.
+        let act = move |connection: &Connection| drop(answer.send(act(connection)));
+        self.writer.send(operation, Job::Alone(Box::new(act)))?;
+        answered.await.unwrap_or_else(|_| Err(closed(operation).into()))
+    }
+}
+
+impl Store for SqliteStore {
+    fn commit(&self, unit: Unit) -> BoxFuture<'_, Result<Committed, CommitError>> {
+        self.share("commit", |answer| Task::Commit(Box::new(unit), answer)).boxed()
+    }
+
+    fn read_stream(&self, stream: StreamId, after: u64) -> BoxFuture<'_, Result<Vec<RecordedEvent>, StoreError>> {
+        self.read("read a stream", move |connection| {
+            let mut statement = connection.prepare_cached(&format!(
+                "SELECT {EVENT_COLUMNS} FROM potter_events \
+                 WHERE aggregate = ?1 AND aggregate_id = ?2 AND version > ?3 ORDER BY version"
+            ))?;
+            let after = i64::try_from(after).unwrap_or(i64::MAX);
+            statement.query_map(params![stream.aggregate(), stream.id(), after], recorded_event)?.collect()
+        })
+    }
+
+    fn read_all(&self, after: u64, limit: usize) -> BoxFuture<'_, Result<Vec<RecordedEvent>, StoreError>> {
+        self.read("read the log", move |connection| {
+            let mut statement = connection.prepare_cached(&format!(
+                "SELECT {EVENT_COLUMNS} FROM potter_events WHERE position > ?1 ORDER BY position LIMIT ?2"
+            ))?;
+            let after = i64::try_from(after).unwrap_or(i64::MAX);
+            let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+            statement.query_map([after, limit], recorded_event)?.collect()
+        })
+    }
+
+    fn head(&self) -> watch::Receiver<u64> {
+        self.writer.head()
+    }
+
+    fn load_snapshot(
+        &self,
+        stream: StreamId,
+        schema: &'static str,
+    ) -> BoxFuture<'_, Result<Option<Snapshot>, StoreError>> {
+        self.read("load a snapshot", move |connection| records::load_snapshot(connection, stream, schema))
+    }
+
+    fn save_snapshot(&self, snapshot: Snapshot) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.share("save a snapshot", |answer| Task::Save(Box::new(snapshot), answer)).boxed()
+    }
+
+    fn find_claim(&self, key: ClaimKey) -> BoxFuture<'_, Result<Option<RecordedClaim>, StoreError>> {
+        self.read("find a claim", move |connection| records::find_claim(connection, &key))
+    }
+
+    fn pending_commands(&self) -> BoxFuture<'_, Result<Vec<AcceptedCommand>, StoreError>> {
+        self.read("list the pending commands", records::pending_commands)
+    }
+
+    fn command_status(&self, id: Uuid) -> BoxFuture<'_, Result<Option<CommandStatus>, StoreError>> {
+        self.read("find a command", move |connection| records::command_status(connection, id))
+    }
+
+    fn migrate(&self, migrations: &'static [Migration]) -> BoxFuture<'_, Result<Vec<&'static str>, StoreError>> {
+        self.alone("migrate", move |connection| admin::migrate(connection, migrations)).boxed()
+    }
+
+    fn rows_by_key(
+        &self,
+        table: Table,
+        generation: Generation,
+        keys: Vec<String>,
+    ) -> BoxFuture<'_, Result<Vec<(String, Bytes)>, StoreError>> {
+        self.read("read rows", move |connection| rows::rows_by_key(connection, &table, generation, keys))
+    }
+
+    fn select(&self, table: Table, selection: Selection) -> BoxFuture<'_, Result<Selected, StoreError>> {
+        self.read("select rows", move |connection| rows::select(connection, &table, &selection))
+    }
+
+    fn checkpoint(&self, projection: &'static str, generation: Generation) -> BoxFuture<'_, Result<u64, StoreError>> {
+        self.read("read a checkpoint", move |connection| rows::checkpoint(connection, projection, generation))
+    }
+
+    fn commit_projection(&self, batch: ProjectionBatch) -> BoxFuture<'_, Result<(), ProjectionError>> {
+        self.share("commit a projection", |answer| Task::Project(Box::new(batch), answer)).boxed()
+    }
+
+    fn parked(
+        &self,
+        projection: &'static str,
+        generation: Generation,
+    ) -> BoxFuture<'_, Result<Vec<ParkedEvent>, StoreError>> {
+        self.read("list the parked events", move |connection| rows::parked(connection, projection, generation))
+    }
+
+    fn begin_rebuild(&self, projection: &'static str, table: Table) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.alone("begin a rebuild", move |connection| {
+            admin::begin_rebuild(connection, projection, &table)
+                .map_err(|error| StoreError::new("begin a rebuild", error))
+        })
+        .boxed()
+    }
+
+    fn finish_rebuild(
+        &self,
+        projection: &'static str,
+        table: Table,
+        expected_checkpoint: u64,
+    ) -> BoxFuture<'_, Result<(), ProjectionError>> {
+        self.alone("finish a rebuild", move |connection| {
+            admin::finish_rebuild(connection, projection, &table, expected_checkpoint)
+        })
+        .boxed()
+    }
+
+    fn purge(&self, expiry: Expiry) -> BoxFuture<'_, Result<u64, StoreError>> {
+        self.alone("purge", move |connection| {
+            admin::purge(connection, expiry).map_err(|error| StoreError::new("purge", error))
+        })
+        .boxed()
+    }
+
+    /// Both sides must answer: whoever writes and somebody who reads.
+    fn ping(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        async {
+            let see = |connection: &Connection| connection.query_row("SELECT 1 FROM potter_schema", [], |_| Ok(()));
+            self.read("ping", see).await?;
+            self.alone("ping", move |connection| see(connection).map_err(|error| StoreError::new("ping", error))).await
+        }
+        .boxed()
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        async {
+            self.readers.close().await;
+            self.writer.close().await;
+        }
+        .boxed()
+    }
+}

@@ -10,7 +10,8 @@ pub const RESERVED_PREFIX: &str = "potter_";
 
 /// The statements, each ended by `;` and a line break, that make a read model's table in SQLite.
 ///
-/// Plain indexes end with the key, because every selection is ordered by it in the end.
+/// Plain indexes end with the key, because every selection is ordered by it in the end. Two underscores part table
+/// and column in an index's name: with one, `order` and `item_name` would clash with `order_item` and `name`.
 ///
 /// ```
 /// use potter_core::read_model::{ColumnType, Table, TableColumn};
@@ -30,8 +31,8 @@ pub const RESERVED_PREFIX: &str = "potter_";
 ///   "price" REAL,
 ///   "potter_row" BLOB NOT NULL
 /// ) STRICT;
-/// CREATE INDEX IF NOT EXISTS "products_category" ON "products" ("category", "id");
-/// CREATE UNIQUE INDEX IF NOT EXISTS "products_sku" ON "products" ("sku");
+/// CREATE INDEX IF NOT EXISTS "products__category" ON "products" ("category", "id");
+/// CREATE UNIQUE INDEX IF NOT EXISTS "products__sku" ON "products" ("sku");
 /// "#
 /// );
 /// ```
@@ -47,7 +48,7 @@ pub fn create_sqlite_table(table: &Table, name: &str, index_prefix: &str) -> Str
     }
     text += &format!("  {} BLOB NOT NULL\n) STRICT;\n", quoted(ROW_COLUMN));
     for column in table.columns.iter().filter(|column| column.indexed || column.unique) {
-        let index = quoted(&format!("{index_prefix}_{}", column.name));
+        let index = quoted(&format!("{index_prefix}__{}", column.name));
         let (kind, columns) = if column.unique {
             ("UNIQUE INDEX", quoted(column.name))
         } else {

@@ -1,0 +1,42 @@
+//! Migrations, readiness, the end.
+
+use super::{Fixture, appending};
+use crate::event::StreamId;
+use crate::store::{CommitError, Migration};
+
+const FIRST: Migration =
+    Migration { name: "0001_first", sql: "CREATE TABLE one (a INTEGER); CREATE TABLE two (b TEXT);" };
+const SECOND: Migration = Migration { name: "0002_second", sql: "ALTER TABLE one ADD COLUMN c TEXT;" };
+
+/// In the order given, and only what is new.
+pub async fn applies_each_migration_once(Fixture { store, guard: _guard, .. }: Fixture) {
+    assert_eq!(store.migrate(&[FIRST]).await.expect("applied"), ["0001_first"]);
+    assert_eq!(store.migrate(&[FIRST, SECOND]).await.expect("applied"), ["0002_second"]);
+    assert_eq!(store.migrate(&[FIRST, SECOND]).await.expect("nothing to do"), [""; 0]);
+}
+
+/// What has been applied cannot be changed any more; the error says which it is.
+pub async fn refuses_a_changed_migration(Fixture { store, guard: _guard, .. }: Fixture) {
+    const CHANGED: Migration = Migration { sql: "CREATE TABLE three (a INTEGER);", ..FIRST };
+    store.migrate(&[FIRST]).await.expect("applied");
+    let error = store.migrate(&[CHANGED, SECOND]).await.expect_err("changed").to_string();
+    assert!(error.contains("0001_first"), "{error}");
+    assert_eq!(store.migrate(&[FIRST, SECOND]).await.expect("applied"), ["0002_second"]);
+}
+
+/// For readiness.
+pub async fn answers_a_ping(Fixture { store, guard: _guard, .. }: Fixture) {
+    store.ping().await.expect("it works");
+}
+
+/// What was sent before is finished; what comes later gets an error rather than no answer.
+pub async fn refuses_everything_once_closed(Fixture { store, guard: _guard, .. }: Fixture) {
+    let before = store.commit(appending("1", 0, &["x"]));
+    let (before, ()) = futures::join!(before, store.close());
+    before.expect("it was sent before");
+    let error = store.commit(appending("2", 0, &["x"])).await.expect_err("closed");
+    assert!(matches!(error, CommitError::Store(_)), "{error:?}");
+    assert!(store.read_stream(StreamId::new("Thing", "1"), 0).await.is_err());
+    assert!(store.ping().await.is_err());
+    store.close().await;
+}

@@ -1,0 +1,156 @@
+//! What happens rarely and alone: migrations, rebuilds, purges. Each takes a transaction of its own.
+
+use std::time::SystemTime;
+
+use potter_core::read_model::Table;
+use potter_core::store::sql::{create_sqlite_table, quoted};
+use potter_core::store::{Expiry, Generation, Migration, ProjectionError, StoreError};
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use sha2::{Digest, Sha256};
+
+use crate::convert::nanoseconds;
+use crate::records;
+use crate::rows::{checkpoint, exists, table_name};
+
+fn begin(connection: &Connection) -> rusqlite::Result<Transaction<'_>> {
+    Transaction::new_unchecked(connection, TransactionBehavior::Immediate)
+}
+
+/// Applies what hasn't been yet, each migration in a transaction of its own together with the note of it.
+pub(crate) fn migrate(
+    connection: &Connection,
+    migrations: &'static [Migration],
+) -> Result<Vec<&'static str>, StoreError> {
+    let mut applied = Vec::new();
+    for migration in migrations {
+        if apply(connection, migration)? {
+            applied.push(migration.name);
+        }
+    }
+    warn_of_unknown(connection, migrations).map_err(|error| StoreError::new("migrate", error))?;
+    Ok(applied)
+}
+
+fn apply(connection: &Connection, migration: &Migration) -> Result<bool, StoreError> {
+    let failed =
+        |error: rusqlite::Error| StoreError::new("migrate", format!("migration `{}` failed: {error}", migration.name));
+    let transaction = begin(connection).map_err(failed)?;
+    let hash = hash(migration.sql);
+    let known: Option<String> = transaction
+        .query_row("SELECT hash FROM potter_migrations WHERE name = ?1", [migration.name], |row| row.get(0))
+        .optional()
+        .map_err(failed)?;
+    match known {
+        Some(known) if known == hash => return Ok(false),
+        Some(_) => return Err(StoreError::changed_migration(migration.name)),
+        None => {}
+    }
+    transaction.execute_batch(migration.sql).map_err(failed)?;
+    let now = nanoseconds(SystemTime::now());
+    transaction
+        .execute("INSERT INTO potter_migrations VALUES (?1, ?2, ?3)", params![migration.name, hash, now])
+        .map_err(failed)?;
+    transaction.commit().map_err(failed)?;
+    Ok(true)
+}
+
+/// An older binary on a newer database may go wrong; it may also be the old half of a rolling update.
+fn warn_of_unknown(connection: &Connection, migrations: &[Migration]) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare("SELECT name FROM potter_migrations ORDER BY name")?;
+    for name in statement.query_map([], |row| row.get::<_, String>(0))? {
+        let name = name?;
+        if !migrations.iter().any(|migration| migration.name == name) {
+            tracing::warn!(migration = name, "the database has a migration that this service doesn't know");
+        }
+    }
+    Ok(())
+}
+
+/// A checkout with other line endings is no change.
+fn hash(text: &str) -> String {
+    let digest = Sha256::digest(text.replace("\r\n", "\n"));
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Makes an empty table beside the live one.
+pub(crate) fn begin_rebuild(connection: &Connection, projection: &str, table: &Table) -> rusqlite::Result<()> {
+    let transaction = begin(connection)?;
+    let name = table_name(table, Generation::Next);
+    transaction.execute_batch(&format!("DROP TABLE IF EXISTS {}", quoted(&name)))?;
+    forget(&transaction, projection, Generation::Next)?;
+    let statements = create_sqlite_table(table, &name, &index_prefix(&transaction, table)?);
+    transaction.execute_batch(&statements)?;
+    transaction.commit()
+}
+
+/// Indexes cannot be renamed, so every second generation's have other names.
+fn index_prefix(connection: &Connection, table: &Table) -> rusqlite::Result<String> {
+    let next = table_name(table, Generation::Next);
+    for column in table.columns {
+        if exists(connection, "index", &format!("{next}__{}", column.name))? {
+            return Ok(table.name.to_owned());
+        }
+    }
+    Ok(next)
+}
+
+/// Puts the next generation in place of the live one.
+pub(crate) fn finish_rebuild(
+    connection: &Connection,
+    projection: &str,
+    table: &Table,
+    expected_checkpoint: u64,
+) -> Result<(), ProjectionError> {
+    let failed = |error: rusqlite::Error| StoreError::new("finish a rebuild", error);
+    let transaction = begin(connection).map_err(failed)?;
+    let reached = checkpoint(&transaction, projection, Generation::Next).map_err(failed)?;
+    if reached != expected_checkpoint {
+        return Err(ProjectionError::Moved { actual: reached });
+    }
+    let live = checkpoint(&transaction, projection, Generation::Live).map_err(failed)?;
+    if live > reached {
+        return Err(ProjectionError::Moved { actual: live });
+    }
+    let next = table_name(table, Generation::Next);
+    if !exists(&transaction, "table", &next).map_err(failed)? {
+        return Err(StoreError::no_rebuild(projection).into());
+    }
+    swap(&transaction, projection, table, &next).map_err(failed)?;
+    transaction.commit().map_err(failed)?;
+    Ok(())
+}
+
+fn swap(connection: &Connection, projection: &str, table: &Table, next: &str) -> rusqlite::Result<()> {
+    let live = quoted(table.name);
+    let next = quoted(next);
+    connection.execute_batch(&format!("DROP TABLE IF EXISTS {live}; ALTER TABLE {next} RENAME TO {live};"))?;
+    forget(connection, projection, Generation::Live)?;
+    for name in PROJECTION_TABLES {
+        connection.execute(
+            &format!("UPDATE {name} SET generation = 'live' WHERE projection = ?1 AND generation = 'next'"),
+            [projection],
+        )?;
+    }
+    Ok(())
+}
+
+/// Where a projection keeps what isn't a row.
+const PROJECTION_TABLES: [&str; 2] = ["potter_checkpoints", "potter_projection_failures"];
+
+fn forget(connection: &Connection, projection: &str, generation: Generation) -> rusqlite::Result<()> {
+    for name in PROJECTION_TABLES {
+        connection.execute(
+            &format!("DELETE FROM {name} WHERE projection = ?1 AND generation = ?2"),
+            [projection, crate::convert::generation(generation)],
+        )?;
+    }
+    Ok(())
+}
+
+/// Removes some of what is old enough.
+pub(crate) fn purge(connection: &Connection, expiry: Expiry) -> rusqlite::Result<u64> {
+    let transaction = begin(connection)?;
+    let purged = records::purge(&transaction, expiry)?;
+    transaction.commit()?;
+    Ok(purged)
+}

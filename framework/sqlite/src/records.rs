@@ -1,0 +1,165 @@
+//! Claims, accepted commands and snapshots as they are stored.
+
+use bytes::Bytes;
+use potter_core::event::StreamId;
+use potter_core::store::{
+    AcceptedCommand, ClaimKey, CommandOutcome, CommandStatus, Expiry, RecordedClaim, RecordedReply, Snapshot,
+};
+use prost::Message;
+use rusqlite::types::Type;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use uuid::{NoContext, Timestamp, Uuid};
+
+use crate::convert::{bytes, nanoseconds, time, unreadable, uuid};
+
+/// [`CommandOutcome::Succeeded`] in `potter_commands.outcome`.
+pub(crate) const SUCCEEDED: &str = "succeeded";
+/// [`CommandOutcome::Failed`] in `potter_commands.outcome`.
+pub(crate) const FAILED: &str = "failed";
+
+/// Finds what [`read_claim`] reads.
+pub(crate) const FIND_CLAIM: &str = "SELECT request_hash, reply, aggregate_id, version, command_id \
+    FROM potter_idempotency WHERE command = ?1 AND caller = ?2 AND key = ?3";
+
+const COMMAND_COLUMNS: &str = "id, name, aggregate, aggregate_id, request, expected_version, correlation_id, actor, \
+    accepted_at";
+
+/// As many records are purged in one transaction, so that no command waits long behind a purge.
+const PURGED_AT_ONCE: u32 = 500;
+
+/// `potter_commands.outcome_events`.
+#[derive(Clone, PartialEq, Message)]
+struct StoredEvents {
+    #[prost(message, repeated, tag = "1")]
+    events: Vec<StoredEvent>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct StoredEvent {
+    /// The stored type name of an event, or the full message name of an error event.
+    #[prost(string, tag = "1")]
+    name: String,
+    #[prost(bytes = "bytes", tag = "2")]
+    payload: Bytes,
+}
+
+/// The events of an outcome as they are stored.
+pub(crate) fn encode_events(outcome: &CommandOutcome) -> Vec<u8> {
+    let stored = |(name, payload): &(String, Bytes)| StoredEvent { name: name.clone(), payload: payload.clone() };
+    let events = match outcome {
+        CommandOutcome::Succeeded { events, .. } => events.iter().map(stored).collect(),
+        CommandOutcome::Failed { event, .. } => event.iter().map(stored).collect(),
+    };
+    StoredEvents { events }.encode_to_vec()
+}
+
+/// Reads a row of [`FIND_CLAIM`].
+pub(crate) fn read_claim(row: &Row<'_>) -> rusqlite::Result<RecordedClaim> {
+    let command_id = match row.get_ref(4)? {
+        rusqlite::types::ValueRef::Null => None,
+        _ => Some(uuid(row, 4)?),
+    };
+    let reply = RecordedReply { body: bytes(row, 1)?, aggregate_id: row.get(2)?, version: row.get(3)?, command_id };
+    Ok(RecordedClaim { request_hash: row.get(0)?, reply })
+}
+
+pub(crate) fn find_claim(connection: &Connection, key: &ClaimKey) -> rusqlite::Result<Option<RecordedClaim>> {
+    let mut statement = connection.prepare_cached(FIND_CLAIM)?;
+    statement.query_row(params![key.command, key.caller, key.key], read_claim).optional()
+}
+
+pub(crate) fn pending_commands(connection: &Connection) -> rusqlite::Result<Vec<AcceptedCommand>> {
+    let mut statement = connection
+        .prepare(&format!("SELECT {COMMAND_COLUMNS} FROM potter_commands WHERE outcome IS NULL ORDER BY id"))?;
+    statement.query_map([], read_command)?.collect()
+}
+
+pub(crate) fn command_status(connection: &Connection, id: Uuid) -> rusqlite::Result<Option<CommandStatus>> {
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {COMMAND_COLUMNS}, outcome, outcome_version, outcome_code, outcome_message, outcome_retryable, \
+         outcome_events FROM potter_commands WHERE id = ?1"
+    ))?;
+    let status = |row: &Row<'_>| Ok(CommandStatus { command: read_command(row)?, outcome: read_outcome(row)? });
+    statement.query_row([id.as_bytes()], status).optional()
+}
+
+fn read_command(row: &Row<'_>) -> rusqlite::Result<AcceptedCommand> {
+    Ok(AcceptedCommand {
+        id: uuid(row, 0)?,
+        name: row.get(1)?,
+        aggregate: row.get(2)?,
+        aggregate_id: row.get(3)?,
+        request: bytes(row, 4)?,
+        expected_version: row.get(5)?,
+        correlation_id: row.get(6)?,
+        actor: row.get(7)?,
+        accepted_at: time(row, 8)?,
+    })
+}
+
+fn read_outcome(row: &Row<'_>) -> rusqlite::Result<Option<CommandOutcome>> {
+    let Some(outcome) = row.get::<_, Option<String>>(9)? else { return Ok(None) };
+    let stored =
+        StoredEvents::decode(row.get_ref(14)?.as_blob()?).map_err(|error| unreadable(14, Type::Blob, error))?;
+    let mut events = stored.events.into_iter().map(|it| (it.name, it.payload));
+    Ok(Some(match outcome.as_str() {
+        SUCCEEDED => CommandOutcome::Succeeded { version: row.get(10)?, events: events.collect() },
+        FAILED => CommandOutcome::Failed {
+            code: row.get(11)?,
+            message: row.get(12)?,
+            retryable: row.get(13)?,
+            event: events.next(),
+        },
+        other => return Err(unreadable(9, Type::Text, format!("no such outcome: `{other}`"))),
+    }))
+}
+
+/// A snapshot that cannot be read is a miss.
+pub(crate) fn load_snapshot(
+    connection: &Connection,
+    stream: StreamId,
+    schema: &str,
+) -> rusqlite::Result<Option<Snapshot>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT version, ended, state FROM potter_snapshots \
+         WHERE aggregate = ?1 AND aggregate_id = ?2 AND schema = ?3",
+    )?;
+    let mut rows = statement.query(params![stream.aggregate(), stream.id(), schema])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    let (Ok(version), Ok(ended), Ok(state)) = (row.get(0), row.get(1), bytes(row, 2)) else { return Ok(None) };
+    Ok(Some(Snapshot { stream, schema: schema.to_owned(), version, ended, state }))
+}
+
+/// Removes some of what is old enough; answers how many records.
+pub(crate) fn purge(connection: &Connection, expiry: Expiry) -> rusqlite::Result<u64> {
+    let claims = purge_claims(connection, nanoseconds(expiry.claims_before))?;
+    let commands = purge_commands(connection, expiry)?;
+    Ok((claims + commands) as u64)
+}
+
+/// The oldest claims have the lowest numbers: the first that is young enough ends the search.
+fn purge_claims(connection: &Connection, before: i64) -> rusqlite::Result<usize> {
+    let mut oldest =
+        connection.prepare_cached("SELECT number, claimed_at FROM potter_idempotency ORDER BY number LIMIT ?1")?;
+    let mut last = None;
+    let mut rows = oldest.query([PURGED_AT_ONCE])?;
+    while let Some(row) = rows.next()? {
+        if row.get::<_, i64>(1)? >= before {
+            break;
+        }
+        last = Some(row.get::<_, i64>(0)?);
+    }
+    let Some(last) = last else { return Ok(0) };
+    connection.execute("DELETE FROM potter_idempotency WHERE number <= ?1", [last])
+}
+
+/// The ids of commands begin with the time: only those that are old enough are looked at.
+fn purge_commands(connection: &Connection, expiry: Expiry) -> rusqlite::Result<usize> {
+    let since = expiry.commands_before.duration_since(std::time::SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let timestamp = Timestamp::from_unix(NoContext, since.as_secs() + 1, 0);
+    connection.execute(
+        "DELETE FROM potter_commands WHERE rowid IN (SELECT rowid FROM potter_commands \
+         WHERE id < ?1 AND accepted_at < ?2 AND outcome IS NOT NULL LIMIT ?3)",
+        params![Uuid::new_v7(timestamp).as_bytes(), nanoseconds(expiry.commands_before), PURGED_AT_ONCE],
+    )
+}
