@@ -1,0 +1,256 @@
+//! A project on disk: read, and changed all at once or not at all.
+//!
+//! A new project is written beside its place and renamed into it. In an existing one, the new contents are staged
+//! below `.potter/`, then a journal says what goes where, and only then are files replaced: whoever finds a journal
+//! finishes its work, whoever finds staged files without one throws them away. Killed at any point, the project is the
+//! old one or, after the next command, the new one.
+
+mod journal;
+
+use std::fs;
+use std::io;
+use std::path::{Component, Path, PathBuf};
+
+use crate::lock::{LOCK_PATH, Lock, UnreadableLock};
+
+/// Potter's own folder in a project.
+pub(crate) const FOLDER: &str = ".potter";
+
+/// A change to one file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// Relative to the project, with forward slashes.
+    pub path: String,
+    /// The new bytes; `None` removes the file.
+    pub contents: Option<Vec<u8>>,
+}
+
+/// Why a project could not be read or written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OutputError {
+    /// The directory has files, and none of them is `potter.lock`.
+    #[error("{0} is not empty and no Potter project; name a new directory")]
+    NotAProject(PathBuf),
+    /// A file would be written outside the project or through a symbolic link.
+    #[error("refused to write {0}: it leads out of the project or through a symbolic link")]
+    LeadsOutside(String),
+    /// Another command is writing the project.
+    #[error("{0} is being written by another potter-gen")]
+    Busy(PathBuf),
+    /// `potter.lock` cannot be read.
+    #[error(transparent)]
+    Lock(#[from] UnreadableLock),
+    /// The file system failed.
+    #[error("{path}: {source}")]
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// What the file system says.
+        source: io::Error,
+    },
+}
+
+/// Where a project is, or is to be.
+#[derive(Clone, Debug)]
+pub struct Project {
+    root: PathBuf,
+    lock: Option<Lock>,
+}
+
+impl Project {
+    /// Looks at a directory: a Potter project, or the place for one. Finishes what an interrupted command began.
+    ///
+    /// # Errors
+    /// The directory is neither, or it cannot be read.
+    pub fn open(root: &Path) -> Result<Self, OutputError> {
+        journal::recover(root)?;
+        let lock = match read(&root.join(LOCK_PATH))? {
+            Some(bytes) => Some(Lock::parse(&String::from_utf8_lossy(&bytes))?),
+            None if is_free(root)? => None,
+            None => return Err(OutputError::NotAProject(root.to_owned())),
+        };
+        Ok(Self { root: root.to_owned(), lock })
+    }
+
+    /// The directory.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Its lock; `None` if there is no project yet.
+    pub fn lock(&self) -> Option<&Lock> {
+        self.lock.as_ref()
+    }
+
+    /// The bytes of one file, if it is there.
+    ///
+    /// # Errors
+    /// The file system fails.
+    pub fn read(&self, path: &str) -> Result<Option<Vec<u8>>, OutputError> {
+        read(&self.root.join(path))
+    }
+
+    /// Makes all changes, or none. A file that has its bytes already isn't touched.
+    ///
+    /// # Errors
+    /// A path leads outside, somebody else is writing, or the file system fails; the project is as it was.
+    pub fn write(&self, changes: &[Change]) -> Result<(), OutputError> {
+        for change in changes {
+            self.refuse_detours(&change.path)?;
+        }
+        if self.lock.is_none() {
+            return self.create(changes);
+        }
+        let mut news = Vec::new();
+        for change in changes {
+            if self.read(&change.path)? != change.contents {
+                news.push(change);
+            }
+        }
+        journal::apply(&self.root, &news)
+    }
+
+    /// Writes a new project beside its place and moves it there.
+    fn create(&self, changes: &[Change]) -> Result<(), OutputError> {
+        let parent = match self.root.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        fs::create_dir_all(parent).map_err(at(parent))?;
+        let staged = tempfile::Builder::new().prefix(".potter-").tempdir_in(parent).map_err(at(parent))?;
+        for change in changes {
+            if let Some(contents) = &change.contents {
+                put(&staged.path().join(&change.path), contents)?;
+            }
+        }
+        open_up(staged.path())?;
+        fs::rename(staged.path(), &self.root).map_err(at(&self.root))?;
+        // It has moved: there is nothing left to clean up.
+        let _ = staged.keep();
+        Ok(())
+    }
+
+    fn refuse_detours(&self, path: &str) -> Result<(), OutputError> {
+        let refused = || OutputError::LeadsOutside(path.to_owned());
+        let mut place = self.root.clone();
+        for component in Path::new(path).components() {
+            let Component::Normal(name) = component else { return Err(refused()) };
+            place.push(name);
+            if place.is_symlink() {
+                return Err(refused());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a project may be made there: nothing is, or an empty directory.
+fn is_free(root: &Path) -> Result<bool, OutputError> {
+    match fs::read_dir(root) {
+        Ok(mut entries) => Ok(entries.next().is_none()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+        Err(error) => Err(at(root)(error)),
+    }
+}
+
+fn read(path: &Path) -> Result<Option<Vec<u8>>, OutputError> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+        Err(error) => Err(at(path)(error)),
+    }
+}
+
+/// Writes a file and the directories above it.
+fn put(path: &Path, contents: &[u8]) -> Result<(), OutputError> {
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent).map_err(at(parent))?;
+    }
+    fs::write(path, contents).map_err(at(path))
+}
+
+/// Temporary directories are closed to others; a project isn't.
+fn open_up(path: &Path) -> Result<(), OutputError> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).map_err(at(path))?;
+    }
+    Ok(())
+}
+
+/// Says which file an error is about.
+fn at(path: &Path) -> impl FnOnce(io::Error) -> OutputError {
+    move |source| OutputError::Io { path: path.to_owned(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn change(path: &str, contents: &str) -> Change {
+        Change { path: path.into(), contents: Some(contents.into()) }
+    }
+
+    /// A project with `potter.lock` and `a/kept.rs`.
+    fn project(place: &Path) -> Project {
+        let root = place.join("shop");
+        let lock = Lock::new("shop").print();
+        Project::open(&root)
+            .expect("a free place")
+            .write(&[change(LOCK_PATH, &lock), change("a/kept.rs", "kept")])
+            .expect("written");
+        Project::open(&root).expect("a project")
+    }
+
+    #[test]
+    fn a_new_project_is_there_as_a_whole() {
+        let place = tempfile::tempdir().expect("a directory");
+        let project = project(place.path());
+        assert_eq!(project.read("a/kept.rs").expect("readable"), Some(b"kept".to_vec()));
+        assert_eq!(fs::read_dir(place.path()).expect("readable").count(), 1, "nothing is left beside it");
+    }
+
+    #[test]
+    fn a_directory_with_other_things_is_refused() {
+        let place = tempfile::tempdir().expect("a directory");
+        fs::write(place.path().join("thesis.txt"), "mine").expect("written");
+        assert!(matches!(Project::open(place.path()), Err(OutputError::NotAProject(_))));
+    }
+
+    #[test]
+    fn changes_replace_add_and_remove() {
+        let place = tempfile::tempdir().expect("a directory");
+        let project = project(place.path());
+        let removal = Change { path: "a/kept.rs".into(), contents: None };
+        project.write(&[change("b/new.rs", "new"), change(LOCK_PATH, "changed"), removal]).expect("written");
+        assert_eq!(project.read("b/new.rs").expect("readable"), Some(b"new".to_vec()));
+        assert_eq!(project.read(LOCK_PATH).expect("readable"), Some(b"changed".to_vec()));
+        assert_eq!(project.read("a/kept.rs").expect("readable"), None);
+    }
+
+    #[test]
+    fn an_identical_file_keeps_its_time() {
+        let place = tempfile::tempdir().expect("a directory");
+        let project = project(place.path());
+        let path = project.root().join("a/kept.rs");
+        let long_ago = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000);
+        fs::File::options().write(true).open(&path).expect("open").set_modified(long_ago).expect("set");
+        project.write(&[change("a/kept.rs", "kept"), change("b.rs", "b")]).expect("written");
+        assert_eq!(fs::metadata(&path).expect("there").modified().expect("a time"), long_ago);
+    }
+
+    #[test]
+    fn nothing_is_written_outside_or_through_links() {
+        let place = tempfile::tempdir().expect("a directory");
+        let project = project(place.path());
+        #[cfg(unix)]
+        std::os::unix::fs::symlink(place.path(), project.root().join("link")).expect("a link");
+        for path in ["../out.rs", "/out.rs", "a/../../out.rs", "link/out.rs"] {
+            let refused = project.write(&[change("fine.rs", "fine"), change(path, "out")]);
+            assert!(matches!(refused, Err(OutputError::LeadsOutside(_))), "{path}: {refused:?}");
+            assert_eq!(project.read("fine.rs").expect("readable"), None, "{path}: half was written");
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! The journal of a change to an existing project.
+//!
+//! `.potter/staged/N` holds the new bytes of the N-th file; `.potter/journal` has a line `put PATH` or `drop PATH` for
+//! each. The journal appears by one rename: before it nothing has changed, after it everything will have.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use super::{Change, FOLDER, OutputError, at, read};
+
+/// Makes the changes.
+pub(super) fn apply(root: &Path, changes: &[&Change]) -> Result<(), OutputError> {
+    if changes.is_empty() {
+        return Ok(());
+    }
+    fs::create_dir_all(root.join(FOLDER)).map_err(at(root))?;
+    let _busy = claim(root)?;
+    stage(root, changes)?;
+    finish(root)
+}
+
+/// Finishes or forgets what an interrupted command began.
+pub(super) fn recover(root: &Path) -> Result<(), OutputError> {
+    if !journal(root).exists() && !staged(root).exists() {
+        return Ok(());
+    }
+    let _busy = claim(root)?;
+    if journal(root).exists() { finish(root) } else { clear(root) }
+}
+
+/// Held while the project is being written; the system lets go of it when the process ends, however it ends.
+fn claim(root: &Path) -> Result<File, OutputError> {
+    let path = root.join(FOLDER).join("busy");
+    let file = File::create(&path).map_err(at(&path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(fs::TryLockError::WouldBlock) => Err(OutputError::Busy(root.to_owned())),
+        Err(fs::TryLockError::Error(error)) => Err(at(&path)(error)),
+    }
+}
+
+fn stage(root: &Path, changes: &[&Change]) -> Result<(), OutputError> {
+    clear(root)?;
+    let folder = staged(root);
+    fs::create_dir_all(&folder).map_err(at(&folder))?;
+    let mut lines = String::new();
+    for (number, change) in changes.iter().enumerate() {
+        let verb = if change.contents.is_some() { "put" } else { "drop" };
+        lines.push_str(&format!("{verb} {}\n", change.path));
+        if let Some(contents) = &change.contents {
+            write_through(&folder.join(number.to_string()), contents)?;
+        }
+    }
+    let draft = root.join(FOLDER).join("journal.draft");
+    write_through(&draft, lines.as_bytes())?;
+    fs::rename(&draft, journal(root)).map_err(at(&draft))
+}
+
+/// Does what the journal says; a line that was done before is passed over.
+fn finish(root: &Path) -> Result<(), OutputError> {
+    let lines = read(&journal(root))?.unwrap_or_default();
+    for (number, line) in String::from_utf8_lossy(&lines).lines().enumerate() {
+        match line.split_once(' ') {
+            Some(("put", path)) => replace(&staged(root).join(number.to_string()), &root.join(path))?,
+            Some(("drop", path)) => remove(&root.join(path))?,
+            // Only this module writes journals, and it writes them as a whole.
+            _ => return Err(at(&journal(root))(io::Error::other(format!("not a line of a journal: {line}")))),
+        }
+    }
+    remove(&journal(root))?;
+    clear(root)
+}
+
+fn replace(from: &Path, to: &Path) -> Result<(), OutputError> {
+    if !from.exists() {
+        return Ok(());
+    }
+    if let Some(parent) = to.parent() {
+        fs::create_dir_all(parent).map_err(at(parent))?;
+    }
+    fs::rename(from, to).map_err(at(to))
+}
+
+fn remove(path: &Path) -> Result<(), OutputError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(at(path)(error)),
+        _ => Ok(()),
+    }
+}
+
+fn clear(root: &Path) -> Result<(), OutputError> {
+    match fs::remove_dir_all(staged(root)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(at(&staged(root))(error)),
+        _ => Ok(()),
+    }
+}
+
+fn write_through(path: &Path, contents: &[u8]) -> Result<(), OutputError> {
+    let write = || {
+        let mut file = File::create(path)?;
+        file.write_all(contents)?;
+        file.sync_all()
+    };
+    write().map_err(at(path))
+}
+
+fn journal(root: &Path) -> PathBuf {
+    root.join(FOLDER).join("journal")
+}
+
+fn staged(root: &Path) -> PathBuf {
+    root.join(FOLDER).join("staged")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn changes() -> Vec<Change> {
+        vec![
+            Change { path: "src/a.rs".into(), contents: Some(b"new a".to_vec()) },
+            Change { path: "b.rs".into(), contents: None },
+            Change { path: "c.rs".into(), contents: Some(b"new c".to_vec()) },
+        ]
+    }
+
+    fn old_project() -> tempfile::TempDir {
+        let root = tempfile::tempdir().expect("a directory");
+        fs::create_dir_all(root.path().join(FOLDER)).expect("a directory");
+        for (path, text) in [("b.rs", "old b"), ("c.rs", "old c")] {
+            fs::write(root.path().join(path), text).expect("written");
+        }
+        root
+    }
+
+    fn is_new(root: &Path) -> bool {
+        let text = |path: &str| read(&root.join(path)).expect("readable");
+        text("src/a.rs") == Some(b"new a".to_vec()) && text("b.rs").is_none() && text("c.rs") == Some(b"new c".to_vec())
+    }
+
+    #[test]
+    fn staged_files_without_a_journal_are_forgotten() {
+        let root = old_project();
+        let changes = changes();
+        stage(root.path(), &changes.iter().collect::<Vec<_>>()).expect("staged");
+        fs::remove_file(journal(root.path())).expect("as if killed before the rename");
+        recover(root.path()).expect("recovered");
+        assert_eq!(fs::read(root.path().join("c.rs")).expect("there"), b"old c");
+        assert!(!staged(root.path()).exists());
+    }
+
+    #[test]
+    fn a_journal_is_finished_however_far_it_came() {
+        for done in 0..=3 {
+            let root = old_project();
+            let changes = changes();
+            stage(root.path(), &changes.iter().collect::<Vec<_>>()).expect("staged");
+            for (number, change) in changes.iter().take(done).enumerate() {
+                match change.contents {
+                    Some(_) => replace(&staged(root.path()).join(number.to_string()), &root.path().join(&change.path)),
+                    None => remove(&root.path().join(&change.path)),
+                }
+                .expect("done before the kill");
+            }
+            recover(root.path()).expect("recovered");
+            assert!(is_new(root.path()), "killed after {done} files");
+            assert!(!journal(root.path()).exists());
+        }
+    }
+
+    #[test]
+    fn two_writers_do_not_meet() {
+        let root = old_project();
+        let _busy = claim(root.path()).expect("free");
+        let changes = changes();
+        let refused = apply(root.path(), &changes.iter().collect::<Vec<_>>());
+        assert!(matches!(refused, Err(OutputError::Busy(_))), "{refused:?}");
+    }
+}
