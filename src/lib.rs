@@ -1,27 +1,34 @@
 //! Turns an annotated proto into a running, event-sourced CQRS service.
-
 //!
-//! # Ok::<(), potter_gen::diagnostic::Diagnostics>(())
-//! Beside them, for regeneration:
 //! In: protos with Potter's annotations. Out: the files of a service. The stages, each of which only looks at the
-//! What is wrong in the input comes out as [`diagnostic::Diagnostics`], all of it in one run; [`explain`] has a page
-//! ```
-//! ```no_run
-//! assert_eq!(module.name, "shop");
-//! for each code. Nothing here prints or exits: that is for the binaries.
-//! let (module, warnings) = model::build(&protos, &model::Settings::default())?;
-//! let protos = descriptors::compile(&["shop.proto".into()], &["proto".into()])?;
 //! one before it:
-//! print!("{warnings}");
-//! use potter_gen::{descriptors, model};
-//! | [`descriptors`] | proto files, a request or a descriptor set | [`descriptors::Descriptors`] |
-//! | [`model`] | descriptors and options | [`model::Module`], everything resolved and valid |
-//! | [`options`] | descriptors | typed options |
-//! | [`request`] | a plugin's standard input | parameters and files, later the response |
-//! | [`shape`] | a message | what it looks like, as text that `potter.lock` keeps |
-//! | part | in | out |
+//!
 //! | stage | in | out |
 //! |---|---|---|
+//! | [`request`] | a plugin's standard input | parameters and files, later the response |
+//! | [`descriptors`] | proto files, a request or a descriptor set | [`descriptors::Descriptors`] |
+//! | [`options`] | descriptors | typed options |
+//! | [`model`] | descriptors and options | [`model::Module`], everything resolved and valid |
+//!
+//! Beside them, for regeneration:
+//!
+//! | part | in | out |
+//! |---|---|---|
+//! | [`shape`] | a message | what it looks like, as text that `potter.lock` keeps |
+//!
+//! What is wrong in the input comes out as [`diagnostic::Diagnostics`], all of it in one run; [`explain`] has a page
+//! for each code. Nothing here prints or exits: that is for the binaries.
+//!
+//! ```no_run
+//! use potter_gen::{descriptors, model};
+//!
+//! let protos = descriptors::compile(&["shop.proto".into()], &["proto".into()])?;
+//! let (module, warnings) = model::build(&protos, &model::Settings::default())?;
+//! print!("{warnings}");
+//! assert_eq!(module.name, "shop");
+//! # Ok::<(), potter_gen::diagnostic::Diagnostics>(())
+//! ```
+
 pub mod descriptors;
 pub mod diagnostic;
 pub mod explain;

@@ -6,6 +6,24 @@
 //! Every reference is resolved (an [`AggregateId`] always points at an aggregate), every order is that of
 //! declaration, files being sorted by name, so that the same input always gives the same model.
 
+mod build;
+mod context;
+mod events;
+mod fields;
+pub mod intent;
+mod marks;
+mod path;
+mod roles;
+mod routes;
+mod rpcs;
+mod scope;
+mod services;
+mod told;
+pub mod words;
+
+pub use build::{Settings, build};
+pub use path::{PathTemplate, Segment};
+
 use prost_reflect::{EnumDescriptor, FieldDescriptor, MessageDescriptor, MethodDescriptor, ServiceDescriptor};
 
 /// Index into [`Module::aggregates`].
@@ -45,10 +63,11 @@ pub struct Module {
     pub value_objects: Vec<MessageDescriptor>,
     /// Declared read models first, then the default ones that queries ask for.
     pub read_models: Vec<ReadModel>,
-    /// Every message and enum that needs a Rust type in the service: those of the files to generate, and those
-    /// that they reach in imports. Well-known types are not among them.
+    /// Every message that needs a Rust type in the service: those of the module's files, and those that they reach
+    /// in imports. Top-level ones only: nested messages and enums come with the message around them. Well-known
+    /// types are not among them.
     pub messages: Vec<MessageDescriptor>,
-    /// See [`Module::messages`]; top-level enums only, nested ones come with their message.
+    /// See [`Module::messages`].
     pub enums: Vec<EnumDescriptor>,
 }
 
@@ -151,6 +170,8 @@ pub struct Command {
 pub struct Query {
     /// What it reads; `None` when no read model could be told.
     pub read_model: Option<ReadModelId>,
+    /// The request's field that carries a row's identity, if one does; always there with [`QueryIntent::Get`].
+    pub id_field: Option<FieldDescriptor>,
     /// How results are cached; `None`: they are not.
     pub cache: Option<Cache>,
     /// What its names and types make plain.
@@ -169,9 +190,9 @@ pub struct Cache {
 /// What a query is plainly for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum QueryIntent {
-    /// One row by its id.
+    /// One row by its id; [`intent::get`] says how request and reply say so.
     Get,
-    /// Rows by filters, in pages.
+    /// Rows by filters, in pages; [`intent::list`] says what each field is for.
     List,
     /// Not plain: the seed refuses with `UNIMPLEMENTED`.
     Unclear,

@@ -1,3 +1,36 @@
-//! The `protoc-gen-potter` binary.
+//! The `protoc-gen-potter` binary: the generator as a plugin of protoc and buf.
 
-fn main() {}
+use std::{
+    fs,
+    io::{self, Read, Write},
+    process::ExitCode,
+};
+
+use anyhow::Context;
+use potter_gen::request;
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("protoc-gen-potter: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> anyhow::Result<()> {
+    let mut bytes = Vec::new();
+    io::stdin().read_to_end(&mut bytes).context("standard input cannot be read")?;
+    let request = request::decode(&bytes)?;
+    // Protoc doesn't say where a file lies; below the current folder is a good guess, for snippets only.
+    let read = |name: &str| fs::read_to_string(name).ok();
+    let response = match request::understand(&request, read) {
+        Ok(input) => {
+            eprint!("{}", input.warnings);
+            request::response(Vec::new())
+        }
+        Err(findings) => request::error_response(&findings),
+    };
+    io::stdout().write_all(&response).context("the response cannot be written")
+}

@@ -1,1 +1,4 @@
-//! The potter crate of the Potter framework.
+//! What a generated service depends on.
+pub mod config;
+mod env_file;
+mod logging;

@@ -1,0 +1,412 @@
+//! Configuration: environment variables, and a file `.env` in the working directory for those that aren't set.
+//!
+//! [`VARIABLES`] is the whole list; `--help` prints it. A variable that is set to nothing counts as not set.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io::ErrorKind;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
+use std::str::FromStr;
+use std::time::Duration;
+
+use tracing_subscriber::EnvFilter;
+
+use crate::env_file;
+
+/// An environment variable that every service understands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Variable {
+    /// Its name.
+    pub name: &'static str,
+    /// What holds when it isn't set; empty: nothing.
+    pub default: &'static str,
+    /// What it is for.
+    pub about: &'static str,
+}
+
+/// Every variable, in the order in which `--help` lists them.
+pub const VARIABLES: &[Variable] = &[
+    variable("SERVER_HOST", "0.0.0.0", "address that REST and gRPC listen on"),
+    variable("SERVER_PORT", "8080", "port of REST, health and metrics; 0: any free one"),
+    variable("GRPC_PORT", "50051", "port of gRPC; 0: any free one"),
+    variable("DATABASE_DSN", DEFAULT_DATABASE, "sqlite://PATH, or memory:// to keep nothing"),
+    variable("METRICS_ENABLED", "true", "whether /metrics is served: true or false"),
+    variable("LOG_LEVEL", "info", "error, warn, info, debug, trace, off; or by target: info,potter=debug"),
+    variable("LOG_FORMAT", "text", "text or json"),
+    variable("CORS_ALLOWED_ORIGINS", "", "origins whose pages may call REST, separated by commas; * for all"),
+    variable("BODY_LIMIT_BYTES", "2097152", "largest request body that is read"),
+    variable("SHUTDOWN_TIMEOUT_SECONDS", "30", "how long requests may take to finish after SIGTERM"),
+    variable("NATS_URL", "", NOT_YET),
+    variable("KAFKA_BROKERS", "", NOT_YET),
+    variable("REDIS_ADDR", "", NOT_YET),
+    variable("AMQP_URL", "", NOT_YET),
+];
+
+const DEFAULT_DATABASE: &str = "sqlite://data.db";
+const NOT_YET: &str = "not used by this version";
+
+const fn variable(name: &'static str, default: &'static str, about: &'static str) -> Variable {
+    Variable { name, default, about }
+}
+
+/// The configuration of a service.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Config {
+    /// `SERVER_HOST`
+    pub host: IpAddr,
+    /// `SERVER_PORT`
+    pub server_port: u16,
+    /// `GRPC_PORT`
+    pub grpc_port: u16,
+    /// `DATABASE_DSN`
+    pub database: Database,
+    /// `METRICS_ENABLED`
+    pub metrics: bool,
+    /// `LOG_LEVEL`, a valid filter.
+    pub log_level: String,
+    /// `LOG_FORMAT`
+    pub log_format: LogFormat,
+    /// `CORS_ALLOWED_ORIGINS`
+    pub cors_allowed_origins: Vec<String>,
+    /// `BODY_LIMIT_BYTES`
+    pub body_limit: usize,
+    /// `SHUTDOWN_TIMEOUT_SECONDS`
+    pub shutdown_timeout: Duration,
+    /// Variables that are set, and that this version doesn't use.
+    pub unused: Vec<&'static str>,
+}
+
+/// Where everything is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Database {
+    /// In this process; nothing survives it.
+    Memory,
+    /// In a SQLite file: the whole DSN.
+    Sqlite(String),
+}
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object per line, for programs.
+    Json,
+}
+
+/// Everything that is wrong with the configuration.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub struct ConfigError {
+    problems: Vec<Problem>,
+}
+
+/// One thing that is wrong with the configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Problem {
+    subject: String,
+    expected: String,
+}
+
+impl Config {
+    /// Reads the environment, and the file `.env` in the working directory for what isn't set there.
+    ///
+    /// # Errors
+    /// Variables have values that they cannot have, or `.env` cannot be read: all of it in one error.
+    pub fn from_env() -> Result<Self, ConfigError> {
+        Self::from_env_or(DEFAULT_DATABASE)
+    }
+
+    /// Reads the environment as [`Config::from_env`] does; without `DATABASE_DSN`, `database` is the database.
+    ///
+    /// # Errors
+    /// See [`Config::from_env`].
+    pub(crate) fn from_env_or(database: &str) -> Result<Self, ConfigError> {
+        let file = read_env_file(Path::new(".env"))?;
+        Self::read(database, |name| match std::env::var(name) {
+            Ok(value) => Some(value),
+            Err(std::env::VarError::NotPresent) => file.get(name).cloned(),
+            // Not UTF-8: shown as well as it can be, and refused by whatever the variable must be.
+            Err(std::env::VarError::NotUnicode(value)) => Some(value.to_string_lossy().into_owned()),
+        })
+    }
+
+    /// Reads the configuration from the variables that `lookup` knows.
+    ///
+    /// ```
+    /// # use potter::config::Config;
+    /// let config = Config::from_lookup(|name| (name == "SERVER_PORT").then(|| "0".to_owned()))?;
+    /// assert_eq!(config.server_port, 0);
+    /// assert_eq!(config.grpc_port, 50051);
+    /// # Ok::<(), potter::config::ConfigError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Variables have values that they cannot have: all of them in one error.
+    pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        Self::read(DEFAULT_DATABASE, lookup)
+    }
+
+    fn read(database: &str, lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let mut reader = Reader { lookup, problems: Vec::new() };
+        let config = Self {
+            host: reader
+                .get("SERVER_HOST", "an IP address such as 0.0.0.0", parse)
+                .unwrap_or(Ipv4Addr::UNSPECIFIED.into()),
+            server_port: reader.get("SERVER_PORT", PORT, parse).unwrap_or(8080),
+            grpc_port: reader.get("GRPC_PORT", PORT, parse).unwrap_or(50051),
+            database: reader.database(database),
+            metrics: reader.get("METRICS_ENABLED", "true or false", switch).unwrap_or(true),
+            log_level: reader.get("LOG_LEVEL", LEVEL, level).unwrap_or_else(|| "info".to_owned()),
+            log_format: reader.get("LOG_FORMAT", "text or json", log_format).unwrap_or(LogFormat::Text),
+            cors_allowed_origins: reader.get("CORS_ALLOWED_ORIGINS", ORIGINS, origins).unwrap_or_default(),
+            body_limit: reader.get("BODY_LIMIT_BYTES", "a number of bytes", parse).unwrap_or(2 * 1024 * 1024),
+            shutdown_timeout: Duration::from_secs(
+                reader.get("SHUTDOWN_TIMEOUT_SECONDS", "a number of seconds", parse).unwrap_or(30),
+            ),
+            unused: reader.unused(),
+        };
+        reader.finish()?;
+        Ok(config)
+    }
+}
+
+const PORT: &str = "a port number from 0 to 65535";
+const LEVEL: &str = "error, warn, info, debug, trace or off, or levels by target such as `info,potter=debug`";
+const ORIGINS: &str = "`*`, or origins such as `https://shop.example` separated by commas";
+
+/// Reads variables, and remembers everything that is wrong.
+struct Reader<F> {
+    lookup: F,
+    problems: Vec<Problem>,
+}
+
+impl<F: Fn(&str) -> Option<String>> Reader<F> {
+    fn raw(&self, name: &str) -> Option<String> {
+        (self.lookup)(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
+    }
+
+    fn get<T>(&mut self, name: &str, expected: &str, parse: fn(&str) -> Option<T>) -> Option<T> {
+        let value = self.raw(name)?;
+        let parsed = parse(&value);
+        if parsed.is_none() {
+            self.problem(format!("{name}={value}"), format!("expected {expected}"));
+        }
+        parsed
+    }
+
+    fn database(&mut self, default: &str) -> Database {
+        let dsn = self.raw("DATABASE_DSN").unwrap_or_else(|| default.to_owned());
+        match database(&dsn) {
+            Ok(database) => database,
+            Err(expected) => {
+                self.problem(format!("DATABASE_DSN={}", without_secrets(&dsn)), expected);
+                Database::Memory
+            }
+        }
+    }
+
+    fn unused(&self) -> Vec<&'static str> {
+        let not_yet = VARIABLES.iter().filter(|variable| variable.about == NOT_YET);
+        not_yet.map(|variable| variable.name).filter(|name| self.raw(name).is_some()).collect()
+    }
+
+    fn problem(&mut self, subject: String, expected: String) {
+        self.problems.push(Problem { subject, expected });
+    }
+
+    fn finish(self) -> Result<(), ConfigError> {
+        if self.problems.is_empty() { Ok(()) } else { Err(ConfigError { problems: self.problems }) }
+    }
+}
+
+fn parse<T: FromStr>(value: &str) -> Option<T> {
+    value.parse().ok()
+}
+
+fn switch(value: &str) -> Option<bool> {
+    match value.to_ascii_lowercase().as_str() {
+        "true" | "1" | "yes" | "on" => Some(true),
+        "false" | "0" | "no" | "off" => Some(false),
+        _ => None,
+    }
+}
+
+fn level(value: &str) -> Option<String> {
+    let filter = value.to_ascii_lowercase();
+    let filter = if filter == "warning" { "warn".to_owned() } else { value.to_owned() };
+    // A bare word that is no level would be taken for the name of a target, and silence everything else.
+    let bare = !filter.contains(['=', ',', '[']);
+    let known = filter.parse::<tracing_subscriber::filter::LevelFilter>().is_ok();
+    (known || (!bare && EnvFilter::try_new(&filter).is_ok())).then_some(filter)
+}
+
+fn log_format(value: &str) -> Option<LogFormat> {
+    match value.to_ascii_lowercase().as_str() {
+        "text" => Some(LogFormat::Text),
+        "json" => Some(LogFormat::Json),
+        _ => None,
+    }
+}
+
+fn origins(value: &str) -> Option<Vec<String>> {
+    let origins: Vec<_> = value.split(',').map(str::trim).filter(|it| !it.is_empty()).map(str::to_owned).collect();
+    origins.iter().all(|origin| is_origin(origin)).then_some(origins)
+}
+
+/// `*`, or scheme and authority without a path.
+fn is_origin(origin: &str) -> bool {
+    let authority = origin.split_once("://").map(|(_, authority)| authority);
+    origin == "*" || authority.is_some_and(|it| !it.is_empty() && !it.contains(['/', '*', ' ']))
+}
+
+fn database(dsn: &str) -> Result<Database, String> {
+    match dsn.split_once(':').map_or(dsn, |(scheme, _)| scheme) {
+        "memory" => Ok(Database::Memory),
+        "sqlite" if cfg!(feature = "sqlite") => Ok(Database::Sqlite(dsn.to_owned())),
+        "sqlite" => Err("this service was built without the feature `sqlite` of potter".to_owned()),
+        "postgres" | "postgresql" | "mysql" | "mariadb" | "mongodb" | "mongodb+srv" => {
+            Err(format!("this version has the stores sqlite and memory; set DATABASE_DSN={DEFAULT_DATABASE}"))
+        }
+        _ => Err(format!("expected `sqlite://PATH` or `memory://`, for example {DEFAULT_DATABASE}")),
+    }
+}
+
+/// A DSN without its user and password.
+fn without_secrets(dsn: &str) -> String {
+    match (dsn.split_once("://"), dsn.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, place))) => format!("{scheme}://…@{place}"),
+        _ => dsn.to_owned(),
+    }
+}
+
+/// The variables of an `.env` file; none if there is no such file.
+fn read_env_file(path: &Path) -> Result<BTreeMap<String, String>, ConfigError> {
+    let subject = path.display();
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(BTreeMap::new()),
+        Err(error) => {
+            let problem = Problem { subject: subject.to_string(), expected: format!("cannot be read: {error}") };
+            return Err(ConfigError { problems: vec![problem] });
+        }
+    };
+    env_file::parse(&text).map_err(|bad| ConfigError {
+        problems: bad
+            .into_iter()
+            .map(|line| Problem { subject: format!("{subject}:{}", line.number), expected: line.expected.to_owned() })
+            .collect(),
+    })
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the configuration is not valid")?;
+        for Problem { subject, expected } in &self.problems {
+            write!(f, "\n  {subject}: {expected}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        let variables: BTreeMap<_, _> = variables.iter().copied().collect();
+        Config::from_lookup(|name| variables.get(name).map(|value| (*value).to_owned()))
+    }
+
+    fn problems(variables: &[(&str, &str)]) -> String {
+        read(variables).expect_err("an invalid configuration").to_string()
+    }
+
+    #[test]
+    fn without_variables_the_listed_defaults_hold() {
+        let explicit: Vec<_> = VARIABLES.iter().map(|variable| (variable.name, variable.default)).collect();
+        let defaults = read(&[]).expect("defaults");
+        assert_eq!(format!("{defaults:?}"), format!("{:?}", read(&explicit).expect("the listed defaults")));
+        assert_eq!(defaults.server_port, 8080);
+        assert_eq!(defaults.database, Database::Sqlite("sqlite://data.db".to_owned()));
+    }
+
+    #[test]
+    fn everything_that_is_wrong_is_told_at_once() {
+        let text = problems(&[("SERVER_PORT", "70000"), ("METRICS_ENABLED", "maybe"), ("LOG_FORMAT", "xml")]);
+        assert_eq!(
+            text,
+            "the configuration is not valid\n  \
+             SERVER_PORT=70000: expected a port number from 0 to 65535\n  \
+             METRICS_ENABLED=maybe: expected true or false\n  \
+             LOG_FORMAT=xml: expected text or json"
+        );
+    }
+
+    #[test]
+    fn a_variable_set_to_nothing_is_not_set() {
+        let config = read(&[("SERVER_PORT", ""), ("NATS_URL", " "), ("DATABASE_DSN", "")]).expect("valid");
+        assert_eq!(config.server_port, 8080);
+        assert_eq!(config.unused, [""; 0]);
+    }
+
+    #[test]
+    fn variables_of_later_versions_are_named() {
+        let config = read(&[("NATS_URL", "nats://localhost"), ("AMQP_URL", "amqp://localhost")]).expect("valid");
+        assert_eq!(config.unused, ["NATS_URL", "AMQP_URL"]);
+    }
+
+    #[test]
+    fn a_store_that_this_version_lacks_is_refused_without_showing_the_password() {
+        let text = problems(&[("DATABASE_DSN", "postgres://shop:hunter2@db/shop")]);
+        assert!(text.contains("set DATABASE_DSN=sqlite://data.db"), "{text}");
+        assert!(text.contains("postgres://…@db/shop"), "{text}");
+        assert!(!text.contains("hunter2"), "{text}");
+    }
+
+    #[test]
+    fn a_dsn_that_is_none_is_refused() {
+        assert!(problems(&[("DATABASE_DSN", "data.db")]).contains("expected `sqlite://PATH` or `memory://`"));
+        assert_eq!(read(&[("DATABASE_DSN", "memory://")]).expect("valid").database, Database::Memory);
+    }
+
+    #[test]
+    fn log_levels_are_words_or_filters() {
+        assert_eq!(read(&[("LOG_LEVEL", "DEBUG")]).expect("valid").log_level, "DEBUG");
+        assert_eq!(read(&[("LOG_LEVEL", "warning")]).expect("valid").log_level, "warn");
+        assert!(read(&[("LOG_LEVEL", "info,potter_core=debug")]).is_ok());
+        assert!(problems(&[("LOG_LEVEL", "verbose")]).contains("LOG_LEVEL=verbose"));
+        assert!(problems(&[("LOG_LEVEL", "info,potter=loud")]).contains("LOG_LEVEL=info,potter=loud"));
+    }
+
+    #[test]
+    fn origins_have_no_path() {
+        let config = read(&[("CORS_ALLOWED_ORIGINS", "https://a.example, http://localhost:3000")]).expect("valid");
+        assert_eq!(config.cors_allowed_origins, ["https://a.example", "http://localhost:3000"]);
+        assert!(problems(&[("CORS_ALLOWED_ORIGINS", "https://a.example/")]).contains("CORS_ALLOWED_ORIGINS"));
+        assert!(problems(&[("CORS_ALLOWED_ORIGINS", "a.example")]).contains("CORS_ALLOWED_ORIGINS"));
+    }
+
+    #[test]
+    fn an_env_file_is_read_and_a_missing_one_is_empty() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join(".env");
+        assert_eq!(read_env_file(&path).expect("no file"), BTreeMap::new());
+        std::fs::write(&path, "# ports\nSERVER_PORT=9000\nexport LOG_FORMAT=\"json\"\n").expect("written");
+        let variables = read_env_file(&path).expect("a file");
+        assert_eq!(variables["SERVER_PORT"], "9000");
+        assert_eq!(variables["LOG_FORMAT"], "json");
+    }
+
+    #[test]
+    fn a_broken_env_file_is_named_without_its_values() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join(".env");
+        std::fs::write(&path, "TOKEN=\"my secret words\n").expect("written");
+        let text = read_env_file(&path).expect_err("broken").to_string();
+        assert!(text.contains(".env:1: the closing \" is missing"), "{text}");
+        assert!(!text.contains("secret"), "{text}");
+    }
+}

@@ -1,0 +1,113 @@
+//! Descriptors: what the protos declare, from whichever side they come.
+//!
+//! In: proto files ([`compile`]), the bytes of a plugin's request ([`Descriptors::from_request`]) or of a
+//! descriptor set ([`Descriptors::from_set`]). Out: one [`Descriptors`], the same for the same protos. Options are
+//! kept: files go as raw bytes into a `DescriptorPool`, since prost-types would drop the extensions.
+
+pub mod bundled;
+mod compile;
+mod edition;
+mod encoded;
+mod source;
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use prost_reflect::{DescriptorPool, FileDescriptor};
+
+pub use compile::compile;
+pub use encoded::RawRequest;
+pub(crate) use source::Source;
+
+use crate::diagnostic::Location;
+use source::span_of;
+
+/// Everything that was declared, and what of it is to be generated.
+#[derive(Clone, Debug)]
+pub struct Descriptors {
+    pool: DescriptorPool,
+    files: Vec<FileDescriptor>,
+    /// Has every file of the pool.
+    sources: BTreeMap<String, Source>,
+    protos: Vec<ProtoFile>,
+}
+
+/// A proto file that was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProtoFile {
+    /// The name by which it is imported.
+    pub name: String,
+    /// Where it was read; `None` if it came along with Potter.
+    pub path: Option<PathBuf>,
+    /// Its text.
+    pub text: String,
+}
+
+/// The element that an option belongs to: its path and the field number of `options` in its descriptor.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OptionOf<'a> {
+    pub path: &'a [i32],
+    pub options: i32,
+    pub extension: i32,
+}
+
+impl Descriptors {
+    /// All descriptors, imports included.
+    pub fn pool(&self) -> &DescriptorPool {
+        &self.pool
+    }
+
+    /// The files to generate, sorted by name.
+    pub fn files(&self) -> &[FileDescriptor] {
+        &self.files
+    }
+
+    /// The protos that were compiled, imports first, the well-known types left out; empty when the descriptors
+    /// came ready-made.
+    pub fn protos(&self) -> &[ProtoFile] {
+        &self.protos
+    }
+
+    /// The place of the element at `path`, or of the nearest one around it that has a place.
+    pub(crate) fn locate(&self, file: &FileDescriptor, path: &[i32]) -> Location {
+        let source = self.source(file);
+        let info = file.file_descriptor_proto().source_code_info.as_ref();
+        (1..=path.len())
+            .rev()
+            .find_map(|length| span_of(info, &path[..length]))
+            .map_or_else(|| source.unplaced(), |span| source.locate(span))
+    }
+
+    /// The place of an option's field: of the field itself if it has one, else of the field within the option's
+    /// block, else of the option, else of the element's name.
+    pub(crate) fn locate_option(
+        &self,
+        file: &FileDescriptor,
+        option: OptionOf<'_>,
+        field: Option<(i32, &str)>,
+        value: Option<&str>,
+    ) -> Location {
+        let source = self.source(file);
+        let Some(info) = file.file_descriptor_proto().source_code_info.as_ref() else {
+            return source.unplaced();
+        };
+        let path = [option.path, &[option.options, option.extension]].concat();
+        let own = field.map(|(number, _)| [path.as_slice(), &[number]].concat());
+        let starts =
+            |prefix: &[i32]| info.location.iter().filter(move |it| it.path.starts_with(prefix)).collect::<Vec<_>>();
+        let spans = own.map(|own| starts(&own)).filter(|it| !it.is_empty()).unwrap_or_else(|| starts(&path));
+        let narrow = |span: &[i32]| match field {
+            Some((_, key)) => source.locate_value(span, key, value),
+            None => source.locate(span),
+        };
+        // A repeated field has a span per entry: the one that holds the value is meant.
+        let holds = |span: &[i32]| value.is_some_and(|it| narrow(span).text.is_some_and(|text| text.contains(it)));
+        match spans.iter().find(|it| holds(&it.span)).or(spans.first()) {
+            Some(location) => narrow(&location.span),
+            None => self.locate(file, &[option.path, &[1]].concat()),
+        }
+    }
+
+    fn source(&self, file: &FileDescriptor) -> &Source {
+        &self.sources[file.name()]
+    }
+}

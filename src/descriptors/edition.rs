@@ -1,0 +1,67 @@
+//! Finds files that use editions, which the protobuf libraries here do not know.
+
+use prost::Message;
+use prost_types::SourceCodeInfo;
+
+use super::source::{Source, span_of, tokens};
+use crate::diagnostic::{Code, Diagnostic, Location};
+
+/// Path of `edition` in a file's descriptor.
+const EDITION: i32 = 14;
+/// Path of `syntax`, under which older compilers note the place of the edition.
+const SYNTAX: i32 = 12;
+
+/// What must be known of a file before a library may see it.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct FileHead {
+    #[prost(string, optional, tag = "1")]
+    pub name: Option<String>,
+    #[prost(string, repeated, tag = "3")]
+    pub dependency: Vec<String>,
+    #[prost(message, optional, tag = "9")]
+    pub source_code_info: Option<SourceCodeInfo>,
+    #[prost(string, optional, tag = "12")]
+    pub syntax: Option<String>,
+    #[prost(int32, optional, tag = "14")]
+    pub edition: Option<i32>,
+}
+
+/// Looks for an `edition` statement, which can only be the first one.
+pub(crate) fn in_text(source: &Source) -> Option<Diagnostic> {
+    let text = source.text.as_deref()?;
+    let tokens = tokens(text);
+    let [word, equals, edition, ..] = tokens.as_slice() else {
+        return None;
+    };
+    let found = word.text == "edition" && equals.text == "=" && edition.string.is_some();
+    found.then(|| {
+        let place = source.range(word.start, edition.start + edition.text.len());
+        not_supported(place, edition.string.as_deref().unwrap_or_default())
+    })
+}
+
+/// Looks for what protoc writes into the descriptor of such a file.
+pub(crate) fn in_descriptor(head: &FileHead, source: &Source) -> Option<Diagnostic> {
+    let by_syntax = head.syntax.as_deref() == Some("editions");
+    if !by_syntax && head.edition.unwrap_or_default() == 0 {
+        return None;
+    }
+    let info = head.source_code_info.as_ref();
+    let place = span_of(info, &[EDITION])
+        .or_else(|| span_of(info, &[SYNTAX]))
+        .map_or_else(|| source.unplaced(), |span| source.locate(span));
+    Some(not_supported(place, &edition_name(head.edition.unwrap_or_default())))
+}
+
+/// The year that protobuf gives a number to.
+fn edition_name(number: i32) -> String {
+    match number {
+        1000.. => (number + 1023).to_string(),
+        _ => number.to_string(),
+    }
+}
+
+fn not_supported(place: Location, edition: &str) -> Diagnostic {
+    Diagnostic::new(Code::EditionNotSupported, Some(place), format!("edition {edition} is not yet supported"))
+        .help("write `syntax = \"proto3\";` instead; `features` that restate the behaviour of proto3 can be left out")
+}

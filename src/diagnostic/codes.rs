@@ -1,0 +1,140 @@
+//! The codes of diagnostics.
+//!
+//! A code is never given a second meaning; a retired one is left out. Each has a page in `docs/diagnostics`.
+
+use std::{fmt, str::FromStr};
+
+use super::Severity;
+
+/// Declares the codes: variant, code, severity, title.
+macro_rules! codes {
+    ($($variant:ident $code:literal $severity:ident $title:literal;)*) => {
+        /// The code of a diagnostic.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Code {
+            $(#[doc = concat!($code, ": ", $title, ".")] $variant,)*
+        }
+
+        impl Code {
+            /// Every code, in order.
+            pub const ALL: &'static [Code] = &[$(Code::$variant,)*];
+
+            /// The code as written, such as `P012`.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Code::$variant => $code,)* }
+            }
+
+            /// What it means, in a few words.
+            pub fn title(self) -> &'static str {
+                match self { $(Code::$variant => $title,)* }
+            }
+
+            /// How bad it is.
+            pub fn severity(self) -> Severity {
+                match self { $(Code::$variant => Severity::$severity,)* }
+            }
+
+            /// The page that explains it, in Markdown.
+            pub fn page(self) -> &'static str {
+                match self {
+                    $(Code::$variant => include_str!(concat!("../../docs/diagnostics/", $code, ".md")),)*
+                }
+            }
+        }
+    };
+}
+
+codes! {
+    SyntaxError "P001" Error "proto syntax error";
+    ImportNotFound "P002" Error "import not found";
+    EditionNotSupported "P003" Error "edition not yet supported";
+    FileNotFound "P004" Error "proto file cannot be read";
+    ImportCycle "P005" Error "import cycle or repeated import";
+    InvalidDefinition "P006" Error "definition breaks a protobuf rule";
+    InvalidOption "P007" Error "unknown option or option value";
+    MalformedDescriptors "P008" Error "descriptors cannot be decoded";
+    UnknownParameter "P009" Error "invalid plugin parameter";
+
+    NoService "P010" Error "no (potter.service)";
+    ModuleNameMissing "P011" Error "module has no name, or several";
+    UnknownAggregate "P012" Error "unknown aggregate";
+    InvalidModuleName "P013" Error "invalid module name";
+    ServiceIgnored "P014" Warning "service without (potter.service)";
+    RpcWithoutRole "P015" Error "rpc is neither command nor query";
+    RpcWithTwoRoles "P016" Error "rpc is both command and query";
+    StreamingNotServed "P017" Error "streaming rpc that cannot be served";
+    UnknownTransport "P018" Error "unknown transport";
+    TransportNotServed "P019" Warning "transport not served by this version";
+    OpenApiWithoutRest "P020" Warning "OpenAPI settings without REST";
+    InvalidOpenApiVersion "P021" Error "unknown OpenAPI version";
+    ServicesDisagree "P022" Warning "services of one module disagree";
+
+    NegativeNumber "P030" Error "number must not be negative";
+    TtlWithoutCache "P031" Error "cache_ttl_seconds without cacheable";
+    UnknownEvent "P032" Error "unknown event";
+    UnknownErrorEvent "P033" Error "unknown error event";
+    DuplicateCommandId "P034" Error "command id used twice";
+    InvalidCommandId "P035" Error "invalid command id";
+    IdFieldMissing "P036" Error "id field missing";
+    IdFieldType "P037" Error "id field is not a string";
+    SeveralIdFields "P038" Error "several id fields";
+    EventNotEmittable "P039" Error "event cannot be emitted here";
+    UnknownReadModel "P040" Error "unknown read model";
+    QueryWithoutReadModel "P041" Warning "query without a read model";
+    RenamedFromExists "P042" Error "renamed_from names an rpc that still exists";
+
+    DuplicateEventType "P050" Error "event_type used twice";
+    EventWithoutAggregate "P051" Error "event without aggregate";
+    EventWithoutType "P052" Warning "event without event_type";
+    MessageWithTwoRoles "P053" Error "message has two roles";
+    DuplicateAggregate "P054" Error "aggregate name used twice";
+    UnknownRepository "P055" Error "unknown repository";
+    RepositoryNotServed "P056" Warning "repository not served by this version";
+    DuplicateErrorCode "P057" Error "error_code used twice";
+    ErrorWithoutCode "P058" Warning "error event without error_code";
+    InvalidName "P059" Error "name cannot be used";
+
+    DuplicateReadModel "P060" Error "read model name used twice";
+    FieldNotIndexable "P061" Error "field cannot be indexed";
+    IndexWithoutReadModel "P062" Warning "index or unique outside a read model";
+    InvalidDefaultValue "P063" Error "invalid default_value";
+    FieldOptionWithoutEffect "P064" Warning "field option without effect here";
+    OptionWithoutEffect "P065" Warning "option without effect in this version";
+
+    InvalidPath "P070" Error "invalid path in google.api.http";
+    UnknownHttpField "P071" Error "google.api.http names an unknown field";
+    HttpFieldType "P072" Error "field cannot stand in a path or body";
+    RouteConflict "P073" Error "two rpcs on one route";
+    InvalidHttpRule "P074" Error "invalid google.api.http rule";
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Code {
+    type Err = UnknownCode;
+
+    /// Reads a code in any case: `P012`, `p012`.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Code::ALL
+            .iter()
+            .copied()
+            .find(|code| code.as_str().eq_ignore_ascii_case(text.trim()))
+            .ok_or_else(|| UnknownCode(text.to_owned()))
+    }
+}
+
+/// There is no such code.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnknownCode(String);
+
+impl fmt::Display for UnknownCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "unknown code `{}`", self.0)
+    }
+}
+
+impl std::error::Error for UnknownCode {}
