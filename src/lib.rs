@@ -31,12 +31,18 @@
 
 pub mod descriptors;
 pub mod diagnostic;
+pub mod docs;
 pub mod explain;
 pub mod file;
+pub mod framework;
+pub mod init;
 pub mod lock;
 pub mod model;
+pub mod openapi;
 pub mod options;
 pub mod output;
+pub mod project;
 pub mod reconcile;
+pub mod render;
 pub mod request;
 pub mod shape;

@@ -41,6 +41,13 @@ pub enum Action {
     Orphan,
 }
 
+impl Action {
+    /// Whether the user's own version of the file stays in place.
+    pub fn leaves_the_users_file(self) -> bool {
+        matches!(self, Self::LeaveChanged | Self::SetAside | Self::Orphan)
+    }
+}
+
 /// The steps that lead from what is on disk to what is proposed, sorted by path.
 ///
 /// `disk` gives a file's bytes, `None` where there is none.
