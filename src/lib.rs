@@ -15,6 +15,8 @@
 //! | part | in | out |
 //! |---|---|---|
 //! | [`shape`] | a message | what it looks like, as text that `potter.lock` keeps |
+//! | [`contract`] | a module | what its callers lean on, likewise |
+//! | [`history`] | a module, again and again | every shape that its events ever had |
 //!
 //! What is wrong in the input comes out as [`diagnostic::Diagnostics`], all of it in one run; [`explain`] has a page
 //! for each code. Nothing here prints or exits: that is for the binaries.
@@ -29,10 +31,12 @@
 //! # Ok::<(), potter_gen::diagnostic::Diagnostics>(())
 //! ```
 
+pub mod contract;
 pub mod descriptors;
 pub mod diagnostic;
 pub mod explain;
 pub mod file;
+pub mod history;
 pub mod lock;
 pub mod model;
 pub mod options;
@@ -40,3 +44,6 @@ pub mod output;
 pub mod reconcile;
 pub mod request;
 pub mod shape;
+
+#[cfg(test)]
+mod testing;
