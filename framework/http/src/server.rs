@@ -48,6 +48,12 @@ impl Rest {
         self.openapi = Some(document);
         self
     }
+
+    /// Whether there is documentation at `/docs`.
+    #[must_use]
+    pub const fn has_docs(&self) -> bool {
+        self.openapi.is_some()
+    }
 }
 
 /// The HTTP server of one service: its REST routes, the status of its commands, health, metrics, documentation.

@@ -24,8 +24,9 @@ use futures::future::BoxFuture;
 use potter_core::event::{RecordedEvent, StreamId};
 use potter_core::read_model::Table;
 use potter_core::store::{
-    AcceptedCommand, ClaimKey, CommandStatus, CommitError, Committed, Expiry, Generation, Migration, ParkedEvent,
-    ProjectionBatch, ProjectionError, RecordedClaim, Selected, Selection, Snapshot, Store, StoreError, Unit,
+    AcceptedCommand, AppliedMigration, ClaimKey, CommandStatus, CommitError, Committed, Expiry, Generation, Migration,
+    ParkedEvent, ProjectionBatch, ProjectionError, RecordedClaim, Selected, Selection, Snapshot, Store, StoreError,
+    Unit,
 };
 use rusqlite::{Connection, params};
 use tokio::sync::{oneshot, watch};
@@ -204,6 +205,10 @@ impl Store for SqliteStore {
 
     fn migrate(&self, migrations: &'static [Migration]) -> BoxFuture<'_, Result<Vec<&'static str>, StoreError>> {
         self.alone("migrate", move |connection| admin::migrate(connection, migrations)).boxed()
+    }
+
+    fn applied_migrations(&self) -> BoxFuture<'_, Result<Vec<AppliedMigration>, StoreError>> {
+        self.read("read migrations", admin::applied_migrations)
     }
 
     fn rows_by_key(
