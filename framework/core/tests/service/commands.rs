@@ -1,11 +1,15 @@
 //! Synchronous commands: what they answer, record and refuse.
 
+use std::time::{Duration, Instant};
+
 use potter_core::dispatch::{Outcome, Request, RequestMetadata};
 use potter_core::event::{RecordedEvent, StreamId};
 use potter_core::failure::{FailureKind, codes};
+use potter_core::store::{Snapshot, Store};
 use potter_core::testing::TestApp;
 
 use crate::product::{self, *};
+use crate::stores::{TestStore, elsewhere};
 
 pub async fn app() -> TestApp {
     TestApp::start(product::module(Catalogue)).await
@@ -160,4 +164,138 @@ async fn concurrent_commands_to_one_aggregate_are_all_decided_on_the_newest_stat
     assert_eq!((reserved.len(), refused.len()), (60, 40));
     assert!(refused.iter().all(|answer| matches!(answer, Err(failure) if failure.code == "OUT_OF_STOCK")));
     assert_eq!(stream(&app, "p").await.len(), 61);
+}
+
+#[tokio::test]
+async fn what_another_process_records_counts_even_when_the_state_is_remembered() {
+    let store = TestStore::new();
+    let app = store.start().await;
+    app.call::<_, ProductReply>(CREATE, &create("p", "Pen", 1)).await.expect("created");
+    let more = ProductRestocked { quantity: 9, delivery_id: String::new() }.into();
+    store.commit(elsewhere("p", 1, &more)).await.expect("recorded");
+    let reply: ProductReply = app.call(RESERVE, &reserve("p", 5)).await.expect("enough by now");
+    assert_eq!(reply.stock, 5);
+    store.commit(elsewhere("p", 3, &ProductDeleted {}.into())).await.expect("recorded");
+    let failure = app.call::<_, ProductReply>(RESERVE, &reserve("p", 0)).await.expect_err("deleted by now");
+    assert_eq!(failure.code, codes::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn an_append_that_comes_second_is_decided_again() {
+    let store = TestStore::new();
+    let app = store.start().await;
+    app.call::<_, ProductReply>(CREATE, &create("p", "Pen", 5)).await.expect("created");
+    let mut times = 3;
+    store.meddle(move |unit| {
+        let version = unit.append.as_ref()?.expected_version;
+        times -= 1;
+        (times >= 0).then(|| elsewhere("p", version, &StockReserved { quantity: 1 }.into()))
+    });
+    let reply: ProductReply = app.call(RESERVE, &reserve("p", 2)).await.expect("in the end");
+    assert_eq!(reply.stock, 0);
+    assert_eq!(stream(&app, "p").await.len(), 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_is_always_second_is_told_so() {
+    let store = TestStore::new();
+    let app = store.start().await;
+    app.call::<_, ProductReply>(CREATE, &create("p", "Pen", 1000)).await.expect("created");
+    store.meddle(|unit| {
+        let version = unit.append.as_ref()?.expected_version;
+        Some(elsewhere("p", version, &StockReserved { quantity: 1 }.into()))
+    });
+    let failure = app.call::<_, ProductReply>(RESERVE, &reserve("p", 1)).await.expect_err("never first");
+    assert_eq!((failure.kind, &*failure.code), (FailureKind::Conflict, codes::CONTENTION));
+    assert!(failure.retryable);
+}
+
+#[tokio::test]
+async fn a_creation_that_comes_second_finds_that_it_exists() {
+    let store = TestStore::new();
+    let app = store.start().await;
+    let mut first = true;
+    store.meddle(move |_| {
+        let created = ProductCreated { name: "Ink".to_owned(), stock: 1, created_by: String::new() };
+        std::mem::take(&mut first).then(|| elsewhere("p", 0, &created.into()))
+    });
+    let failure = app.call::<_, ProductReply>(CREATE, &create("p", "Pen", 5)).await.expect_err("second");
+    assert_eq!(failure.code, codes::ALREADY_EXISTS);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_commit_that_takes_too_long_is_not_waited_for() {
+    let store = TestStore::new();
+    let app = store.start().await;
+    app.call::<_, ProductReply>(CREATE, &create("p", "Pen", 5)).await.expect("created");
+    store.hold(|_| true);
+    let began = tokio::time::Instant::now();
+    let failure = app.call::<_, ProductReply>(RESERVE, &reserve("p", 1)).await.expect_err("the command's timeout");
+    assert_eq!((failure.kind, &*failure.code), (FailureKind::Unavailable, codes::DEADLINE_EXCEEDED));
+    let waited = began.elapsed();
+    assert!((Duration::from_secs(5)..Duration::from_secs(6)).contains(&waited), "{waited:?}");
+}
+
+#[tokio::test]
+async fn nothing_is_recorded_after_the_callers_deadline() {
+    let store = TestStore::new();
+    let app = store.start().await;
+    app.call::<_, ProductReply>(CREATE, &create("p", "Pen", 5)).await.expect("created");
+    let past = RequestMetadata { deadline: Some(Instant::now()), ..RequestMetadata::default() };
+    let failure = app.send(RESERVE, &reserve("p", 1), past).await.expect_err("too late");
+    assert_eq!(failure.code, codes::DEADLINE_EXCEEDED);
+    assert_eq!(stream(&app, "p").await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_failing_store_is_unavailable_and_tells_nothing() {
+    let store = TestStore::new();
+    let app = store.start().await;
+    store.fail_commits(1);
+    let failure = app.call::<_, ProductReply>(CREATE, &create("p", "Pen", 5)).await.expect_err("no store");
+    assert_eq!((failure.kind, &*failure.code), (FailureKind::Unavailable, codes::UNAVAILABLE));
+    assert!(!failure.message.contains("purpose"), "{failure}");
+    app.call::<_, ProductReply>(CREATE, &create("p", "Pen", 5)).await.expect("it is back");
+}
+
+#[tokio::test]
+async fn a_snapshot_saves_reading_what_came_before_it() {
+    let store = TestStore::new();
+    let app = store.start().await;
+    app.call::<_, ProductReply>(CREATE, &create("p", "Pen", 100)).await.expect("created");
+    for _ in 0..6 {
+        app.call::<_, ProductReply>(RESERVE, &reserve("p", 1)).await.expect("reserved");
+    }
+    app.dispatcher().shutdown().await;
+    let app = store.start().await;
+    store.reads();
+    let reply: ProductReply = app.call(RESERVE, &reserve("p", 1)).await.expect("reserved");
+    assert_eq!(reply.stock, 93);
+    assert_eq!(store.reads(), [5]);
+}
+
+#[tokio::test]
+async fn a_snapshot_that_cannot_be_read_is_passed_over() {
+    let store = TestStore::new();
+    let app = store.start().await;
+    app.call::<_, ProductReply>(CREATE, &create("p", "Pen", 7)).await.expect("created");
+    app.dispatcher().shutdown().await;
+    let state = vec![0xff; 3].into();
+    let stream = StreamId::new("Product", "p");
+    let broken = Snapshot { stream, schema: "1".to_owned(), version: 1, ended: false, state };
+    store.save_snapshot(broken).await.expect("kept");
+    let app = store.start().await;
+    let reply: ProductReply = app.call(RESERVE, &reserve("p", 1)).await.expect("reserved");
+    assert_eq!(reply.stock, 6);
+}
+
+#[tokio::test]
+async fn an_aggregate_in_use_is_read_once() {
+    let store = TestStore::new();
+    let app = store.start().await;
+    app.call::<_, ProductReply>(CREATE, &create("p", "Pen", 100)).await.expect("created");
+    for _ in 0..3 {
+        app.call::<_, ProductReply>(RESERVE, &reserve("p", 1)).await.expect("reserved");
+    }
+    assert_eq!(store.reads(), [0_u64; 0]);
 }
