@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use heck::{ToShoutySnakeCase, ToSnakeCase, ToUpperCamelCase};
-use prost_reflect::{EnumDescriptor, FieldDescriptor, MessageDescriptor};
+use prost_reflect::{FieldDescriptor, MessageDescriptor};
 
 use crate::{
     docs::Comments,
@@ -12,7 +12,7 @@ use crate::{
         names::{KEYWORDS, escape, to_snake},
     },
     model::{Aggregate, Module, RpcKind},
-    plan::types::{Item, struct_fields},
+    plan::types::struct_fields,
 };
 
 /// The names of a module's Rust items.
@@ -245,7 +245,7 @@ fn taken(names: &[&str]) -> BTreeSet<String> {
 }
 
 /// `name`, `name2`, …: the first that is free, taken from now on.
-fn take(name: &str, taken: &mut BTreeSet<String>) -> String {
+pub fn take(name: &str, taken: &mut BTreeSet<String>) -> String {
     let name = unique(name, |it| !taken.contains(it));
     taken.insert(name.clone());
     name
@@ -258,10 +258,7 @@ fn unique(name: &str, free: impl Fn(&str) -> bool) -> String {
     (2_u32..).map(|it| format!("{name}{it}")).find(|it| free(it)).expect("of endlessly many names some is free")
 }
 
-/// Whether an item is an enum's number.
-pub fn as_enum(item: &Item) -> Option<&EnumDescriptor> {
-    match item {
-        Item::Enum(enumeration) => Some(enumeration),
-        _ => None,
-    }
+/// The name of a module's library.
+pub fn library(module: &str) -> String {
+    file_name(module, "module").trim_end_matches('_').to_owned()
 }
