@@ -8,6 +8,7 @@ pub mod bundled;
 mod compile;
 mod edition;
 mod encoded;
+mod library;
 mod source;
 
 use std::{collections::BTreeMap, path::PathBuf};

@@ -9,12 +9,17 @@
 //! | [`descriptors`] | proto files, a request or a descriptor set | [`descriptors::Descriptors`] |
 //! | [`options`] | descriptors | typed options |
 //! | [`model`] | descriptors and options | [`model::Module`], everything resolved and valid |
+//! | [`lower`], [`messages`] | the module's messages | their Rust names, and their Rust types by prost |
+//! | [`plan`] | a module | [`file::File`]s: which there are, and a view of each for its template |
+//! | [`render`], [`rust`] | views and small syntax trees | text |
 //!
 //! Beside them, for regeneration:
 //!
 //! | part | in | out |
 //! |---|---|---|
 //! | [`shape`] | a message | what it looks like, as text that `potter.lock` keeps |
+//! | [`contract`] | a module | what its callers lean on, likewise |
+//! | [`history`] | a module, again and again | every shape that its events ever had |
 //!
 //! What is wrong in the input comes out as [`diagnostic::Diagnostics`], all of it in one run; [`explain`] has a page
 //! for each code. Nothing here prints or exits: that is for the binaries.
@@ -29,20 +34,29 @@
 //! # Ok::<(), potter_gen::diagnostic::Diagnostics>(())
 //! ```
 
+pub mod contract;
 pub mod descriptors;
 pub mod diagnostic;
 pub mod docs;
 pub mod explain;
 pub mod file;
 pub mod framework;
+pub mod history;
 pub mod init;
 pub mod lock;
+pub mod lower;
+pub mod messages;
 pub mod model;
 pub mod openapi;
 pub mod options;
 pub mod output;
+pub mod plan;
 pub mod project;
 pub mod reconcile;
 pub mod render;
 pub mod request;
+pub mod rust;
 pub mod shape;
+
+#[cfg(test)]
+mod testing;

@@ -27,7 +27,26 @@
 //! The shape's own message comes first, the others by name. Types of protobuf itself (`google.protobuf.Timestamp`
 //! and the like) are named, not spelled out.
 
-mod text;
+/// Lets serde write a type as its text and read it back.
+macro_rules! serde_as_text {
+    ($type:ident) => {
+        impl serde::Serialize for $type {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $type {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = <std::borrow::Cow<'_, str>>::deserialize(deserializer)?;
+                text.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+pub(crate) use serde_as_text;
+
+pub(crate) mod text;
 mod types;
 
 use std::collections::BTreeMap;
@@ -111,6 +130,16 @@ impl Types {
                 self.enums.entry(of.full_name().to_owned()).or_insert_with(|| EnumShape::of(&of));
             }
             _ => {}
+        }
+    }
+
+    /// Adds what only `other` has.
+    pub fn unite(&mut self, other: Types) {
+        for (name, message) in other.messages {
+            self.messages.entry(name).or_insert(message);
+        }
+        for (name, of) in other.enums {
+            self.enums.entry(name).or_insert(of);
         }
     }
 

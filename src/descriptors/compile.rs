@@ -8,13 +8,12 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
-use miette::Diagnostic as Report;
-use prost_reflect::{DescriptorError, DescriptorPool};
+use prost_reflect::DescriptorPool;
 use prost_types::FileDescriptorProto;
 use protox::file::{FileResolver, GoogleFileResolver};
 
 use super::{
-    Descriptors, ProtoFile, bundled, edition,
+    Descriptors, ProtoFile, bundled, edition, library,
     source::{Source, span_of},
 };
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Location, nearest};
@@ -74,7 +73,7 @@ impl Loader {
         };
         let shadow = self.includes[..include].iter().map(|it| it.join(&name)).find(|it| it.is_file());
         if let Some(shadow) = shadow {
-            let message = format!("{} is hidden by {}", shown(input), shown(&shadow));
+            let message = format!("the file is hidden by {}", shown(&shadow));
             self.report_file(input, message, "give the include path of this file before the other one's");
             return None;
         }
@@ -87,8 +86,8 @@ impl Loader {
         let found = name.filter(|name| self.includes.iter().any(|it| it.join(name).is_file()));
         if found.is_none() {
             let message = match fs::metadata(input) {
-                Ok(_) => format!("{} is not a file", shown(input)),
-                Err(error) => format!("{} cannot be read: {error}", shown(input)),
+                Ok(_) => "it is not a file".to_owned(),
+                Err(error) => format!("the file cannot be read: {error}"),
             };
             self.report_file(input, message, "give the path of a proto file, or its name below a --proto-path");
         }
@@ -186,7 +185,7 @@ impl Loader {
                 Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {}
                 Err(error) => {
                     let location = Location { file: shown(&path), ..Location::default() };
-                    let message = format!("{} cannot be read: {error}", shown(&path));
+                    let message = format!("the file cannot be read: {error}");
                     self.sources.insert(name.to_owned(), Source { display: shown(&path), text: None, tab_width: 1 });
                     return Some(Err(Diagnostic::new(Code::FileNotFound, Some(location), message).into()));
                 }
@@ -220,8 +219,9 @@ impl Loader {
             if !descriptor.dependency.iter().all(|it| pool.get_file_by_name(it).is_some()) {
                 continue;
             }
+            let known = library::Known::of(&descriptor, &pool);
             if let Err(error) = pool.add_file_descriptor_proto(descriptor) {
-                diagnostics.append(link_errors(error, &self.sources[&name]));
+                diagnostics.append(library::link_errors(error, &known, &self.sources[&name]));
             }
         }
         (pool, diagnostics)
@@ -245,54 +245,7 @@ fn parse(name: &str, source: &Source) -> Result<FileDescriptorProto, Diagnostics
         return Err(edition.into());
     }
     let text = source.text.as_deref().unwrap_or_default();
-    protox_parse::parse(name, text).map_err(|error| reports(&error, Code::SyntaxError, source))
-}
-
-/// Turns an error of a protobuf library, and those beside it, into diagnostics.
-fn reports(error: &dyn Report, code: Code, source: &Source) -> Diagnostics {
-    let mut diagnostics = Diagnostics::from(report(error, code, source));
-    diagnostics.extend(error.related().into_iter().flatten().map(|it| report(it, code, source)));
-    diagnostics
-}
-
-fn report(error: &dyn Report, code: Code, source: &Source) -> Diagnostic {
-    let place = match error.labels().and_then(|labels| labels.last()) {
-        Some(label) => source.range(label.offset(), label.offset() + label.len()),
-        // What lacks a label was expected at the end of the file.
-        None => end_of(source),
-    };
-    let message = match error.diagnostic_source() {
-        Some(cause) => format!("{error}: {cause}"),
-        None => error.to_string(),
-    };
-    let diagnostic = Diagnostic::new(code, Some(place), message.replace('\'', "`"));
-    match error.help() {
-        Some(help) => diagnostic.help(help.to_string()),
-        None => diagnostic,
-    }
-}
-
-fn end_of(source: &Source) -> Location {
-    let length = source.text.as_deref().map_or(0, |text| text.trim_end().len());
-    source.range(length.saturating_sub(1), length)
-}
-
-fn link_errors(error: DescriptorError, source: &Source) -> Diagnostics {
-    let error = match &source.text {
-        Some(text) => error.with_source_code(text),
-        None => error,
-    };
-    let is_option = |message: &str| message.contains("option ") || message.contains(" extension ");
-    reports(&error, Code::InvalidDefinition, source)
-        .into_iter()
-        .map(|it| match is_option(&it.message) {
-            true => Diagnostic { code: Code::InvalidOption, ..it },
-            false => it,
-        })
-        .fold(Diagnostics::new(), |mut all, it| {
-            all.push(it);
-            all
-        })
+    protox_parse::parse(name, text).map_err(|error| library::syntax_errors(&error, source))
 }
 
 /// The path as an import name: forward slashes, no `.` and `..`.

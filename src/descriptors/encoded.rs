@@ -107,6 +107,7 @@ impl Files {
                 .filter(|it| !self.bytes.contains_key(*it))
                 .map(|name| malformed(format!("`{name}` is to be generated, but its descriptor is not there"))),
         );
+        diagnostics.extend(self.heads.iter().filter_map(unknown_syntax));
         if diagnostics.has_errors() {
             return Err(diagnostics.sorted());
         }
@@ -116,13 +117,12 @@ impl Files {
     }
 
     fn sources(&self, wanted: &BTreeSet<String>, read: impl Fn(&str) -> Option<String>) -> BTreeMap<String, Source> {
-        self.names()
-            .map(|name| {
-                let text = wanted.contains(&name).then(|| read(&name)).flatten();
-                // Protoc counts a tab as up to eight columns, protox and buf as one: the text decides.
-                (name.clone(), Source { display: name, text, tab_width: 8 })
-            })
-            .collect()
+        let source = |head: &FileHead| {
+            let name = head.name.clone().unwrap_or_default();
+            let text = wanted.contains(&name).then(|| read(&name)).flatten();
+            (name.clone(), Source::described(name, text, head.source_code_info.as_ref()))
+        };
+        self.heads.iter().map(source).collect()
     }
 
     fn pool(&self) -> Result<DescriptorPool, Diagnostics> {
@@ -134,6 +134,13 @@ impl Files {
             .map_err(|_| malformed("the descriptors contradict each other".to_owned()))?
             .map_err(|error| link_error(&error))
     }
+}
+
+/// Syntaxes that no compiler writes take the library by surprise.
+fn unknown_syntax(head: &FileHead) -> Option<Diagnostic> {
+    let syntax = head.syntax.as_deref().filter(|it| !matches!(*it, "proto2" | "proto3" | "editions"))?;
+    let name = head.name.as_deref().unwrap_or_default();
+    Some(malformed(format!("`{name}` has an unknown syntax `{syntax}`")))
 }
 
 fn link_error(error: &DescriptorError) -> Diagnostics {

@@ -20,6 +20,20 @@ pub(crate) struct Source {
 }
 
 impl Source {
+    /// A file whose descriptor came ready-made. Compilers differ in how they count a tab, so that the text decides:
+    /// the width is right with which every span begins with a letter or a sign.
+    pub fn described(display: String, text: Option<String>, info: Option<&SourceCodeInfo>) -> Self {
+        let fits = |tab_width: usize| {
+            let (Some(text), Some(info)) = (&text, info) else { return true };
+            let source = Source { display: String::new(), text: None, tab_width };
+            let mut starts =
+                info.location.iter().filter_map(|it| Span::new(&it.span)).map(|it| source.offset(text, it.start));
+            starts.all(|at| text[at..].starts_with(|it: char| !it.is_whitespace()))
+        };
+        let tab_width = if fits(8) { 8 } else { 1 };
+        Source { display, text, tab_width }
+    }
+
     /// The place of a span of `SourceCodeInfo`.
     pub fn locate(&self, span: &[i32]) -> Location {
         let Some(Span { start, end }) = Span::new(span) else {

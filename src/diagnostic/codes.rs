@@ -65,7 +65,7 @@ codes! {
     StreamingNotServed "P017" Error "streaming rpc that cannot be served";
     UnknownTransport "P018" Error "unknown transport";
     TransportNotServed "P019" Warning "transport not served by this version";
-    OpenApiWithoutRest "P020" Warning "OpenAPI settings without REST";
+    OpenApiWithoutEffect "P020" Warning "OpenAPI settings without effect";
     InvalidOpenApiVersion "P021" Error "unknown OpenAPI version";
     ServicesDisagree "P022" Warning "services of one module disagree";
 
@@ -99,7 +99,7 @@ codes! {
     IndexWithoutReadModel "P062" Warning "index or unique outside a read model";
     InvalidDefaultValue "P063" Error "invalid default_value";
     FieldOptionWithoutEffect "P064" Warning "field option without effect here";
-    OptionWithoutEffect "P065" Warning "option without effect in this version";
+    OptionWithoutEffect "P065" Warning "option without effect";
 
     InvalidPath "P070" Error "invalid path in google.api.http";
     UnknownHttpField "P071" Error "google.api.http names an unknown field";

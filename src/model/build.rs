@@ -55,7 +55,7 @@ fn module(context: &mut Context<'_>, settings: &Settings) -> Option<Module> {
     roles::no_two_roles(&scope, context);
 
     let mut drafts = Drafts { module: &name, aggregates: &aggregates, events: &events, errors: &errors, read_models };
-    let services = rpcs::services(&services, &transports, &mut drafts, context);
+    let services = rpcs::services(&services, (&transports, openapi.is_some()), &mut drafts, context);
     let read_models = drafts.read_models;
     marks::check(&scope, &aggregates, &services, &read_models, context);
 

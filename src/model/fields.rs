@@ -132,7 +132,7 @@ fn message_type(full_name: &str) -> Option<ColumnType> {
 
 /// Whether `json` is a value of the field in canonical proto3 JSON; if not, why.
 pub(super) fn check_default(field: &FieldDescriptor, json: &str) -> Result<(), String> {
-    let value: serde_json::Value = serde_json::from_str(json).map_err(|error| format!("it is no JSON: {error}"))?;
+    let value: serde_json::Value = serde_json::from_str(json).map_err(|_| format!("`{json}` is no JSON"))?;
     let object = serde_json::Value::Object([(field.json_name().to_owned(), value)].into_iter().collect());
     let message = DynamicMessage::deserialize(field.parent_message().clone(), object).map_err(|it| it.to_string())?;
     debug_assert_eq!(message.descriptor().full_name(), field.parent_message().full_name());

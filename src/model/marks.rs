@@ -111,12 +111,21 @@ fn check_default_value(field: &FieldDescriptor, marks: &FieldOptions, places: &P
     }
     if let Err(wrong) = check_default(field, &marks.default_value) {
         let text = format!("default_value of `{}` is no {}: {wrong}", field.name(), type_name(field));
-        let help = "write it in proto3 JSON, such as `\"\\\"new\\\"\"` for a string, `\"1\"` for a number".to_owned();
-        report(field, key::DEFAULT_VALUE, Code::InvalidDefaultValue, (text, help), context);
+        report(field, key::DEFAULT_VALUE, Code::InvalidDefaultValue, (text, help_for_default(field, marks)), context);
     } else if !places.created.contains(field.parent_message()) {
         let text = format!("default_value of `{}` has no effect in {}", field.name(), field.parent_message().name());
         let help = "it counts in aggregates and in the requests of commands that create".to_owned();
         report(field, key::DEFAULT_VALUE, Code::FieldOptionWithoutEffect, (text, help), context);
+    }
+}
+
+/// Most often the quotes are missing that a string has in JSON.
+fn help_for_default(field: &FieldDescriptor, marks: &FieldOptions) -> String {
+    let quoted = serde_json::Value::from(marks.default_value.as_str()).to_string();
+    let in_proto = serde_json::Value::from(quoted.as_str());
+    match check_default(field, &quoted) {
+        Ok(()) => format!("in JSON it has quotes of its own: `default_value = {in_proto}`"),
+        Err(_) => "write it in proto3 JSON: https://protobuf.dev/programming-guides/json/".to_owned(),
     }
 }
 

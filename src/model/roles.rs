@@ -99,6 +99,11 @@ fn is_name(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_alphabetic()) && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
+/// The framework and SQLite keep tables of their own.
+fn is_table(name: &str) -> bool {
+    is_name(name) && !name.starts_with("potter_") && !name.starts_with("sqlite_")
+}
+
 fn repository(message: &MessageDescriptor, options: &AggregateOptions, context: &mut Context<'_>) -> Repository {
     const REPOSITORIES: &[(&str, Repository)] = &[
         ("sqlite", Repository::Sqlite),
@@ -288,9 +293,10 @@ fn read_model(
     let option = (Element::Message(message), extension::READ_MODEL);
     let name = message.name();
     let table = if options.name.is_empty() { name } else { &options.name }.to_snake_case();
-    if !is_name(&table) || (!options.name.is_empty() && !is_name(&options.name.replace('-', "_"))) {
-        let text = format!("`{}` cannot name a table", options.name);
-        let help = "use letters, digits and `_`, beginning with a letter".to_owned();
+    if !is_table(&table) || (!options.name.is_empty() && !is_name(&options.name.replace('-', "_"))) {
+        let text = format!("`{table}` cannot name a table");
+        let help =
+            "use letters, digits and `_`, beginning with a letter, but neither with `potter_` nor `sqlite_`".to_owned();
         context.on_value(option, key::READ_MODEL_NAME, Some(&options.name), Code::InvalidName, (text, help));
     }
     let mut built_from = Vec::new();

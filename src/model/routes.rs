@@ -105,6 +105,12 @@ mod rule {
 }
 
 fn annotated(rpc: &Routable, rule: &HttpRule, taken: &mut Taken, context: &mut Context<'_>) -> Vec<Route> {
+    if rule.additional_bindings.iter().any(|it| !it.additional_bindings.is_empty()) {
+        let message =
+            format!("google.api.http of {} has additional_bindings within additional_bindings", rpc.method.name());
+        let help = "write them one after the other, all in the outer rule".to_owned();
+        context.on_option(Element::Method(&rpc.method), extension::HTTP, Code::InvalidHttpRule, message, help);
+    }
     let bindings = std::iter::once(rule).chain(&rule.additional_bindings);
     bindings.filter_map(|rule| binding(&rpc.method, rule, taken, context)).collect()
 }
@@ -171,7 +177,12 @@ impl Checks<'_, '_> {
                 Ok(()) => {}
                 Err(Unresolved::Unknown(message)) => {
                     let help = suggest_field(&message, variable);
-                    let text = format!("path variable `{variable}` is no field of {}", self.rpc.input().name());
+                    let last = variable.rsplit('.').next().unwrap_or(variable);
+                    let text = format!(
+                        "path variable `{variable}` of {}: {} has no field `{last}`",
+                        self.rpc.name(),
+                        message.name()
+                    );
                     self.on(rule::pattern(method), path, Code::UnknownHttpField, text, help);
                 }
                 Err(Unresolved::Type) => {
@@ -185,7 +196,7 @@ impl Checks<'_, '_> {
     }
 
     fn body(&mut self, method: &str, body: &str, template: &PathTemplate) -> RouteBody {
-        if !body.is_empty() && matches!(method, "GET" | "DELETE" | "HEAD") {
+        if !body.is_empty() && matches!(method, "GET" | "HEAD") {
             let message = format!("{method} of {} takes no body", self.rpc.name());
             let help = "leave `body` out: what the path doesn't carry comes as query parameters".to_owned();
             self.on(rule::BODY, body, Code::InvalidHttpRule, message, help);
@@ -285,6 +296,7 @@ fn preferred(rpc: &Routable, rpcs: &[Routable]) -> String {
     let rest = rest_of_rpc(rpc.method.name(), &rpc.resource);
     let name = rest.join("-");
     match (rpc.role, &rpc.id, verb_alone(rpc).as_deref()) {
+        (Role::Changes, _, Some("create")) => collection,
         (Role::Creates, ..) if is_first_to_create(rpc, rpcs) => collection,
         (Role::Creates, ..) => format!("{collection}/{name}"),
         (Role::Changes, Some(id), Some("update" | "delete")) => format!("{collection}/{{{id}}}"),

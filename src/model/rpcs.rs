@@ -57,7 +57,7 @@ impl Drafts<'_> {
 /// The services with their rpcs; an rpc with errors is left out.
 pub(super) fn services(
     annotated: &[Annotated],
-    transports: &[Transport],
+    (transports, has_openapi): (&[Transport], bool),
     drafts: &mut Drafts<'_>,
     context: &mut Context<'_>,
 ) -> Vec<Service> {
@@ -77,6 +77,9 @@ pub(super) fn services(
         services.push(Service { descriptor: service.clone(), rpcs });
     }
     unique_command_ids(&services, context);
+    if !has_openapi {
+        report_tags(&services, context);
+    }
     if transports.contains(&Transport::Rest) {
         add_routes(&mut services, drafts, context);
     } else {
@@ -84,6 +87,24 @@ pub(super) fn services(
         add_routes(&mut services.clone(), drafts, context);
     }
     services
+}
+
+/// Tags are for OpenAPI alone; summaries and descriptions are in the SDK too.
+fn report_tags(services: &[Service], context: &mut Context<'_>) {
+    for rpc in services.iter().flat_map(|it| &it.rpcs) {
+        let (extension, key, docs) = match &rpc.kind {
+            RpcKind::Command(_) => {
+                (extension::COMMAND, (5, "tags"), options::command(&rpc.descriptor).map(|it| it.docs))
+            }
+            RpcKind::Query(_) => (extension::QUERY, (4, "tags"), options::query(&rpc.descriptor).map(|it| it.docs)),
+        };
+        if docs.is_some_and(|it| !it.tags.is_empty()) {
+            let text = format!("tags of {} have no effect: there is no OpenAPI document", rpc.descriptor.name());
+            let help = "leave them out, or serve REST".to_owned();
+            let option = (Element::Method(&rpc.descriptor), extension);
+            context.on_value(option, key, None, Code::OptionWithoutEffect, (text, help));
+        }
+    }
 }
 
 fn rpc(

@@ -197,10 +197,11 @@ fn report_unknown(service: &ServiceDescriptor, name: &str, context: &mut Context
 }
 
 fn report_not_served(service: &ServiceDescriptor, name: &str, none_served: bool, context: &mut Context<'_>) {
+    let proper = TRANSPORTS.iter().map(|(it, _)| *it).find(|it| it.eq_ignore_ascii_case(name)).unwrap_or(name);
     let message = if none_served {
-        format!("this version doesn't serve {name} yet; the service is reached by REST instead")
+        format!("this version doesn't serve {proper} yet; the service is reached by REST instead")
     } else {
-        format!("this version doesn't serve {name} yet; the others are served without it")
+        format!("this version doesn't serve {proper} yet; the others are served without it")
     };
     let help = "REST and gRPC are served; nothing needs to be changed".to_owned();
     report(service, key::TRANSPORT, Some(name), Code::TransportNotServed, (message, help), context);
@@ -229,7 +230,12 @@ pub(super) fn openapi(
 ) -> Option<OpenApi> {
     let versions: Vec<_> = services.iter().map(|it| openapi_version(it, context)).collect();
     if !transports.contains(&Transport::Rest) {
-        report_openapi_without_rest(services, context);
+        report_unused_openapi(
+            services,
+            "isn't served by REST",
+            "add \"REST\" to `transport`, or leave it out",
+            context,
+        );
         return None;
     }
     let switched: Vec<_> = services.iter().filter(|(_, it)| it.enable_openapi.is_some()).collect();
@@ -247,6 +253,14 @@ pub(super) fn openapi(
     let enabled = switched.first().is_none_or(|(_, it)| it.enable_openapi == Some(true));
     let info = informed.first().and_then(|(_, it)| it.openapi_info.clone()).unwrap_or_default();
     let version = versions.into_iter().flatten().next().unwrap_or_default();
+    if !enabled {
+        report_unused_openapi(
+            services,
+            "has no OpenAPI document",
+            "leave `enable_openapi: false` out, or this",
+            context,
+        );
+    }
     enabled.then(|| document(info, version, module, services))
 }
 
@@ -279,7 +293,7 @@ fn openapi_version((service, options): &Annotated, context: &mut Context<'_>) ->
     }
 }
 
-fn report_openapi_without_rest(services: &[Annotated], context: &mut Context<'_>) {
+fn report_unused_openapi(services: &[Annotated], why: &str, help: &str, context: &mut Context<'_>) {
     for (service, options) in services {
         let said = [
             (key::ENABLE_OPENAPI, options.enable_openapi == Some(true)),
@@ -287,9 +301,8 @@ fn report_openapi_without_rest(services: &[Annotated], context: &mut Context<'_>
             (key::OPENAPI_INFO, options.openapi_info.is_some()),
         ];
         for (key, _) in said.into_iter().filter(|(_, said)| *said) {
-            let message = format!("{} has no effect: service {} isn't served by REST", key.1, service.name());
-            let help = "add \"REST\" to `transport`, or leave it out".to_owned();
-            report(service, key, None, Code::OpenApiWithoutRest, (message, help), context);
+            let text = format!("{} has no effect: service {} {why}", key.1, service.name());
+            report(service, key, None, Code::OpenApiWithoutEffect, (text, help.to_owned()), context);
         }
     }
 }

@@ -103,7 +103,7 @@ pub(crate) fn default_json_name(name: &str) -> String {
 }
 
 /// In quotes, with what would end the line or the string escaped.
-fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     let mut quoted = String::from("\"");
     for letter in text.chars() {
         match letter {
@@ -137,24 +137,28 @@ impl FromStr for Types {
     }
 }
 
+serde_as_text!(Shape);
+
 /// Reads a text line by line.
-struct Reader<'a> {
+pub(crate) struct Reader<'a> {
     lines: std::str::Lines<'a>,
     line: usize,
     first_message: Option<String>,
 }
 
 impl<'a> Reader<'a> {
-    fn new(text: &'a str) -> Self {
+    /// Starts at the first line.
+    pub fn new(text: &'a str) -> Self {
         Reader { lines: text.lines(), line: 0, first_message: None }
     }
 
-    fn wrong(&self, message: impl Into<String>) -> MalformedShape {
+    /// What is wrong with the line read last.
+    pub fn wrong(&self, message: impl Into<String>) -> MalformedShape {
         MalformedShape { line: self.line.max(1), message: message.into() }
     }
 
     /// The words of the next line that has any.
-    fn next(&mut self) -> Result<Option<Words>, MalformedShape> {
+    pub fn next(&mut self) -> Result<Option<Words>, MalformedShape> {
         loop {
             let Some(line) = self.lines.next() else { return Ok(None) };
             self.line += 1;
@@ -174,7 +178,8 @@ impl<'a> Reader<'a> {
         Ok(types)
     }
 
-    fn definition(&mut self, words: &mut Words, types: &mut Types) -> Result<(), MalformedShape> {
+    /// Reads a message or an enum, whose first line these words are.
+    pub fn definition(&mut self, words: &mut Words, types: &mut Types) -> Result<(), MalformedShape> {
         let kind = words.take().unwrap_or_default();
         let name = words.full_name().and_then(|name| words.expect("{").and(words.end()).map(|()| name));
         let name = name.map_err(|message| self.wrong(message))?;
@@ -240,7 +245,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn check_references(&self, types: &Types) -> Result<(), MalformedShape> {
+    /// Refuses a field whose type is missing.
+    pub fn check_references(&self, types: &Types) -> Result<(), MalformedShape> {
         let fields = types.messages.values().flat_map(|it| it.fields.values());
         for field in fields {
             let (name, known) = match &field.ty {
@@ -257,7 +263,7 @@ impl<'a> Reader<'a> {
 }
 
 /// The words of a line: names, numbers, quoted strings, and the signs `{ } < > ,`.
-struct Words {
+pub(crate) struct Words {
     words: std::collections::VecDeque<Word>,
 }
 
@@ -293,14 +299,16 @@ impl Words {
         self.words.is_empty()
     }
 
-    fn peek(&self) -> Option<&str> {
+    /// The next word, if it is no string.
+    pub fn peek(&self) -> Option<&str> {
         match self.words.front() {
             Some(Word::Plain(word)) => Some(word),
             Some(Word::Quoted(_)) | None => None,
         }
     }
 
-    fn take(&mut self) -> Option<String> {
+    /// Takes the next word, if it is no string.
+    pub fn take(&mut self) -> Option<String> {
         self.peek()?;
         match self.words.pop_front() {
             Some(Word::Plain(word)) => Some(word),
@@ -309,7 +317,7 @@ impl Words {
     }
 
     /// Takes the word if it is this one.
-    fn take_if(&mut self, word: &str) -> bool {
+    pub fn take_if(&mut self, word: &str) -> bool {
         let found = self.peek() == Some(word);
         if found {
             self.words.pop_front();
@@ -317,14 +325,16 @@ impl Words {
         found
     }
 
-    fn expect(&mut self, word: &str) -> Result<(), String> {
+    /// Takes this word.
+    pub fn expect(&mut self, word: &str) -> Result<(), String> {
         match self.take_if(word) {
             true => Ok(()),
             false => Err(format!("`{word}` expected{}", self.found())),
         }
     }
 
-    fn end(&self) -> Result<(), String> {
+    /// Refuses any more words.
+    pub fn end(&self) -> Result<(), String> {
         match self.words.is_empty() {
             true => Ok(()),
             false => Err(format!("end of line expected{}", self.found())),
@@ -347,7 +357,7 @@ impl Words {
     }
 
     /// A name with its package and a leading dot, given back without that dot.
-    fn full_name(&mut self) -> Result<String, String> {
+    pub fn full_name(&mut self) -> Result<String, String> {
         let name = self.peek().and_then(|it| it.strip_prefix('.')).filter(|it| it.split('.').all(is_identifier));
         match name.map(str::to_owned) {
             Some(name) => {
@@ -358,7 +368,8 @@ impl Words {
         }
     }
 
-    fn string(&mut self) -> Result<String, String> {
+    /// Takes a string, without its quotes.
+    pub fn string(&mut self) -> Result<String, String> {
         match self.words.pop_front() {
             Some(Word::Quoted(text)) => Ok(text),
             Some(Word::Plain(word)) => Err(format!("string expected, not `{word}`")),

@@ -312,6 +312,12 @@ impl Dispatcher {
         tokio::time::timeout(patience, settled).await.map_err(|_| Failure::deadline_exceeded())
     }
 
+    /// Says that [`Dispatcher::shutdown`] is near: from now on the service isn't ready, and nobody waits any longer for
+    /// outcomes. Requests are still answered, so that transports can finish what they have begun.
+    pub fn announce_shutdown(&self) {
+        self.inner.runtime.announce_closing();
+    }
+
     /// Stops: no new requests, the running ones finish, the workers finish what was accepted or leave it for the next
     /// start, the projections keep their checkpoints, the store is released. Does nothing the second time.
     pub async fn shutdown(&self) {

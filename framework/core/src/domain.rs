@@ -96,6 +96,26 @@ pub struct UnreadableEvent {
     pub reason: String,
 }
 
+/// A value that cannot be made, because one of its fields breaks a rule.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{field}` {message}")]
+pub struct Invalid {
+    /// Name of the field in the proto.
+    pub field: &'static str,
+    /// The rule: `string.min_len`.
+    pub rule: &'static str,
+    /// For people.
+    pub message: &'static str,
+}
+
+impl Invalid {
+    /// The value's `field` breaks `rule`.
+    #[must_use]
+    pub const fn new(field: &'static str, rule: &'static str, message: &'static str) -> Self {
+        Self { field, rule, message }
+    }
+}
+
 /// Why a rule refuses a command: a generated enum of the aggregate's error events.
 pub trait DomainError: std::error::Error + Send + Sync + 'static {
     /// What every transport tells the caller.

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::domain::DomainError;
+use crate::domain::{DomainError, Invalid};
 use crate::store::StoreError;
 
 /// The five kinds of failure; each transport maps them once.
@@ -167,6 +167,17 @@ impl From<&dyn DomainError> for Failure {
             event: refusal.event.map(|(name, payload)| (name.to_owned(), payload)),
             ..Self::refused(refusal.code, error.to_string())
         }
+    }
+}
+
+impl From<Invalid> for Failure {
+    fn from(invalid: Invalid) -> Self {
+        let Invalid { field, rule, message } = invalid;
+        Self::violations(vec![FieldViolation {
+            field: field.to_owned(),
+            rule: rule.to_owned(),
+            message: message.to_owned(),
+        }])
     }
 }
 

@@ -9,7 +9,7 @@ use crate::worker::Workers;
 /// How one part is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ComponentHealth {
-    /// `store`, `workers`, `projection ProductReadModel`.
+    /// `intake`, `store`, `workers`, `projection ProductReadModel`.
     pub name: String,
     /// How it is.
     pub status: HealthStatus,
@@ -34,9 +34,17 @@ pub(crate) async fn examine(
     projections: &[Arc<ProjectionHandle>],
     workers: &Workers,
 ) -> Vec<ComponentHealth> {
-    let mut components = vec![store(runtime).await, waiting_commands(workers)];
+    let mut components = vec![intake(runtime), store(runtime).await, waiting_commands(workers)];
     components.extend(projections.iter().map(|projection| self::projection(&projection.status())));
     components
+}
+
+fn intake(runtime: &Runtime) -> ComponentHealth {
+    let (status, detail) = match runtime.is_closing() {
+        false => (HealthStatus::Up, ""),
+        true => (HealthStatus::Down, "shutting down"),
+    };
+    ComponentHealth { name: "intake".to_owned(), status, detail: detail.to_owned() }
 }
 
 async fn store(runtime: &Runtime) -> ComponentHealth {

@@ -18,9 +18,9 @@ use self::tables::Rows;
 use crate::event::{RecordedEvent, StreamId};
 use crate::read_model::Table;
 use crate::store::{
-    AcceptedCommand, Append, ClaimKey, CommandStatus, CommitError, Committed, Expiry, Generation, Migration,
-    ParkedEvent, ProjectionBatch, ProjectionError, RecordedClaim, Selected, Selection, Snapshot, Store, StoreError,
-    Unit,
+    AcceptedCommand, Append, AppliedMigration, ClaimKey, CommandStatus, CommitError, Committed, Expiry, Generation,
+    Migration, ParkedEvent, ProjectionBatch, ProjectionError, RecordedClaim, Selected, Selection, Snapshot, Store,
+    StoreError, Unit,
 };
 
 /// A store in memory.
@@ -41,7 +41,7 @@ struct State {
     claims: HashMap<ClaimKey, (RecordedClaim, SystemTime)>,
     /// By id, which begins with the time.
     commands: BTreeMap<Uuid, CommandStatus>,
-    migrations: Vec<Migration>,
+    migrations: Vec<(Migration, SystemTime)>,
     models: HashMap<(&'static str, Generation), Model>,
     rows: HashMap<(&'static str, Generation), Rows>,
 }
@@ -142,6 +142,13 @@ impl Store for MemoryStore {
     /// Tables come into being by themselves here: the migrations are noted, not executed.
     fn migrate(&self, migrations: &'static [Migration]) -> BoxFuture<'_, Result<Vec<&'static str>, StoreError>> {
         self.with("migrate", |state| state.migrate(migrations))
+    }
+
+    fn applied_migrations(&self) -> BoxFuture<'_, Result<Vec<AppliedMigration>, StoreError>> {
+        self.with("read migrations", |state| {
+            let applied = state.migrations.iter();
+            Ok(applied.map(|(it, time)| AppliedMigration { name: it.name.to_owned(), applied_at: *time }).collect())
+        })
     }
 
     fn rows_by_key(
@@ -284,9 +291,9 @@ impl State {
     fn migrate(&mut self, migrations: &'static [Migration]) -> Result<Vec<&'static str>, StoreError> {
         let mut applied = Vec::new();
         for migration in migrations {
-            match self.migrations.iter().find(|it| it.name == migration.name) {
+            match self.migrations.iter().map(|(it, _)| it).find(|it| it.name == migration.name) {
                 None => {
-                    self.migrations.push(*migration);
+                    self.migrations.push((*migration, SystemTime::now()));
                     applied.push(migration.name);
                 }
                 Some(known) if known.sql == migration.sql => {}

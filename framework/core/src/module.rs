@@ -167,7 +167,7 @@ mod tests {
 
     #[test]
     fn descriptors_may_be_broken_into_lines() {
-        let module = Module::new("shop", "CgxzaG9wLnBy\nb3Rv");
+        let module = Module::new("shop", "CgwKCnNo\nb3AucHJvdG8=");
         let pool = module.descriptor_pool().expect("one empty file");
         assert!(pool.get_file_by_name("shop.proto").is_some());
     }

@@ -63,6 +63,9 @@ pub trait Store: Send + Sync + 'static {
     /// Applies the migrations that haven't been yet, in the order given; answers with the names of those.
     fn migrate(&self, migrations: &'static [Migration]) -> BoxFuture<'_, Result<Vec<&'static str>, StoreError>>;
 
+    /// The migrations that have been applied, in that order; none before the first.
+    fn applied_migrations(&self) -> BoxFuture<'_, Result<Vec<AppliedMigration>, StoreError>>;
+
     /// Rows of a read model by key; a missing row is missing in the answer.
     fn rows_by_key(
         &self,
@@ -341,6 +344,15 @@ pub struct Migration {
     pub name: &'static str,
     /// Statements, separated by semicolons.
     pub sql: &'static str,
+}
+
+/// A migration that has been applied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AppliedMigration {
+    /// See [`Migration::name`]; perhaps one that this service doesn't know.
+    pub name: String,
+    /// When.
+    pub applied_at: SystemTime,
 }
 
 /// How long a reply is kept under its idempotency key: a repeat that comes later is executed again.

@@ -43,7 +43,8 @@ pub const VARIABLES: &[Variable] = &[
     variable("AMQP_URL", "", NOT_YET),
 ];
 
-const DEFAULT_DATABASE: &str = "sqlite://data.db";
+/// What `DATABASE_DSN` is when nobody sets it.
+pub(crate) const DEFAULT_DATABASE: &str = "sqlite://data.db";
 const NOT_YET: &str = "not used by this version";
 
 const fn variable(name: &'static str, default: &'static str, about: &'static str) -> Variable {
@@ -299,6 +300,15 @@ fn read_env_file(path: &Path) -> Result<BTreeMap<String, String>, ConfigError> {
             .map(|line| Problem { subject: format!("{subject}:{}", line.number), expected: line.expected.to_owned() })
             .collect(),
     })
+}
+
+impl fmt::Display for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Memory => f.write_str("memory://"),
+            Self::Sqlite(dsn) => f.write_str(dsn),
+        }
+    }
 }
 
 impl fmt::Display for ConfigError {

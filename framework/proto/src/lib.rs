@@ -4,6 +4,9 @@
 //! that nobody who builds a service compiles a proto compiler; `tests/generated.rs` holds the two together
 //! (`BLESS=1 cargo test -p potter-proto` renews them).
 
+#[cfg(feature = "core")]
+pub mod status;
+
 /// Package `potter.runtime.v1`: how far asynchronous commands are.
 pub mod runtime {
     /// Version 1.

@@ -4,11 +4,11 @@ use std::time::SystemTime;
 
 use potter_core::read_model::Table;
 use potter_core::store::sql::{create_sqlite_table, quoted};
-use potter_core::store::{Expiry, Generation, Migration, ProjectionError, StoreError};
+use potter_core::store::{AppliedMigration, Expiry, Generation, Migration, ProjectionError, StoreError};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 use sha2::{Digest, Sha256};
 
-use crate::convert::nanoseconds;
+use crate::convert::{nanoseconds, time};
 use crate::records;
 use crate::rows::{checkpoint, exists, table_name};
 
@@ -52,6 +52,14 @@ fn apply(connection: &Connection, migration: &Migration) -> Result<bool, StoreEr
         .map_err(failed)?;
     transaction.commit().map_err(failed)?;
     Ok(true)
+}
+
+/// In the order in which they were applied.
+pub(crate) fn applied_migrations(connection: &Connection) -> rusqlite::Result<Vec<AppliedMigration>> {
+    let mut statement = connection.prepare("SELECT name, applied_at FROM potter_migrations ORDER BY rowid")?;
+    let applied =
+        statement.query_map([], |row| Ok(AppliedMigration { name: row.get(0)?, applied_at: time(row, 1)? }))?;
+    applied.collect()
 }
 
 /// An older binary on a newer database may go wrong; it may also be the old half of a rolling update.

@@ -19,6 +19,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Kibibytes of page cache: the writer keeps the edges of all indexes in it, a reader needs less.
 const WRITER_CACHE: i64 = 16 * 1024;
 const READER_CACHE: i64 = 4 * 1024;
+const CHECKPOINTER_CACHE: i64 = 64;
 
 /// The one connection that writes.
 pub(crate) fn open_writer(dsn: &Dsn) -> Result<Connection, OpenError> {
@@ -35,6 +36,15 @@ pub(crate) fn open_writer(dsn: &Dsn) -> Result<Connection, OpenError> {
         .map_err(failed)?;
     connection.pragma_update(None, "cache_size", -WRITER_CACHE).map_err(failed)?;
     bring_up_to_date(&connection, dsn)?;
+    Ok(connection)
+}
+
+/// A connection that only copies pages from the log into the file.
+pub(crate) fn open_checkpointer(dsn: &Dsn) -> Result<Connection, OpenError> {
+    let failed = |source| failure(dsn, source);
+    let connection = connect(dsn, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(failed)?;
+    connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0;").map_err(failed)?;
+    connection.pragma_update(None, "cache_size", -CHECKPOINTER_CACHE).map_err(failed)?;
     Ok(connection)
 }
 

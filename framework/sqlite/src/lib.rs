@@ -2,13 +2,14 @@
 //!
 //! [`SqliteStore::open`] takes a `DATABASE_DSN` and gives what [`potter_core::store::Store`] asks for. What goes where:
 //! `writer` is the thread that commits (group commit), `unit` what it writes for a command and `rows` for a
-//! projection; `readers` are the threads that read; `admin` holds migrations, rebuilds and purges; `schema.sql`
+//! projection; `checkpoint` empties the write-ahead log; `readers` are the threads that read; `admin` holds migrations, rebuilds and purges; `schema.sql`
 //! describes the tables.
 //!
 //! Durable means: `journal_mode = WAL` with `synchronous = FULL`, so that whatever was answered is on the disk.
 //! Several processes may use the file at the same time; each sees the others' events at most 50 ms later.
 
 mod admin;
+mod checkpoint;
 mod connection;
 mod convert;
 mod dsn;
@@ -24,8 +25,9 @@ use futures::future::BoxFuture;
 use potter_core::event::{RecordedEvent, StreamId};
 use potter_core::read_model::Table;
 use potter_core::store::{
-    AcceptedCommand, ClaimKey, CommandStatus, CommitError, Committed, Expiry, Generation, Migration, ParkedEvent,
-    ProjectionBatch, ProjectionError, RecordedClaim, Selected, Selection, Snapshot, Store, StoreError, Unit,
+    AcceptedCommand, AppliedMigration, ClaimKey, CommandStatus, CommitError, Committed, Expiry, Generation, Migration,
+    ParkedEvent, ProjectionBatch, ProjectionError, RecordedClaim, Selected, Selection, Snapshot, Store, StoreError,
+    Unit,
 };
 use rusqlite::{Connection, params};
 use tokio::sync::{oneshot, watch};
@@ -204,6 +206,10 @@ impl Store for SqliteStore {
 
     fn migrate(&self, migrations: &'static [Migration]) -> BoxFuture<'_, Result<Vec<&'static str>, StoreError>> {
         self.alone("migrate", move |connection| admin::migrate(connection, migrations)).boxed()
+    }
+
+    fn applied_migrations(&self) -> BoxFuture<'_, Result<Vec<AppliedMigration>, StoreError>> {
+        self.read("read migrations", admin::applied_migrations)
     }
 
     fn rows_by_key(

@@ -19,10 +19,18 @@ const THREADS: usize = 4;
 /// Something to do with a connection.
 pub(crate) type Act = Box<dyn FnOnce(&Connection) + Send>;
 
+/// What one of the threads is asked to do.
+pub(crate) enum Ask {
+    /// To read.
+    Act(Act),
+    /// To release its connection and end.
+    Stop(oneshot::Sender<()>),
+}
+
 /// Who reads.
 pub(crate) enum Readers {
-    /// Threads with a connection each. A missing act tells one of them to stop.
-    Threads(Sender<Option<Act>>),
+    /// Threads with a connection each.
+    Threads(Sender<Ask>),
     /// A database in memory has only the writer's connection; it is read between transactions.
     Writer,
 }
@@ -38,7 +46,7 @@ impl Readers {
             let (connection, receiver) = (open_reader(dsn)?, Arc::clone(&receiver));
             thread::Builder::new()
                 .name(format!("potter-reader-{number}"))
-                .spawn(move || serve(&connection, &receiver))
+                .spawn(move || serve(connection, &receiver))
                 .map_err(OpenError::Thread)?;
         }
         Ok(Self::Threads(sender))
@@ -57,7 +65,7 @@ impl Readers {
             let _ = answer.send(read(connection));
         });
         match self {
-            Self::Threads(sender) => sender.send(Some(act)).map_err(|_| closed(operation))?,
+            Self::Threads(sender) => sender.send(Ask::Act(act)).map_err(|_| closed(operation))?,
             Self::Writer => writer.send(operation, Job::Alone(act))?,
         }
         let result = answered.await.map_err(|_| closed(operation))?;
@@ -68,18 +76,27 @@ impl Readers {
     pub(crate) async fn close(&self) {
         let Self::Threads(sender) = self else { return };
         for _ in 0..THREADS {
-            // Fails when all have stopped already.
-            let _ = sender.send(None);
+            let (answer, answered) = oneshot::channel();
+            // Both fail when all have stopped already.
+            if sender.send(Ask::Stop(answer)).is_err() || answered.await.is_err() {
+                return;
+            }
         }
     }
 }
 
-fn serve(connection: &Connection, acts: &Mutex<Receiver<Option<Act>>>) {
+fn serve(connection: Connection, asked: &Mutex<Receiver<Ask>>) {
     loop {
-        let next = acts.lock().expect("nothing panics while it holds the lock").recv();
+        let next = asked.lock().expect("nothing panics while it holds the lock").recv();
         match next {
-            Ok(Some(act)) => act(connection),
-            Ok(None) | Err(_) => return,
+            Ok(Ask::Act(act)) => act(&connection),
+            Ok(Ask::Stop(answer)) => {
+                drop(connection);
+                // Who closes the store may have gone meanwhile.
+                let _ = answer.send(());
+                return;
+            }
+            Err(_) => return,
         }
     }
 }

@@ -13,6 +13,7 @@ use rusqlite::Connection;
 use tokio::sync::{oneshot, watch};
 
 use crate::OpenError;
+use crate::checkpoint::Checkpoints;
 use crate::connection::open_writer;
 use crate::dsn::Dsn;
 use crate::readers::{Act, closed};
@@ -68,14 +69,15 @@ pub(crate) struct Writer {
 
 impl Writer {
     pub(crate) fn open(dsn: &Dsn) -> Result<Self, OpenError> {
-        let connection = open_writer(dsn)?;
+        let mut connection = open_writer(dsn)?;
         let head = read_head(&connection)
             .map_err(|source| OpenError::Database { path: dsn.describe(), source: Box::new(source) })?;
+        let checkpoints = Checkpoints::watch(dsn, &mut connection)?;
         let (publish, head) = watch::channel(head);
         let (jobs, received) = sync_channel(QUEUE);
         thread::Builder::new()
             .name("potter-writer".to_owned())
-            .spawn(move || run(connection, &received, publish))
+            .spawn(move || run(connection, checkpoints, &received, publish))
             .map_err(OpenError::Thread)?;
         Ok(Self { jobs, head })
     }
@@ -108,16 +110,24 @@ fn read_head(connection: &Connection) -> rusqlite::Result<u64> {
     Statements::prepare(connection)?.head()
 }
 
-fn run(connection: Connection, jobs: &Receiver<Job>, head: watch::Sender<u64>) {
-    if let Some(answer) = serve(&connection, jobs, head) {
-        drop(connection);
+fn run(connection: Connection, mut checkpoints: Checkpoints, jobs: &Receiver<Job>, head: watch::Sender<u64>) {
+    let closing = serve(&connection, &mut checkpoints, jobs, head);
+    checkpoints.stop();
+    // The last connection to go empties the log and removes its file.
+    drop(connection);
+    if let Some(answer) = closing {
         // Who closed the store may have gone meanwhile.
         let _ = answer.send(());
     }
 }
 
 /// Works until it is told to close (answers with whom to tell) or nobody is left who could send anything.
-fn serve(connection: &Connection, jobs: &Receiver<Job>, head: watch::Sender<u64>) -> Option<oneshot::Sender<()>> {
+fn serve(
+    connection: &Connection,
+    checkpoints: &mut Checkpoints,
+    jobs: &Receiver<Job>,
+    head: watch::Sender<u64>,
+) -> Option<oneshot::Sender<()>> {
     let mut transactions = match Statements::prepare(connection) {
         Ok(statements) => Transactions { statements, head },
         Err(error) => {
@@ -143,6 +153,7 @@ fn serve(connection: &Connection, jobs: &Receiver<Job>, head: watch::Sender<u64>
             Job::Alone(act) => act(connection),
             Job::Close(answer) => return Some(answer),
         }
+        checkpoints.after_commit(connection);
     }
 }
 

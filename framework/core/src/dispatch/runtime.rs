@@ -55,6 +55,16 @@ impl Runtime {
         if self.requests.is_closed() { Err(Failure::unavailable("the service is shutting down")) } else { Ok(token) }
     }
 
+    /// Says that requests won't be let in for much longer.
+    pub fn announce_closing(&self) {
+        self.closing.cancel();
+    }
+
+    /// Whether requests won't be let in for much longer.
+    pub fn is_closing(&self) -> bool {
+        self.closing.is_cancelled()
+    }
+
     /// Lets no further requests in and waits for the running ones.
     pub async fn close_intake(&self) {
         self.requests.close();
@@ -62,7 +72,7 @@ impl Runtime {
         self.requests.wait().await;
     }
 
-    /// What `future` gives, or `None` if requests are no longer let in before that.
+    /// What `future` gives, or `None` if it is announced before that that requests are no longer let in.
     pub async fn unless_closing<T>(&self, future: impl Future<Output = T>) -> Option<T> {
         self.closing.run_until_cancelled(future).await
     }

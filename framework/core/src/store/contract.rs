@@ -80,6 +80,7 @@ macro_rules! store_contract {
         );
         $crate::store_contract!(@group $open, operation:
             applies_each_migration_once
+            tells_which_migrations_are_applied
             refuses_a_changed_migration
             answers_a_ping
             refuses_everything_once_closed

@@ -1,5 +1,7 @@
 //! Migrations, readiness, the end.
 
+use std::time::SystemTime;
+
 use super::{Fixture, appending};
 use crate::event::StreamId;
 use crate::store::{CommitError, Migration};
@@ -8,11 +10,24 @@ const FIRST: Migration =
     Migration { name: "0001_first", sql: "CREATE TABLE one (a INTEGER); CREATE TABLE two (b TEXT);" };
 const SECOND: Migration = Migration { name: "0002_second", sql: "ALTER TABLE one ADD COLUMN c TEXT;" };
 
+const ALONE: Migration = Migration { name: "0003_alone", sql: "CREATE TABLE alone (a INTEGER);" };
+
 /// In the order given, and only what is new.
 pub async fn applies_each_migration_once(Fixture { store, guard: _guard, .. }: Fixture) {
     assert_eq!(store.migrate(&[FIRST]).await.expect("applied"), ["0001_first"]);
     assert_eq!(store.migrate(&[FIRST, SECOND]).await.expect("applied"), ["0002_second"]);
     assert_eq!(store.migrate(&[FIRST, SECOND]).await.expect("nothing to do"), [""; 0]);
+}
+
+/// In the order in which they were applied, and when.
+pub async fn tells_which_migrations_are_applied(Fixture { store, guard: _guard, .. }: Fixture) {
+    assert_eq!(store.applied_migrations().await.expect("told before the first"), []);
+    let began = SystemTime::now();
+    store.migrate(&[ALONE, FIRST]).await.expect("applied");
+    let applied = store.applied_migrations().await.expect("told");
+    let names: Vec<_> = applied.iter().map(|migration| migration.name.as_str()).collect();
+    assert_eq!(names, ["0003_alone", "0001_first"]);
+    assert!(applied.iter().all(|migration| migration.applied_at >= began), "{applied:?}");
 }
 
 /// What has been applied cannot be changed any more; the error says which it is.

@@ -1,0 +1,238 @@
+//! A store in memory that can be made to hesitate, to fail and to be shared by one start and the next.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use futures::future::{BoxFuture, ready};
+use potter_core::dispatch::Options;
+use potter_core::event::{RecordedEvent, StreamId};
+use potter_core::memory::MemoryStore;
+use potter_core::read_model::Table;
+use potter_core::store::{
+    AcceptedCommand, ClaimKey, CommandStatus, CommitError, Committed, Expiry, Generation, Migration, ParkedEvent,
+    ProjectionBatch, ProjectionError, RecordedClaim, Selected, Selection, Snapshot, Store, StoreError, Unit,
+};
+use potter_core::testing::TestApp;
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use crate::product::{self, Catalogue};
+
+/// What somebody else does right before a commit.
+type Meddling = Box<dyn FnMut(&Unit) -> Option<Unit> + Send>;
+
+/// Which units have to wait.
+type Held = fn(&Unit) -> bool;
+
+pub struct TestStore {
+    memory: MemoryStore,
+    held: watch::Sender<Held>,
+    failures: AtomicU32,
+    projection_failures: AtomicU32,
+    meddling: Mutex<Option<Meddling>>,
+    /// The version after which each stream was read.
+    reads: Mutex<Vec<u64>>,
+}
+
+impl TestStore {
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self {
+            memory: MemoryStore::new(),
+            held: watch::Sender::new(|_| false),
+            failures: AtomicU32::new(0),
+            projection_failures: AtomicU32::new(0),
+            meddling: Mutex::new(None),
+            reads: Mutex::default(),
+        })
+    }
+
+    /// Starts the sample over this store.
+    pub async fn start(self: &Arc<Self>) -> TestApp {
+        self.start_with(Options::default()).await
+    }
+
+    /// Starts the sample over this store.
+    pub async fn start_with(self: &Arc<Self>, options: Options) -> TestApp {
+        TestApp::start_with(product::module(Catalogue), self.clone(), options).await
+    }
+
+    /// Lets such units wait until others are named.
+    pub fn hold(&self, held: Held) {
+        self.held.send_replace(held);
+    }
+
+    /// Lets all units through.
+    pub fn release(&self) {
+        self.hold(|_| false);
+    }
+
+    /// Lets the next commits fail.
+    pub fn fail_commits(&self, count: u32) {
+        self.failures.store(count, Ordering::SeqCst);
+    }
+
+    /// Lets the next commits of projections fail.
+    pub fn fail_projections(&self, count: u32) {
+        self.projection_failures.store(count, Ordering::SeqCst);
+    }
+
+    /// Lets somebody else commit first, as another process might.
+    pub fn meddle(&self, meddling: impl FnMut(&Unit) -> Option<Unit> + Send + 'static) {
+        *self.meddling.lock().expect("no panic") = Some(Box::new(meddling));
+    }
+
+    /// The versions after which streams were read since the last look.
+    pub fn reads(&self) -> Vec<u64> {
+        std::mem::take(&mut *self.reads.lock().expect("no panic"))
+    }
+}
+
+fn fails(failures: &AtomicU32) -> bool {
+    failures.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
+}
+
+fn failure() -> StoreError {
+    StoreError { operation: "a test", source: "failed on purpose".into() }
+}
+
+impl Store for TestStore {
+    fn commit(&self, unit: Unit) -> BoxFuture<'_, Result<Committed, CommitError>> {
+        Box::pin(async move {
+            self.held.subscribe().wait_for(|held| !held(&unit)).await.expect("the sender is in `self`");
+            if fails(&self.failures) {
+                return Err(failure().into());
+            }
+            let meddled = self.meddling.lock().expect("no panic").as_mut().and_then(|meddle| meddle(&unit));
+            if let Some(meddled) = meddled {
+                self.memory.commit(meddled).await.expect("the meddler knows the version");
+            }
+            self.memory.commit(unit).await
+        })
+    }
+
+    fn commit_projection(&self, batch: ProjectionBatch) -> BoxFuture<'_, Result<(), ProjectionError>> {
+        if fails(&self.projection_failures) {
+            return Box::pin(ready(Err(failure().into())));
+        }
+        self.memory.commit_projection(batch)
+    }
+
+    fn read_stream(&self, stream: StreamId, after: u64) -> BoxFuture<'_, Result<Vec<RecordedEvent>, StoreError>> {
+        self.reads.lock().expect("no panic").push(after);
+        self.memory.read_stream(stream, after)
+    }
+
+    /// The memory outlives each start.
+    fn close(&self) -> BoxFuture<'_, ()> {
+        Box::pin(ready(()))
+    }
+
+    fn read_all(&self, after: u64, limit: usize) -> BoxFuture<'_, Result<Vec<RecordedEvent>, StoreError>> {
+        self.memory.read_all(after, limit)
+    }
+
+    fn head(&self) -> watch::Receiver<u64> {
+        self.memory.head()
+    }
+
+    fn load_snapshot(
+        &self,
+        stream: StreamId,
+        schema: &'static str,
+    ) -> BoxFuture<'_, Result<Option<Snapshot>, StoreError>> {
+        self.memory.load_snapshot(stream, schema)
+    }
+
+    fn save_snapshot(&self, snapshot: Snapshot) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.memory.save_snapshot(snapshot)
+    }
+
+    fn find_claim(&self, key: ClaimKey) -> BoxFuture<'_, Result<Option<RecordedClaim>, StoreError>> {
+        self.memory.find_claim(key)
+    }
+
+    fn pending_commands(&self) -> BoxFuture<'_, Result<Vec<AcceptedCommand>, StoreError>> {
+        self.memory.pending_commands()
+    }
+
+    fn command_status(&self, id: Uuid) -> BoxFuture<'_, Result<Option<CommandStatus>, StoreError>> {
+        self.memory.command_status(id)
+    }
+
+    fn migrate(&self, migrations: &'static [Migration]) -> BoxFuture<'_, Result<Vec<&'static str>, StoreError>> {
+        self.memory.migrate(migrations)
+    }
+
+    fn rows_by_key(
+        &self,
+        table: Table,
+        generation: Generation,
+        keys: Vec<String>,
+    ) -> BoxFuture<'_, Result<Vec<(String, Bytes)>, StoreError>> {
+        self.memory.rows_by_key(table, generation, keys)
+    }
+
+    fn select(&self, table: Table, selection: Selection) -> BoxFuture<'_, Result<Selected, StoreError>> {
+        self.memory.select(table, selection)
+    }
+
+    fn checkpoint(&self, projection: &'static str, generation: Generation) -> BoxFuture<'_, Result<u64, StoreError>> {
+        self.memory.checkpoint(projection, generation)
+    }
+
+    fn parked(
+        &self,
+        projection: &'static str,
+        generation: Generation,
+    ) -> BoxFuture<'_, Result<Vec<ParkedEvent>, StoreError>> {
+        self.memory.parked(projection, generation)
+    }
+
+    fn begin_rebuild(&self, projection: &'static str, table: Table) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.memory.begin_rebuild(projection, table)
+    }
+
+    fn finish_rebuild(
+        &self,
+        projection: &'static str,
+        table: Table,
+        expected_checkpoint: u64,
+    ) -> BoxFuture<'_, Result<(), ProjectionError>> {
+        self.memory.finish_rebuild(projection, table, expected_checkpoint)
+    }
+
+    fn purge(&self, expiry: Expiry) -> BoxFuture<'_, Result<u64, StoreError>> {
+        self.memory.purge(expiry)
+    }
+
+    fn ping(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        if self.failures.load(Ordering::SeqCst) > 0 {
+            return Box::pin(ready(Err(failure())));
+        }
+        self.memory.ping()
+    }
+}
+
+/// An event that somebody else records in the stream of a product.
+pub fn elsewhere(id: &str, expected_version: u64, event: &product::ProductEvent) -> Unit {
+    use potter_core::domain::DomainEvent;
+    use potter_core::event::{EventMetadata, NewEvent};
+    use potter_core::store::Append;
+
+    let event = NewEvent {
+        id: Uuid::now_v7(),
+        event_type: event.event_type(),
+        schema_version: event.version(),
+        payload: event.encode().into(),
+    };
+    let append = Append {
+        aggregate: "Product",
+        aggregate_id: id.to_owned(),
+        expected_version,
+        events: vec![event],
+        metadata: EventMetadata::default(),
+        time: std::time::SystemTime::now(),
+    };
+    Unit { append: Some(append), ..Unit::default() }
+}

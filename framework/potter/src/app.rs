@@ -1,0 +1,226 @@
+//! A service as `main.rs` puts it together, and what its binary does when it is run.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use potter_core::dispatch::{Dispatcher, Options};
+use potter_core::memory::MemoryStore;
+use potter_core::module::Module;
+use potter_core::store::SharedStore;
+use potter_http::Rest;
+use tokio::runtime::Runtime;
+
+use crate::cli::{self, Output, Task};
+use crate::config::{Config, Database, LogFormat};
+use crate::error::{RunError, TaskError};
+use crate::logging;
+use crate::service::{self, Service, Transports};
+use crate::signals;
+
+/// A service: a module and the adapters that it runs with.
+///
+/// `main.rs` is the only place that chooses them:
+///
+/// ```no_run
+/// # use potter::module::Module;
+/// # fn module() -> Module { Module::new("shop", "") }
+/// fn main() -> std::process::ExitCode {
+///     potter::App::new(module()).run()
+/// }
+/// ```
+#[must_use = "a service does nothing until it is run"]
+pub struct App {
+    module: Module,
+    transports: Transports,
+    default_database: &'static str,
+    options: Options,
+}
+
+impl App {
+    /// A service that runs `module`, without any transport yet.
+    pub fn new(module: Module) -> Self {
+        Self {
+            module,
+            transports: Transports::default(),
+            default_database: crate::config::DEFAULT_DATABASE,
+            options: Options::default(),
+        }
+    }
+
+    /// Serves REST.
+    #[cfg(feature = "rest")]
+    pub fn rest(mut self, api: Rest) -> Self {
+        self.transports.rest = Some(api);
+        self
+    }
+
+    /// Serves gRPC.
+    #[cfg(feature = "grpc")]
+    pub fn grpc(mut self) -> Self {
+        self.transports.grpc = true;
+        self
+    }
+
+    /// What `DATABASE_DSN` is when nobody sets it; without this `sqlite://data.db`.
+    pub fn default_database(mut self, dsn: &'static str) -> Self {
+        self.default_database = dsn;
+        self
+    }
+
+    /// Limits of what runs the module: timeouts, caches, workers.
+    pub fn options(mut self, options: Options) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// Does what the command line says, configured by the environment; to be returned from `main`.
+    ///
+    /// The exit code is 0 when all went well, 1 when it didn't, 2 when the command line or the configuration is wrong.
+    #[must_use]
+    pub fn run(self) -> ExitCode {
+        let task = cli::parse(self.module.name());
+        let config = match Config::from_env_or(self.default_database) {
+            Ok(config) => config,
+            Err(error) => return complain(&error, ExitCode::from(2)),
+        };
+        logging::install(&config);
+        match self.run_task(task, config) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(Failed::Told) => ExitCode::FAILURE,
+            Err(Failed::Untold(error)) => complain(&error, ExitCode::FAILURE),
+        }
+    }
+
+    fn run_task(self, task: Task, config: Config) -> Result<(), Failed> {
+        let runtime = Runtime::new().map_err(RunError::System).map_err(TaskError::from)?;
+        let done = match task {
+            Task::Serve => {
+                let json = config.log_format == LogFormat::Json;
+                runtime.block_on(self.serve(config)).map_err(|error| tell(error.into(), json))
+            }
+            other => Ok(runtime.block_on(self.work(other, &config))?),
+        };
+        // What didn't end in time has been told; nobody waits for it any longer.
+        runtime.shutdown_background();
+        done
+    }
+
+    /// Serves until the process is told to stop.
+    async fn serve(self, config: Config) -> Result<(), RunError> {
+        let mut signals = signals::listen().map_err(RunError::System)?;
+        let mut service = self.start(config).await?;
+        tokio::select! {
+            signal = signals.next() => tracing::info!(signal, "stopping; a second signal ends the process at once"),
+            failed = service.failed() => {
+                // A service that lost a transport is of no use; it ends so that it is started again.
+                let stopped = service.stop().await;
+                return Err(stopped.err().unwrap_or(failed));
+            }
+        }
+        tokio::select! {
+            stopped = service.stop() => stopped,
+            signal = signals.next() => {
+                tracing::warn!(signal, "ending at once");
+                std::process::exit(1)
+            }
+        }
+    }
+
+    /// Starts the service in this process, for tests and for programs that have a `main` of their own.
+    ///
+    /// Neither command line nor environment are read, and logging is not installed.
+    ///
+    /// # Errors
+    /// The database cannot be opened, a port is taken, …
+    pub async fn start(self, config: Config) -> Result<Service, RunError> {
+        let Self { module, transports, mut options, .. } = self;
+        // Half of the time for the workers to finish what they do, the rest for everything else.
+        options.drain_timeout = options.drain_timeout.min(config.shutdown_timeout / 2);
+        for variable in &config.unused {
+            tracing::warn!(variable, "is set, and not used by this version");
+        }
+        let listeners = transports.listen(&config).await?;
+        let metrics = service::metrics(&config);
+        let store = open(&config.database).await?;
+        for migration in store.migrate(module.own_migrations()).await? {
+            tracing::info!(migration, "applied");
+        }
+        let dispatcher = Dispatcher::start(module, store, options).await?;
+        listeners.serve(dispatcher, metrics, &config)
+    }
+
+    /// Does everything but serve.
+    async fn work(self, task: Task, config: &Config) -> Result<(), TaskError> {
+        if config.database == Database::Memory {
+            return Err(TaskError::new("DATABASE_DSN is memory://, which holds nothing outside a running service"));
+        }
+        let store = open(&config.database).await?;
+        let mut stdout = std::io::stdout();
+        let output = &mut Output::new(&mut stdout);
+        let module = &self.module;
+        let done = match task {
+            Task::Serve => Ok(()),
+            Task::Migrate(migrate) => migrate.run(module, &store, output).await,
+            Task::Events(events) => events.run(module, &store, output).await,
+            Task::Projections(projections) => projections.run(module, &store, output).await,
+            Task::Commands(commands) => commands.run(&store, output).await,
+        };
+        output.flush()?;
+        store.close().await;
+        done
+    }
+}
+
+/// A failure, and whether somebody has been told of it.
+enum Failed {
+    Told,
+    Untold(TaskError),
+}
+
+impl From<TaskError> for Failed {
+    fn from(error: TaskError) -> Self {
+        Self::Untold(error)
+    }
+}
+
+/// Programs that read the log as JSON get the reason there as well.
+fn tell(error: TaskError, json: bool) -> Failed {
+    if json && tracing::enabled!(tracing::Level::ERROR) {
+        tracing::error!(%error, "the service failed");
+        return Failed::Told;
+    }
+    Failed::Untold(error)
+}
+
+fn complain(error: &dyn std::error::Error, code: ExitCode) -> ExitCode {
+    // There is nobody left to tell that even this failed.
+    let _ = writeln!(std::io::stderr(), "error: {error}");
+    code
+}
+
+/// Opens the store, on a thread that may block.
+async fn open(database: &Database) -> Result<SharedStore, RunError> {
+    match database {
+        Database::Memory => Ok(Arc::new(MemoryStore::new())),
+        Database::Sqlite(dsn) => open_sqlite(dsn.clone()).await,
+    }
+}
+
+#[cfg(feature = "sqlite")]
+async fn open_sqlite(dsn: String) -> Result<SharedStore, RunError> {
+    let opened = tokio::task::spawn_blocking({
+        let dsn = dsn.clone();
+        move || potter_sqlite::SqliteStore::open(&dsn)
+    });
+    match opened.await {
+        Ok(Ok(store)) => Ok(Arc::new(store)),
+        Ok(Err(error)) => Err(RunError::Database { dsn, reason: error.to_string() }),
+        Err(panic) => Err(RunError::Database { dsn, reason: panic.to_string() }),
+    }
+}
+
+#[cfg(not(feature = "sqlite"))]
+async fn open_sqlite(dsn: String) -> Result<SharedStore, RunError> {
+    Err(RunError::Database { dsn, reason: "this service was built without the feature `sqlite` of potter".to_owned() })
+}

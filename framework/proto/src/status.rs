@@ -1,0 +1,69 @@
+//! How far a command is, as transports tell it.
+
+use std::collections::HashMap;
+
+use potter_core::module::Module;
+use potter_core::store::{CommandOutcome, CommandStatus};
+use prost_types::Any;
+
+use crate::runtime::v1::{self, command_status::Status};
+
+/// Puts statuses into messages; knows which message an event is.
+#[derive(Clone, Debug)]
+pub struct StatusTeller {
+    /// Full name of the message by stored type; the newest version's.
+    events: HashMap<&'static str, &'static str>,
+}
+
+impl StatusTeller {
+    /// For the commands of a module.
+    #[must_use]
+    pub fn new(module: &Module) -> Self {
+        let events = module.aggregates().iter().flat_map(|aggregate| aggregate.events);
+        Self { events: events.map(|(ty, _, message)| (*ty, *message)).collect() }
+    }
+
+    /// How far a command is.
+    #[must_use]
+    pub fn tell(&self, CommandStatus { command, outcome }: &CommandStatus) -> v1::CommandStatus {
+        let pending = v1::CommandStatus {
+            command_id: command.id.to_string(),
+            command: command.name.clone(),
+            status: Status::Pending.into(),
+            aggregate_id: command.aggregate_id.clone(),
+            accepted_at: Some(command.accepted_at.into()),
+            correlation_id: command.correlation_id.clone(),
+            ..Default::default()
+        };
+        match outcome {
+            None => pending,
+            Some(CommandOutcome::Succeeded { version, events }) => v1::CommandStatus {
+                status: Status::Succeeded.into(),
+                version: *version,
+                events: events.iter().map(|(ty, payload)| self.event(ty, payload)).collect(),
+                ..pending
+            },
+            Some(CommandOutcome::Failed { code, message, retryable, event }) => v1::CommandStatus {
+                status: Status::Failed.into(),
+                error: Some(v1::CommandError {
+                    code: code.clone(),
+                    message: message.clone(),
+                    retryable: *retryable,
+                    event: event.as_ref().map(|(name, payload)| any(name, payload)),
+                }),
+                ..pending
+            },
+        }
+    }
+
+    fn event(&self, ty: &str, payload: &[u8]) -> v1::CommandEvent {
+        let name = self.events.get(ty).copied().unwrap_or(ty);
+        v1::CommandEvent { r#type: ty.to_owned(), data: Some(any(name, payload)) }
+    }
+}
+
+/// A message of that full name as an `Any`.
+#[must_use]
+pub fn any(name: &str, payload: &[u8]) -> Any {
+    Any { type_url: format!("type.googleapis.com/{name}"), value: payload.to_vec() }
+}

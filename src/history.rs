@@ -1,0 +1,173 @@
+//! History: what `potter.lock` remembers of a module's past.
+//!
+//! Every shape that each version of each event ever had, what was accepted on purpose, and the contract that was
+//! published last. It only grows: streams hold events of every shape, and a service must be able to read them all.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    contract::Contract,
+    model::{Event, Module},
+    shape::Shape,
+};
+
+/// What is remembered of a module.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct History {
+    /// The contract that was generated last; none before the first time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub contract: Option<Contract>,
+    /// Incompatible changes that were accepted.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub accepted: Vec<Accepted>,
+    /// The events by `event_type`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub events: BTreeMap<String, EventHistory>,
+}
+
+/// What is remembered of an event.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EventHistory {
+    /// Name of the aggregate in whose streams it is.
+    pub aggregate: String,
+    /// Whether it is no longer emitted.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub retired: bool,
+    /// By version, and within a version in the order in which they were recorded; never empty.
+    pub shapes: Vec<RecordedShape>,
+}
+
+/// A shape that an event had.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecordedShape {
+    /// Version of the event.
+    pub version: u32,
+    /// What it looked like.
+    pub shape: Shape,
+}
+
+/// An incompatible change that was accepted on purpose.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Accepted {
+    /// What changed: an event type, or the full name of an rpc.
+    #[serde(flatten)]
+    pub subject: Subject,
+    /// What it was: the hash of a shape, or as the finding says.
+    pub from: String,
+    /// What it became.
+    pub to: String,
+    /// Why that is fine.
+    pub reason: String,
+}
+
+/// What a change that may be accepted is about.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Subject {
+    /// An event by its type.
+    Event(String),
+    /// An rpc by its full name.
+    Rpc(String),
+}
+
+impl History {
+    /// What there is to remember of `module`, as if it had no past.
+    pub fn of(module: &Module) -> Self {
+        let events = module.events.iter();
+        History {
+            contract: Some(Contract::of(module)),
+            accepted: Vec::new(),
+            events: events.map(|event| (event.event_type.clone(), EventHistory::of(event, module))).collect(),
+        }
+    }
+
+    /// Takes in what `module` looks like now: its contract in place of the former, its shapes beside the former.
+    pub fn record(&mut self, module: &Module) {
+        let now = History::of(module);
+        self.contract = now.contract;
+        for (event_type, event) in now.events {
+            match self.events.get_mut(&event_type) {
+                Some(known) => known.record(event),
+                None => {
+                    self.events.insert(event_type, event);
+                }
+            }
+        }
+    }
+
+    /// Adds what only `other` knows: what two branches of version control recorded is all part of the past.
+    pub fn unite(&mut self, other: History) {
+        self.contract = match (self.contract.take(), other.contract) {
+            (Some(mut own), Some(others)) => {
+                own.unite(others);
+                Some(own)
+            }
+            (own, others) => own.or(others),
+        };
+        self.accepted.extend(other.accepted);
+        self.accepted.sort();
+        self.accepted.dedup();
+        for (event_type, event) in other.events {
+            match self.events.get_mut(&event_type) {
+                Some(known) => known.add(event.shapes),
+                None => {
+                    self.events.insert(event_type, event);
+                }
+            }
+        }
+    }
+}
+
+impl EventHistory {
+    fn of(event: &Event, module: &Module) -> Self {
+        EventHistory {
+            aggregate: module.aggregates[event.aggregate.0].name.clone(),
+            retired: event.retired,
+            shapes: vec![RecordedShape { version: event.version, shape: Shape::of(&event.message) }],
+        }
+    }
+
+    /// The highest version that was recorded.
+    pub fn version(&self) -> u32 {
+        self.shapes.last().map_or(1, |it| it.version)
+    }
+
+    /// The shapes of a version, in the order in which they were recorded.
+    pub fn shapes_of(&self, version: u32) -> impl DoubleEndedIterator<Item = &Shape> {
+        self.shapes.iter().filter(move |it| it.version == version).map(|it| &it.shape)
+    }
+
+    /// The shape that was recorded last under the highest version.
+    pub fn latest(&self) -> Option<&Shape> {
+        self.shapes.last().map(|it| &it.shape)
+    }
+
+    fn record(&mut self, now: EventHistory) {
+        self.aggregate = now.aggregate;
+        self.retired = now.retired;
+        self.add(now.shapes);
+    }
+
+    fn add(&mut self, shapes: Vec<RecordedShape>) {
+        for shape in shapes {
+            if !self.shapes.contains(&shape) {
+                self.shapes.push(shape);
+            }
+        }
+        // Stable: within a version the order of recording stays.
+        self.shapes.sort_by_key(|it| it.version);
+    }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_false(it: &bool) -> bool {
+    !it
+}
+
+#[cfg(test)]
+mod tests;

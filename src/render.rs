@@ -1,0 +1,109 @@
+//! Rendering: views become text through the templates.
+//!
+//! Generated Rust goes through syn and prettyplease: what doesn't parse never reaches a disk, and templates needn't
+//! care for indentation. Seeds are printed as they are: comments are theirs, and the views bring them laid out.
+
+use std::sync::LazyLock;
+
+use serde::Serialize;
+use tera::{Context, Kwargs, State, Tera};
+
+/// What is generated isn't what it should be. That is a bug in Potter, never the user's fault.
+#[derive(Debug, thiserror::Error)]
+#[error("bug in potter-gen, please report it: {what}: {why}")]
+pub struct Bug {
+    what: String,
+    why: String,
+}
+
+impl Bug {
+    /// A bug in making `what`.
+    pub fn new(what: impl Into<String>, why: impl ToString) -> Self {
+        Self { what: what.into(), why: why.to_string() }
+    }
+}
+
+macro_rules! templates {
+    ($($name:literal),* $(,)?) => {
+        [$(($name, include_str!(concat!("../templates/", $name)))),*]
+    };
+}
+
+/// All templates by name.
+static TERA: LazyLock<Tera> = LazyLock::new(|| {
+    let mut tera = Tera::new();
+    tera.autoescape_on(Vec::<&str>::new());
+    tera.register_filter("doc", doc);
+    tera.add_raw_templates(templates![
+        "generated/application/mod.rs.tera",
+        "generated/application/read_model.rs.tera",
+        "generated/application/service.rs.tera",
+        "generated/application/views.rs.tera",
+        "generated/domain/aggregate.rs.tera",
+        "generated/domain/event_impl.rs.tera",
+        "generated/domain/mod.rs.tera",
+        "generated/domain/value_objects.rs.tera",
+        "generated/infrastructure/mod.rs.tera",
+        "generated/infrastructure/read_model.rs.tera",
+        "generated/messages/mod.rs.tera",
+        "generated/mod.rs.tera",
+        "generated/transport/mod.rs.tera",
+        "generated/transport/rest.rs.tera",
+        "migration.sql.tera",
+        "project/.dockerignore.tera",
+        "project/.env.example.tera",
+        "project/.gitignore.tera",
+        "project/Cargo.toml.tera",
+        "project/Dockerfile.tera",
+        "project/Makefile.tera",
+        "project/README.md.tera",
+        "project/docker-compose.yml.tera",
+        "sdk/Cargo.toml.tera",
+        "sdk/client.rs.tera",
+        "sdk/errors.rs.tera",
+        "sdk/events.rs.tera",
+        "sdk/lib.rs.tera",
+        "seed/application/mod.rs.tera",
+        "seed/application/read_model.rs.tera",
+        "seed/application/service.rs.tera",
+        "seed/domain/aggregate.rs.tera",
+        "seed/domain/mod.rs.tera",
+        "seed/lib.rs.tera",
+        "seed/main.rs.tera",
+        "seed/tests/layers.rs.tera",
+        "seed/tests/service.rs.tera",
+    ])
+    .expect("the templates are tested");
+    tera
+});
+
+/// Lines as documentation comments.
+fn doc(lines: Vec<String>, _: Kwargs, _: &State<'_>) -> String {
+    let lines: Vec<String> = lines.iter().map(|it| format!("/// {it}").trim_end().to_owned()).collect();
+    lines.join("\n")
+}
+
+/// A template's text for a view.
+///
+/// # Errors
+///
+/// The template names something that the view doesn't have.
+pub fn text(template: &str, view: &impl Serialize) -> Result<String, Bug> {
+    let bug = |error: tera::Error| Bug::new(template, report(&error));
+    let context = Context::from_serialize(view).map_err(bug)?;
+    TERA.render(template, &context).map_err(bug)
+}
+
+/// Rust text, laid out, under a line that says where it comes from.
+///
+/// # Errors
+///
+/// It isn't Rust.
+pub fn rust(path: &str, origin: &str, text: &str) -> Result<String, Bug> {
+    let file = syn::parse_file(text).map_err(|error| Bug::new(path, format!("{error} in\n{text}")))?;
+    Ok(format!("{origin}{}", prettyplease::unparse(&file)))
+}
+
+fn report(error: &dyn std::error::Error) -> String {
+    std::iter::successors(Some(error), |it| it.source()).map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}

@@ -1,0 +1,126 @@
+//! The pages of the codes: each has a wrong example that yields the code and a right one that doesn't.
+
+use std::{collections::BTreeSet, fmt::Write};
+
+use potter_gen::{
+    descriptors::{Descriptors, compile},
+    diagnostic::{Code, Diagnostics},
+    explain, request,
+};
+
+use crate::protos::{self, build_text};
+
+/// What is between the fences of an example, and the word behind the first of them.
+struct Example<'a> {
+    kind: &'a str,
+    text: &'a str,
+}
+
+#[test]
+fn every_code_has_a_page_that_shows_it() {
+    for code in Code::ALL {
+        let page = explain::explain(*code);
+        assert!(page.starts_with(&format!("# {code}: {}\n", code.title())), "{code}: the heading");
+        let wrong = example(page, "## Wrong");
+        let right = example(page, "## Right");
+        assert!(said(&wrong).contains(code), "{code}: the wrong example yields {:?}", said(&wrong));
+        assert!(!said(&right).contains(code), "{code}: the right example yields it too");
+        let errors = complete_and_build(&right).filter(|it| it.has_errors());
+        assert!(errors.is_none(), "{code}: the right example has errors:\n{}", errors.unwrap_or_default());
+    }
+}
+
+#[test]
+fn the_index_lists_every_code() {
+    let index = include_str!("../../docs/diagnostics/README.md");
+    for code in Code::ALL {
+        let severity = format!("{:?}", code.severity()).to_lowercase();
+        let line = format!("| [{code}]({code}.md) | {severity} | {} |", code.title());
+        assert!(index.contains(&line), "docs/diagnostics/README.md lacks the line\n{line}");
+    }
+}
+
+#[test]
+fn every_code_is_its_own() {
+    let codes: BTreeSet<_> = Code::ALL.iter().map(|it| it.as_str()).collect();
+    assert_eq!(codes.len(), Code::ALL.len());
+    assert!(Code::ALL.windows(2).all(|pair| pair[0].as_str() < pair[1].as_str()), "codes are in order");
+}
+
+fn example<'a>(page: &'a str, heading: &str) -> Example<'a> {
+    let (_, section) = page.split_once(&format!("\n{heading}\n")).unwrap_or_else(|| panic!("{page}\nlacks {heading}"));
+    let (_, fenced) = section.split_once("```").unwrap_or_else(|| panic!("{page}\n{heading} has no example"));
+    let (kind, text) = fenced.split_once('\n').expect("a fence ends with its line");
+    let (text, _) = text.split_once("```").expect("a fence is closed");
+    Example { kind, text }
+}
+
+fn said(example: &Example<'_>) -> BTreeSet<Code> {
+    complete_and_build(example).into_iter().flatten().map(|it| it.code).collect()
+}
+
+/// What is said of an example; nothing for one that only a person can run.
+fn complete_and_build(example: &Example<'_>) -> Option<Diagnostics> {
+    match example.kind {
+        "proto" => match build_text(&complete(example.text)) {
+            Ok((_, warnings)) => Some(warnings),
+            Err(findings) => Some(findings),
+        },
+        "parameters" => request::parameters(example.text.trim()).err(),
+        "sh" if example.text.contains("--descriptor_set_out") => set_made_by(example.text),
+        "sh" => compile(&["shp.proto".into()], &[]).err().filter(|_| example.text.contains("shp.proto")),
+        kind => panic!("what is an example in {kind}?"),
+    }
+}
+
+/// The set that protoc writes with and without `--include_imports`.
+fn set_made_by(command: &str) -> Option<Diagnostics> {
+    let folder = protos::write(&[("shop.proto", &complete("message Any {}"))]);
+    let descriptors = compile(&[folder.path().join("shop.proto")], &[]).expect("this proto is right");
+    let set = protos::request(&descriptors, "").proto_file;
+    let file = if command.contains("--include_imports") { set } else { set.into_iter().rev().take(1).collect() };
+    let set = prost::Message::encode_to_vec(&protos::FileDescriptorSetBytes { file });
+    Descriptors::from_set(&set, &[], |_| None).err()
+}
+
+/// Examples show what matters; the rest is the same for all: the head, a service, an aggregate, and the messages of
+/// the rpcs that are shown.
+fn complete(text: &str) -> String {
+    if text.contains("syntax = ") || text.contains("edition = ") {
+        return text.to_owned();
+    }
+    let mut file = String::from(
+        "syntax = \"proto3\";\npackage shop;\nimport \"potter/options.proto\";\nimport \"google/api/annotations.proto\";\n",
+    );
+    if text.starts_with("rpc ") {
+        let service = "service Shop {\n  option (potter.service) = { module_name: \"shop\" };\n";
+        writeln!(file, "{service}{text}}}").expect("a string takes it");
+    } else {
+        file.push_str(text);
+    }
+    if !text.contains("service ") && !text.starts_with("rpc ") {
+        file.push_str(
+            "service Shop {\n  option (potter.service) = { module_name: \"shop\" };\n  \
+             rpc GetProduct(GetProductRequest) returns (Product) { option (potter.query) = {}; }\n}\n\
+             message GetProductRequest { string id = 1; }\n",
+        );
+    }
+    if !text.contains("message Product ") && !text.contains("(potter.aggregate)") {
+        file.push_str(
+            "message Product {\n  option (potter.aggregate) = {};\n  string id = 1;\n  string name = 2;\n}\n",
+        );
+    }
+    let mut missing: BTreeSet<&str> = rpc_types(text).collect();
+    missing.retain(|name| !file.contains(&format!("message {name} ")) && !name.contains('.'));
+    for name in missing {
+        writeln!(file, "message {name} {{ string id = 1; }}").expect("a string takes it");
+    }
+    file
+}
+
+/// The names of requests and replies.
+fn rpc_types(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().filter(|it| it.trim_start().starts_with("rpc ")).flat_map(|line| {
+        line.split(['(', ')']).skip(1).step_by(2).take(2).map(|it| it.trim().trim_start_matches("stream "))
+    })
+}
