@@ -9,6 +9,9 @@
 //! | [`descriptors`] | proto files, a request or a descriptor set | [`descriptors::Descriptors`] |
 //! | [`options`] | descriptors | typed options |
 //! | [`model`] | descriptors and options | [`model::Module`], everything resolved and valid |
+//! | [`lower`], [`messages`] | the module's messages | their Rust names, and their Rust types by prost |
+//! | [`plan`] | a module | [`file::File`]s: which there are, and a view of each for its template |
+//! | [`render`], [`rust`] | views and small syntax trees | text |
 //!
 //! Beside them, for regeneration:
 //!
@@ -34,15 +37,21 @@
 pub mod contract;
 pub mod descriptors;
 pub mod diagnostic;
+pub mod docs;
 pub mod explain;
 pub mod file;
 pub mod history;
 pub mod lock;
+pub mod lower;
+pub mod messages;
 pub mod model;
 pub mod options;
 pub mod output;
+pub mod plan;
 pub mod reconcile;
+pub mod render;
 pub mod request;
+pub mod rust;
 pub mod shape;
 
 #[cfg(test)]
