@@ -101,7 +101,66 @@ pub fn text(template: &str, view: &impl Serialize) -> Result<String, Bug> {
 /// It isn't Rust.
 pub fn rust(path: &str, origin: &str, text: &str) -> Result<String, Bug> {
     let file = syn::parse_file(text).map_err(|error| Bug::new(path, format!("{error} in\n{text}")))?;
-    Ok(format!("{origin}{}", prettyplease::unparse(&file)))
+    Ok(format!("{origin}{}", spaced(&prettyplease::unparse(&file))))
+}
+
+/// Puts empty lines between items, where prettyplease has none.
+fn spaced(text: &str) -> String {
+    let mut spaced = String::with_capacity(text.len() + text.len() / 16);
+    let mut before = "";
+    for line in text.lines() {
+        if between_items(before, line) {
+            spaced.push('\n');
+        }
+        spaced.push_str(line);
+        spaced.push('\n');
+        before = line;
+    }
+    spaced
+}
+
+/// Whether one item ends with a line and another one begins with the next. Several in a row that are short, like
+/// `use` and `mod`, stay together.
+fn between_items(before: &str, line: &str) -> bool {
+    let (indent, text) = (indentation(line), line.trim_start());
+    let begins = [
+        "///",
+        "#[",
+        "pub ",
+        "pub(",
+        "const ",
+        "static ",
+        "type ",
+        "use ",
+        "mod ",
+        "impl ",
+        "fn ",
+        "async fn ",
+        "struct ",
+        "enum ",
+        "trait ",
+    ];
+    let same_level = indentation(before) == indent && !before.is_empty();
+    if !same_level || !begins.iter().any(|it| text.starts_with(it)) {
+        return false;
+    }
+    let before = before.trim_start();
+    if before.starts_with("//!") || matches!(before, "}" | ")]") {
+        return true;
+    }
+    let crate_of = |it: &str| it.strip_prefix("use ").and_then(|it| it.split("::").next().map(str::to_owned));
+    if let (Some(one), Some(other)) = (crate_of(before), crate_of(text)) {
+        return one != other && before.ends_with(';');
+    }
+    let kind = |it: &str| it.trim_start_matches("pub ").split(' ').next().unwrap_or_default().to_owned();
+    let documented = text.starts_with("///") || text.starts_with("#[");
+    let ends = before.ends_with(';');
+    let is_field = before.ends_with(',');
+    !is_field && ends && (documented || kind(before) != kind(text))
+}
+
+fn indentation(line: &str) -> usize {
+    line.len() - line.trim_start().len()
 }
 
 fn report(error: &dyn std::error::Error) -> String {

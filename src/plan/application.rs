@@ -98,9 +98,8 @@ struct RpcView {
     state: String,
     decide: String,
     id: String,
-    creates: bool,
-    idempotent: bool,
-    timeout: Option<u32>,
+    /// Calls on the command's builder.
+    settings: String,
     id_field: String,
     id_access: String,
     reads: String,
@@ -180,9 +179,7 @@ impl RpcView {
             state: String::new(),
             decide: String::new(),
             id: String::new(),
-            creates: false,
-            idempotent: false,
-            timeout: None,
+            settings: String::new(),
             id_field: String::new(),
             id_access: String::new(),
             reads: String::new(),
@@ -194,9 +191,10 @@ impl RpcView {
 fn command_view(scope: &Scope<'_>, command: &Command, view: &mut RpcView) {
     (view.kind, view.answer) = if command.is_async { ("async", "accepted") } else { ("command", "executed") };
     view.id = rust::string_literal(&command.id);
-    view.creates = command.creates;
-    view.idempotent = command.idempotent;
-    view.timeout = command.timeout_seconds;
+    let timeout = command.timeout_seconds.map(|it| format!(".timeout_seconds({it})"));
+    let settings =
+        [command.creates.then_some(".creates()"), command.idempotent.then_some(".idempotent()"), timeout.as_deref()];
+    view.settings = settings.into_iter().flatten().collect();
     if let Some(field) = &command.id_field {
         let optional = FieldType::of(field).shape == Shape::Option;
         let access = if optional { "as_deref().unwrap_or_default()" } else { "as_str()" };

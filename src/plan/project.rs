@@ -59,6 +59,7 @@ struct ServiceView<'a> {
 #[derive(Serialize)]
 struct AggregateView {
     state: String,
+    constant: String,
     events: Vec<EventView>,
 }
 
@@ -81,7 +82,9 @@ fn generated_view<'a>(scope: &Scope<'a>) -> GeneratedView<'a> {
     for model in &scope.symbols.read_models {
         imports.add(&format!("crate::generated::application::{}", model.module), &model.marker);
     }
-    let aggregates = scope.module.aggregates.iter().map(|aggregate| AggregateView {
+    let both = scope.module.aggregates.iter().zip(&scope.symbols.aggregates);
+    let aggregates = both.map(|(aggregate, names)| AggregateView {
+        constant: format!("{}_EVENTS", names.module.to_uppercase().trim_end_matches('_')),
         state: imports.path(scope.path(&aggregate.message)),
         events: aggregate
             .events

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::SystemTime;
 
 use bytes::Bytes;
+use prost_types::Timestamp;
 use uuid::Uuid;
 
 /// Name of a stream: `<aggregate>-<id>`.
@@ -94,4 +95,12 @@ pub struct RecordedEvent {
     pub metadata: EventMetadata,
     /// When it was recorded.
     pub recorded_at: SystemTime,
+}
+
+impl RecordedEvent {
+    /// When it was recorded, as a protobuf timestamp.
+    #[must_use]
+    pub fn timestamp(&self) -> Timestamp {
+        self.recorded_at.into()
+    }
 }

@@ -54,6 +54,26 @@ pub struct TableColumn {
     pub unique: bool,
 }
 
+impl TableColumn {
+    /// A column without an index.
+    #[must_use]
+    pub const fn new(name: &'static str, ty: ColumnType) -> Self {
+        Self { name, ty, indexed: false, unique: false }
+    }
+
+    /// With an index.
+    #[must_use]
+    pub const fn indexed(self) -> Self {
+        Self { indexed: true, ..self }
+    }
+
+    /// No two rows may have the same.
+    #[must_use]
+    pub const fn unique(self) -> Self {
+        Self { unique: true, ..self }
+    }
+}
+
 /// What a column holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ColumnType {

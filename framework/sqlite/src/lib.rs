@@ -286,3 +286,91 @@ impl Store for SqliteStore {
         .boxed()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use potter_core::event::{EventMetadata, NewEvent};
+    use potter_core::store::Append;
+
+    use super::*;
+
+    fn open(directory: &tempfile::TempDir) -> SqliteStore {
+        let path = directory.path().join("data.db");
+        SqliteStore::open(&format!("sqlite://{}", path.display())).expect("it can be opened")
+    }
+
+    fn appending(id: &str) -> Unit {
+        let payload = Bytes::from(vec![7; 10_000]);
+        let event = NewEvent { id: Uuid::now_v7(), event_type: "thing.happened", schema_version: 1, payload };
+        let append = Append {
+            aggregate: "Thing",
+            aggregate_id: id.to_owned(),
+            expected_version: 0,
+            events: vec![event],
+            metadata: EventMetadata::default(),
+            time: SystemTime::now(),
+        };
+        Unit { append: Some(append), ..Unit::default() }
+    }
+
+    async fn on_the_writer(
+        store: &SqliteStore,
+        act: impl FnOnce(&Connection) -> rusqlite::Result<()> + Send + 'static,
+    ) {
+        let act = |connection: &Connection| act(connection).map_err(|error| StoreError::new("test", error));
+        store.alone("test", act).await.expect("it works");
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_is_an_error_and_passes() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let store = open(&directory);
+        // As many pages as there are now and a few more, as if the disk were full then.
+        on_the_writer(&store, |connection| connection.pragma_update(None, "max_page_count", 40)).await;
+        let mut recorded = 0;
+        let error = loop {
+            match store.commit(appending(&recorded.to_string())).await {
+                Ok(committed) => recorded = committed.position,
+                Err(error) => break error.to_string(),
+            }
+        };
+        assert!(error.contains("full"), "{error}");
+        assert_eq!(store.read_all(0, 1000).await.expect("readable").len() as u64, recorded);
+
+        on_the_writer(&store, |connection| connection.pragma_update(None, "max_page_count", 4000)).await;
+        let committed = store.commit(appending(&recorded.to_string())).await.expect("there is room again");
+        assert_eq!(committed.position, recorded + 1);
+    }
+
+    #[tokio::test]
+    async fn a_locked_database_is_an_error_and_passes() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let store = open(&directory);
+        on_the_writer(&store, |connection| connection.busy_timeout(Duration::from_millis(1))).await;
+        let other = Connection::open(directory.path().join("data.db")).expect("it can be opened");
+        other.execute_batch("BEGIN IMMEDIATE").expect("nobody else writes");
+        let error = store.commit(appending("1")).await.expect_err("locked").to_string();
+        assert!(error.contains("locked"), "{error}");
+        assert_eq!(store.read_all(0, 10).await.expect("readers don't wait"), []);
+        other.execute_batch("ROLLBACK").expect("it holds the lock");
+        store.commit(appending("1")).await.expect("it is free again");
+    }
+
+    #[tokio::test]
+    async fn an_unreadable_snapshot_is_a_miss() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let store = open(&directory);
+        let stream = StreamId::new("Thing", "1");
+        let (schema, state) = ("s".to_owned(), Bytes::new());
+        let snapshot = Snapshot { stream: stream.clone(), schema, version: 1, ended: false, state };
+        store.save_snapshot(snapshot).await.expect("saved");
+        assert!(store.load_snapshot(stream.clone(), "s").await.expect("readable").is_some());
+        on_the_writer(&store, |connection| {
+            connection.execute("UPDATE potter_snapshots SET version = -1", []).map(|_| ())
+        })
+        .await;
+        assert_eq!(store.load_snapshot(stream, "s").await.expect("a miss"), None);
+    }
+}
