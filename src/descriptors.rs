@@ -5,6 +5,7 @@
 //! kept: files go as raw bytes into a `DescriptorPool`, since prost-types would drop the extensions.
 
 pub mod bundled;
+mod comments;
 mod compile;
 mod edition;
 mod encoded;

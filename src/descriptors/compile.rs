@@ -13,7 +13,7 @@ use prost_types::FileDescriptorProto;
 use protox::file::{FileResolver, GoogleFileResolver};
 
 use super::{
-    Descriptors, ProtoFile, bundled, edition, library,
+    Descriptors, ProtoFile, bundled, comments, edition, library,
     source::{Source, span_of},
 };
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Location, nearest};
@@ -245,7 +245,9 @@ fn parse(name: &str, source: &Source) -> Result<FileDescriptorProto, Diagnostics
         return Err(edition.into());
     }
     let text = source.text.as_deref().unwrap_or_default();
-    protox_parse::parse(name, text).map_err(|error| library::syntax_errors(&error, source))
+    let mut file = protox_parse::parse(name, text).map_err(|error| library::syntax_errors(&error, source))?;
+    comments::as_protoc(&mut file, source);
+    Ok(file)
 }
 
 /// The path as an import name: forward slashes, no `.` and `..`.

@@ -51,6 +51,14 @@ impl Source {
         }
     }
 
+    /// The bytes of a span.
+    pub fn bytes(&self, span: &[i32]) -> Option<(usize, usize)> {
+        let text = self.text.as_deref()?;
+        let Span { start, end } = Span::new(span)?;
+        let (start, end) = (self.offset(text, start), self.offset(text, end));
+        (start <= end).then_some((start, end))
+    }
+
     /// The place of a range of bytes.
     pub fn range(&self, start: usize, end: usize) -> Location {
         let Some(text) = self.text.as_deref() else {
@@ -76,9 +84,8 @@ impl Source {
 
     fn find_value(&self, span: &[i32], key: &str, value: Option<&str>) -> Option<Location> {
         let text = self.text.as_deref()?;
-        let Span { start, end } = Span::new(span)?;
-        let (start, end) = (self.offset(text, start), self.offset(text, end));
-        let tokens = tokens(text.get(start..end)?);
+        let (start, end) = self.bytes(span)?;
+        let tokens = tokens(&text[start..end]);
         let is = |token: &Token, word: &str| token.text == word;
         let found =
             value.and_then(|value| tokens.iter().find(|it| it.string.as_deref() == Some(value))).or_else(|| {

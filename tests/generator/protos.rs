@@ -8,9 +8,10 @@ use std::{
 use potter_gen::{
     descriptors::{Descriptors, RawRequest, compile},
     diagnostic::Diagnostics,
-    model::{Module, Settings, build},
+    model::{Command, Module, Query, RpcKind, Settings, build},
 };
 use prost::Message;
+use prost_reflect::FieldDescriptor;
 
 /// What a run says and gives.
 pub type Built = Result<(Module, Diagnostics), Diagnostics>;
@@ -68,4 +69,53 @@ pub struct FileDescriptorSetBytes {
     /// Encoded files.
     #[prost(bytes = "vec", repeated, tag = "1")]
     pub file: Vec<Vec<u8>>,
+}
+
+/// All that a model says, by name. (`Debug` of a descriptor in a oneof never ends.)
+pub fn dump(module: &Module) -> String {
+    let name = |field: &Option<FieldDescriptor>| field.as_ref().map(|it| it.full_name().to_owned());
+    let mut text = format!("{} {:?} {:?}\n", module.name, module.transports, module.openapi);
+    for service in &module.services {
+        text += &format!("service {}\n", service.descriptor.full_name());
+        for rpc in &service.rpcs {
+            let kind = match &rpc.kind {
+                RpcKind::Command(it) => {
+                    let id_field = name(&it.id_field);
+                    format!("{id_field:?} {:?}", Command { id_field: None, ..it.clone() })
+                }
+                RpcKind::Query(it) => {
+                    let id_field = name(&it.id_field);
+                    format!("{id_field:?} {:?}", Query { id_field: None, ..it.clone() })
+                }
+            };
+            text += &format!("rpc {} {kind} {:?} {:?}\n", rpc.descriptor.full_name(), rpc.routes, rpc.docs);
+        }
+    }
+    for it in &module.aggregates {
+        let (message, id_field) = (it.message.full_name(), it.id_field.full_name());
+        let rest = (&it.name, it.repository, it.snapshot_every, &it.events, &it.errors);
+        text += &format!("aggregate {message} {id_field} {rest:?}\n");
+    }
+    for it in &module.events {
+        let rest = (&it.event_type, it.version, it.aggregate, it.internal, it.retired, it.effect);
+        text += &format!("event {} {:?} {rest:?}\n", it.message.full_name(), name(&it.id_field));
+    }
+    for it in &module.errors {
+        text += &format!("error {} {} {}\n", it.message.full_name(), it.code, it.retryable);
+    }
+    for it in &module.read_models {
+        let rest = (&it.name, &it.table, &it.events, it.derived_from);
+        text += &format!("read model {} {} {rest:?}\n", it.row.full_name(), it.key.full_name());
+        for it in &it.columns {
+            let rest = (it.ty, it.nullable, it.indexed, it.unique);
+            text += &format!("  {} {rest:?}\n", it.field.full_name());
+        }
+    }
+    for it in module.messages.iter().chain(&module.value_objects) {
+        text += &format!("message {}\n{:?}\n", it.full_name(), it.descriptor_proto());
+    }
+    for it in &module.enums {
+        text += &format!("enum {}\n{:?}\n", it.full_name(), it.enum_descriptor_proto());
+    }
+    text
 }

@@ -52,14 +52,15 @@ fn compiled(text: &str) -> Descriptors {
 
 fn model_of(descriptors: &Descriptors) -> String {
     let (module, _) = build(descriptors, &Settings::default()).unwrap_or_else(|findings| panic!("{findings}"));
-    format!("{module:#?}")
+    protos::dump(&module)
 }
 
 #[test]
 fn all_ways_lead_to_the_same_model() {
     let files = ["go_potter_product/product.proto", "go_potter_item/item.proto"];
     let cases = files.map(|file| compile(&[cases("diagnostics").join(file)], &[]).expect("these protos are right"));
-    for descriptors in cases.into_iter().chain([compiled(SHOP)]) {
+    let hazards = compile(&[protos::cases("model").join("hazards.proto")], &[]).expect("these protos are right");
+    for descriptors in cases.into_iter().chain([compiled(SHOP), hazards]) {
         let expected = model_of(&descriptors);
         let request = protos::request(&descriptors, "");
         let by_request = Descriptors::from_request(&request, |_| None).expect("a good request");
