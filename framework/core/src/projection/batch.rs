@@ -1,6 +1,6 @@
 //! Turns events into changed rows: plan (read the events, find their rows), then project.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::time::SystemTime;
 
 use prost::Message;
@@ -161,6 +161,5 @@ fn read<M: ReadModel>(recorded: &RecordedEvent) -> Result<Option<(M::Event, Stri
 
 /// Keys that aren't in memory.
 pub(super) fn unknown_keys<R>(keys: &[String], known: &Rows<R>) -> Vec<String> {
-    let unknown: HashSet<&String> = keys.iter().filter(|key| !known.contains_key(*key)).collect();
-    unknown.into_iter().cloned().collect()
+    keys.iter().filter(|key| !known.contains_key(*key)).cloned().collect()
 }

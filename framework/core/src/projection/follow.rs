@@ -42,6 +42,8 @@ struct Task<M: ReadModel> {
     orders: mpsc::Receiver<Order>,
     rebuild: Option<Rebuild<M>>,
     failures: u32,
+    /// Whether the read model has been up to date since the start.
+    caught_up: bool,
 }
 
 /// A next generation that is being built in a task of its own.
@@ -63,7 +65,7 @@ impl<M: ReadModel> Task<M> {
     async fn run(runtime: Arc<Runtime>, board: Arc<Board>, orders: mpsc::Receiver<Order>) {
         let Some(follower) = resume(&runtime, &board).await else { return };
         let head = runtime.store.head();
-        let mut task = Self { runtime, board, head, follower, orders, rebuild: None, failures: 0 };
+        let mut task = Self { runtime, board, head, follower, orders, rebuild: None, failures: 0, caught_up: false };
         task.tell();
         task.follow().await;
     }
@@ -131,7 +133,7 @@ impl<M: ReadModel> Task<M> {
     }
 
     /// Tells how far the read model is; changes come no later than the position that they belong to.
-    fn tell(&self) {
+    fn tell(&mut self) {
         let head = *self.runtime.store.head().borrow();
         let position = self.follower.position();
         self.board.progress.send_if_modified(|progress| {
@@ -141,12 +143,12 @@ impl<M: ReadModel> Task<M> {
         });
         self.board.meter.events.absolute(self.follower.taken_in);
         self.board.meter.lag.set(head.saturating_sub(position) as f64);
+        self.caught_up |= position >= head;
         self.board.set_parked(self.follower.parked());
-        if self.rebuild.is_none() && position >= head {
-            self.board.set_state(ProjectionState::Active);
-        } else if self.rebuild.is_some() {
-            self.board.set_state(ProjectionState::Building);
-        }
+        self.board.set_state(match self.rebuild {
+            None if self.caught_up => ProjectionState::Active,
+            _ => ProjectionState::Building,
+        });
     }
 
     fn begin_rebuild(&mut self, done: oneshot::Sender<Result<(), Failure>>) {

@@ -212,15 +212,11 @@ impl<M: ReadModel> Follower<M> {
         poison: &HashMap<u64, String>,
     ) -> Result<Option<Poison>, ProjectionError> {
         let Some(last) = events.last() else { return Ok(None) };
-        let plan = Plan::<M>::new(events, poison, &self.blocked);
+        let mut plan = Plan::<M>::new(events, poison, &self.blocked);
         if plan.is_empty() {
-            self.position = last.position;
-            if self.position - self.checkpoint >= CHECKPOINT_EVERY {
-                self.keep_checkpoint().await?;
-            }
+            self.pass_over(last.position).await?;
             return Ok(None);
         }
-        let mut plan = plan;
         let park = std::mem::take(&mut plan.park);
         let taken_in = plan.len() as u64;
         let rows = self.rows_of(&plan.keys).await?;
@@ -231,6 +227,15 @@ impl<M: ReadModel> Follower<M> {
         self.commit(last.position, changes, park, Vec::new()).await?;
         self.taken_in += taken_in;
         Ok(None)
+    }
+
+    /// Notes that nothing up to `position` concerns the read model; only now and then in the store.
+    async fn pass_over(&mut self, position: u64) -> Result<(), ProjectionError> {
+        self.position = position;
+        if self.position - self.checkpoint >= CHECKPOINT_EVERY {
+            self.keep_checkpoint().await?;
+        }
+        Ok(())
     }
 
     /// Takes the rows of these keys out of memory, or else out of the table.

@@ -105,6 +105,15 @@ async fn a_refusal_carries_the_error_event() {
 }
 
 #[tokio::test]
+async fn a_rule_that_nobody_has_written_is_unimplemented() {
+    let app = app().await;
+    app.call::<_, ProductReply>(CREATE, &create("p", "Pen", 1)).await.expect("created");
+    let failure = app.call::<_, ProductReply>(RENAME, &rename("p", "")).await.expect_err("no rule");
+    assert_eq!((failure.kind, &*failure.code), (FailureKind::Refused, codes::UNIMPLEMENTED));
+    assert_eq!((failure.retryable, failure.event), (false, None));
+}
+
+#[tokio::test]
 async fn a_command_that_decides_nothing_succeeds_without_a_trace() {
     let app = app().await;
     app.call::<_, ProductReply>(CREATE, &create("p", "Pen", 5)).await.expect("created");

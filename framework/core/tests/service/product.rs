@@ -299,7 +299,10 @@ impl ProductDecider for Product {
     }
 
     fn rename_product(&self, command: RenameProduct, _context: &Context) -> Result<Vec<ProductEvent>, ProductError> {
-        Ok(events![ProductRenamed { name: command.name }])
+        match command.name.as_str() {
+            "" => Err(ProductError::Unimplemented("rename_product")),
+            _ => Ok(events![ProductRenamed { name: command.name }]),
+        }
     }
 
     fn delete_product(&self, _command: DeleteProduct, _context: &Context) -> Result<Vec<ProductEvent>, ProductError> {

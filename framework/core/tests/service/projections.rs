@@ -1,1 +1,326 @@
+//! Read models: exactly once, in order, around what cannot be taken in, and built anew.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use potter_core::dispatch::Options;
+use potter_core::health::HealthStatus;
+use potter_core::memory::MemoryStore;
+use potter_core::projection::{self, ProjectionState};
+use potter_core::read_model::ReadModel;
+use potter_core::store::{Generation, ParkedEvent, Selection, SharedStore, Store, Unit};
+use potter_core::testing::TestApp;
+use proptest::prelude::*;
+use prost::Message;
+
+use crate::commands::app;
+use crate::product::{self, *};
+use crate::stores::{TestStore, elsewhere};
+
+async fn rows(store: &dyn Store) -> Vec<Product> {
+    let selected = store.select(Products::TABLE, Selection::default()).await.expect("the store answers");
+    selected.rows.into_iter().map(|row| Product::decode(row).expect("a row")).collect()
+}
+
+async fn parked(store: &dyn Store) -> Vec<ParkedEvent> {
+    store.parked(Products::NAME, Generation::Live).await.expect("the store answers")
+}
+
+async fn names(app: &TestApp) -> Vec<String> {
+    app.settle().await;
+    rows(app.dispatcher().store().as_ref()).await.into_iter().map(|row| row.name).collect()
+}
+
+fn condition(app: &TestApp) -> (ProjectionState, usize) {
+    let status = app.dispatcher().projections().remove(0);
+    (status.state, status.parked)
+}
+
+#[tokio::test]
+async fn rows_follow_the_events() {
+    let app = app().await;
+    app.call::<_, ProductReply>(CREATE, &create("p", "Pen", 5)).await.expect("created");
+    app.call::<_, ProductReply>(CREATE, &create("q", "Ink", 5)).await.expect("created");
+    app.call::<_, ProductReply>(RENAME, &rename("p", "Quill")).await.expect("renamed");
+    assert_eq!(names(&app).await, ["Quill", "Ink"]);
+    app.call::<_, ()>(DELETE, &delete("p")).await.expect("deleted");
+    assert_eq!(names(&app).await, ["Ink"]);
+    assert_eq!(condition(&app), (ProjectionState::Active, 0));
+}
+
+#[tokio::test]
+async fn a_start_goes_on_where_the_last_one_stopped() {
+    let store = TestStore::new();
+    let app = store.start().await;
+    app.call::<_, ProductReply>(CREATE, &create("p", "Pen", 5)).await.expect("created");
+    app.settle().await;
+    app.dispatcher().shutdown().await;
+    store
+        .commit(elsewhere("p", 1, &ProductRestocked { quantity: 1, ..Default::default() }.into()))
+        .await
+        .expect("recorded");
+    let app = store.start().await;
+    app.settle().await;
+    assert_eq!(rows(&*store).await[0].stock, 6);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_processes_do_not_take_an_event_in_twice() {
+    let store = TestStore::new();
+    let apps = [store.start().await, store.start().await];
+    apps[0].call::<_, ProductReply>(CREATE, &create("p", "Pen", 1000)).await.expect("created");
+    for _ in 0..200 {
+        apps[1].call::<_, ProductReply>(RESERVE, &reserve("p", 1)).await.expect("reserved");
+    }
+    for app in &apps {
+        app.settle().await;
+    }
+    assert_eq!(rows(&*store).await[0].stock, 800);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_fails_is_tried_again() {
+    let store = TestStore::new();
+    let app = store.start().await;
+    store.fail_projections(3);
+    app.call::<_, ProductReply>(CREATE, &create("p", "Pen", 5)).await.expect("created");
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(condition(&app).0, ProjectionState::Error("the store is out of reach".to_owned()));
+    let health = app.dispatcher().health().await;
+    let component = health.iter().find(|it| it.name == "projection Products").expect("a component");
+    assert_eq!(component.status, HealthStatus::Down);
+    app.dispatcher().settle(Duration::from_secs(60)).await.expect("it works again");
+    assert_eq!(condition(&app).0, ProjectionState::Active);
+    assert_eq!(rows(&*store).await[0].stock, 5);
+}
+
+#[tokio::test]
+async fn an_event_that_panics_blocks_its_row_only() {
+    let app = app().await;
+    app.call::<_, ProductReply>(CREATE, &create("p", "Pen", 5)).await.expect("created");
+    app.call::<_, ProductReply>(CREATE, &create("q", "Ink", 5)).await.expect("created");
+    app.call::<_, ProductReply>(RENAME, &rename("p", UNPROJECTABLE)).await.expect("renamed");
+    app.call::<_, ProductReply>(RESERVE, &reserve("p", 1)).await.expect("reserved");
+    app.call::<_, ProductReply>(RESERVE, &reserve("q", 1)).await.expect("reserved");
+    app.settle().await;
+    let store = app.dispatcher().store().as_ref();
+    let stocks: Vec<_> = rows(store).await.into_iter().map(|row| (row.name, row.stock)).collect();
+    assert_eq!(stocks, [("Pen".to_owned(), 5), ("Ink".to_owned(), 4)]);
+    let parked = parked(store).await;
+    assert_eq!(parked.iter().map(|it| (it.position, it.key.as_str())).collect::<Vec<_>>(), [(3, "p"), (4, "p")]);
+    assert!(parked[0].reason.contains("on purpose"), "{}", parked[0].reason);
+    assert_eq!(parked[1].reason, "waits for the parked event at position 3");
+    assert_eq!(condition(&app), (ProjectionState::Active, 2));
+    let health = app.dispatcher().health().await;
+    let component = health.iter().find(|it| it.name == "projection Products").expect("a component");
+    assert_eq!((component.status, component.detail.as_str()), (HealthStatus::Degraded, "2 events parked"));
+}
+
+#[tokio::test]
+async fn an_event_that_cannot_be_read_blocks_its_row_only() {
+    let store = TestStore::new();
+    let app = store.start().await;
+    app.call::<_, ProductReply>(CREATE, &create("p", "Pen", 5)).await.expect("created");
+    let mut unreadable = elsewhere("p", 1, &ProductRenamed::default().into());
+    unreadable.append.as_mut().expect("events").events[0].schema_version = 9;
+    store.commit(unreadable).await.expect("recorded");
+    app.call::<_, ProductReply>(CREATE, &create("q", "Ink", 5)).await.expect("created");
+    assert_eq!(names(&app).await, ["Pen", "Ink"]);
+    let parked = parked(&*store).await;
+    assert_eq!(parked.len(), 1);
+    assert!(parked[0].reason.contains("version 9"), "{}", parked[0].reason);
+}
+
+#[tokio::test]
+async fn a_value_that_is_not_unique_is_parked_and_taken_in_when_it_is_free() {
+    let store = TestStore::new();
+    // All in one batch, so that the event in question has to be found.
+    for (id, name) in [("a", "Ant"), ("b", "Bee"), ("c", "Ant"), ("d", "Dog")] {
+        let created = ProductCreated { name: name.to_owned(), stock: 1, ..ProductCreated::default() };
+        store.commit(elsewhere(id, 0, &created.into())).await.expect("recorded");
+    }
+    store.commit(elsewhere("c", 1, &StockReserved { quantity: 1 }.into())).await.expect("recorded");
+    let app = store.start().await;
+    assert_eq!(names(&app).await, ["Ant", "Bee", "Dog"]);
+    let keys: Vec<_> = parked(&*store).await.into_iter().map(|it| (it.position, it.key)).collect();
+    assert_eq!(keys, [(3, "c".to_owned()), (5, "c".to_owned())]);
+    assert_eq!(app.dispatcher().replay_parked("Products").await, Ok(0));
+    app.call::<_, ProductReply>(RENAME, &rename("a", "Ape")).await.expect("renamed");
+    app.settle().await;
+    assert_eq!(app.dispatcher().replay_parked("Products").await, Ok(2));
+    assert_eq!(names(&app).await, ["Ape", "Bee", "Ant", "Dog"]);
+    assert_eq!(rows(&*store).await[2].stock, 0);
+    assert_eq!(condition(&app), (ProjectionState::Active, 0));
+    app.call::<_, ProductReply>(RENAME, &rename("c", "Cat")).await.expect("renamed");
+    assert_eq!(names(&app).await, ["Ape", "Bee", "Cat", "Dog"]);
+}
+
+#[tokio::test]
+async fn names_may_be_exchanged_in_one_batch() {
+    let store = TestStore::new();
+    for (id, version, name) in [("a", 0, "Ant"), ("b", 0, "Bee"), ("a", 1, "Bee"), ("b", 1, "Ant")] {
+        let event = match version {
+            0 => ProductCreated { name: name.to_owned(), ..ProductCreated::default() }.into(),
+            _ => ProductRenamed { name: name.to_owned() }.into(),
+        };
+        store.commit(elsewhere(id, version, &event)).await.expect("recorded");
+    }
+    let app = store.start().await;
+    assert_eq!(names(&app).await, ["Bee", "Ant"]);
+    assert_eq!(condition(&app).1, 0);
+}
+
+#[tokio::test]
+async fn a_rebuild_makes_the_same_rows_while_queries_go_on() {
+    let app = app().await;
+    for number in 0..50 {
+        let id = format!("p{number:02}");
+        app.call::<_, ProductReply>(CREATE, &create(&id, &id, number)).await.expect("created");
+    }
+    app.settle().await;
+    let store = app.dispatcher().store().clone();
+    let before = rows(store.as_ref()).await;
+    let rebuild = app.dispatcher().rebuild("Products");
+    let meanwhile = async {
+        let reply: Product = app.call(GET, &get("p07")).await.expect("found");
+        app.call::<_, ProductReply>(RENAME, &rename("p07", "Pen")).await.expect("renamed");
+        reply
+    };
+    let (rebuilt, reply) = tokio::join!(rebuild, meanwhile);
+    rebuilt.expect("rebuilt");
+    assert_eq!(reply.stock, 7);
+    let found: Product = app.call(GET, &get("p07")).await.expect("found");
+    assert_eq!(found.name, "Pen");
+    let after = rows(store.as_ref()).await;
+    assert_eq!(after.len(), before.len());
+    assert_eq!(condition(&app), (ProjectionState::Active, 0));
+    assert!(app.dispatcher().rebuild("Nothing").await.is_err());
+}
+
+#[tokio::test]
+async fn a_rebuild_repairs_rows() {
+    let store = TestStore::new();
+    let app = store.start().await;
+    app.call::<_, ProductReply>(CREATE, &create("p", "Pen", 5)).await.expect("created");
+    app.settle().await;
+    app.dispatcher().shutdown().await;
+    spoil(&store).await;
+    let shared: SharedStore = store.clone();
+    projection::rebuild(&product::module(Catalogue), shared, "Products", |_, _| {}).await.expect("rebuilt");
+    assert_eq!(rows(&*store).await[0].stock, 5);
+    let statuses =
+        projection::list(&product::module(Catalogue), &(store.clone() as SharedStore)).await.expect("listed");
+    assert_eq!((statuses[0].position, statuses[0].head, statuses[0].parked), (1, 1, 0));
+}
+
+#[tokio::test]
+async fn a_running_service_notices_a_rebuild_by_another_process() {
+    let store = TestStore::new();
+    let app = store.start().await;
+    app.call::<_, ProductReply>(CREATE, &create("p", "Pen", 5)).await.expect("created");
+    app.settle().await;
+    spoil(&store).await;
+    let shared: SharedStore = store.clone();
+    projection::rebuild(&product::module(Catalogue), shared, "Products", |_, _| {}).await.expect("rebuilt");
+    app.call::<_, ProductReply>(RESERVE, &reserve("p", 1)).await.expect("reserved");
+    app.settle().await;
+    assert_eq!(rows(&*store).await[0].stock, 4);
+}
+
+/// Writes a row that no event explains.
+async fn spoil(store: &TestStore) {
+    use potter_core::store::{ProjectionBatch, RowChange};
+    let checkpoint = store.checkpoint(Products::NAME, Generation::Live).await.expect("the store answers");
+    let row = Product { id: "p".to_owned(), name: "Wrong".to_owned(), stock: -1, created_by: String::new() };
+    let batch = ProjectionBatch {
+        projection: Products::NAME,
+        table: Products::TABLE,
+        generation: Generation::Live,
+        expected_checkpoint: checkpoint,
+        checkpoint,
+        put: vec![RowChange { key: "p".to_owned(), values: Products::values(&row), row: row.encode_to_vec().into() }],
+        remove: Vec::new(),
+        park: Vec::new(),
+        unpark: Vec::new(),
+    };
+    store.commit_projection(batch).await.expect("spoilt");
+}
+
+/// What happens to one of a few products.
+fn happening() -> impl Strategy<Value = (u8, ProductEvent)> {
+    let name = (0_u8..5).prop_map(|it| format!("name {it}"));
+    let event = prop_oneof![
+        (name.clone(), 0_i64..9).prop_map(|(name, stock)| ProductCreated { name, stock, ..Default::default() }.into()),
+        name.prop_map(|name| ProductRenamed { name }.into()),
+        (1_i64..9).prop_map(|quantity| StockReserved { quantity }.into()),
+        Just(ProductDeleted {}.into()),
+        Just(ProductRenamed { name: UNPROJECTABLE.to_owned() }.into()),
+    ];
+    (0_u8..6, event)
+}
+
+async fn record(store: &dyn Store, versions: &mut BTreeMap<u8, u64>, (id, event): &(u8, ProductEvent)) {
+    let version = versions.entry(*id).or_default();
+    let unit: Unit = elsewhere(&id.to_string(), *version, event);
+    store.commit(unit).await.expect("recorded");
+    *version += 1;
+}
+
+/// Rows and parked positions, when events are taken in as they come (one by one) or all at once (in one batch).
+async fn taken_in(history: &[(u8, ProductEvent)], one_by_one: bool) -> (Vec<Product>, Vec<u64>) {
+    let store: SharedStore = Arc::new(MemoryStore::new());
+    let mut versions = BTreeMap::new();
+    if !one_by_one {
+        for happening in history {
+            record(store.as_ref(), &mut versions, happening).await;
+        }
+    }
+    let app = TestApp::start_with(product::module(Catalogue), store.clone(), Options::default()).await;
+    if one_by_one {
+        for happening in history {
+            record(store.as_ref(), &mut versions, happening).await;
+            app.settle().await;
+        }
+    }
+    app.settle().await;
+    let positions = parked(store.as_ref()).await.into_iter().map(|it| it.position).collect();
+    (rows(store.as_ref()).await, positions)
+}
+
+/// The same, but every row always has a name and names differ, so that uniqueness doesn't depend on the batches.
+fn with_own_names(history: Vec<(u8, ProductEvent)>) -> Vec<(u8, ProductEvent)> {
+    let created =
+        |id: u8, name: String| (id, ProductCreated { name: format!("{name} of {id}"), ..Default::default() }.into());
+    let own = |(id, event)| match event {
+        ProductEvent::ProductCreated(it) => vec![created(id, it.name)],
+        ProductEvent::ProductRenamed(it) if it.name == UNPROJECTABLE => vec![(id, it.into())],
+        ProductEvent::ProductRenamed(it) => vec![(id, ProductRenamed { name: format!("{} of {id}", it.name) }.into())],
+        ProductEvent::ProductDeleted(it) => vec![(id, it.into()), created(id, "new".to_owned())],
+        event => vec![(id, event)],
+    };
+    (0..6).map(|id| created(id, "first".to_owned())).chain(history.into_iter().flat_map(own)).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn batches_make_no_difference(history in proptest::collection::vec(happening(), 0..60)) {
+        let history = with_own_names(history);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let (one_by_one, all_at_once) =
+            runtime.block_on(async { (taken_in(&history, true).await, taken_in(&history, false).await) });
+        prop_assert_eq!(one_by_one, all_at_once);
+    }
+
+    #[test]
+    fn names_stay_unique_and_everything_is_taken_in_or_parked(
+        history in proptest::collection::vec(happening(), 0..60),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let (rows, _) = runtime.block_on(taken_in(&history, false));
+        let names: std::collections::BTreeSet<_> = rows.iter().map(|row| &row.name).collect();
+        prop_assert_eq!(names.len(), rows.len());
+    }
+}

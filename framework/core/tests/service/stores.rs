@@ -10,8 +10,9 @@ use potter_core::event::{RecordedEvent, StreamId};
 use potter_core::memory::MemoryStore;
 use potter_core::read_model::Table;
 use potter_core::store::{
-    AcceptedCommand, ClaimKey, CommandStatus, CommitError, Committed, Expiry, Generation, Migration, ParkedEvent,
-    ProjectionBatch, ProjectionError, RecordedClaim, Selected, Selection, Snapshot, Store, StoreError, Unit,
+    AcceptedCommand, AppliedMigration, ClaimKey, CommandStatus, CommitError, Committed, Expiry, Generation, Migration,
+    ParkedEvent, ProjectionBatch, ProjectionError, RecordedClaim, Selected, Selection, Snapshot, Store, StoreError,
+    Unit,
 };
 use potter_core::testing::TestApp;
 use tokio::sync::watch;
@@ -162,6 +163,10 @@ impl Store for TestStore {
 
     fn migrate(&self, migrations: &'static [Migration]) -> BoxFuture<'_, Result<Vec<&'static str>, StoreError>> {
         self.memory.migrate(migrations)
+    }
+
+    fn applied_migrations(&self) -> BoxFuture<'_, Result<Vec<AppliedMigration>, StoreError>> {
+        self.memory.applied_migrations()
     }
 
     fn rows_by_key(
