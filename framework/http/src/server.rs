@@ -75,7 +75,6 @@ impl HttpServer {
     }
 
     /// The server as an axum router, to nest it or to add to it.
-    #[must_use]
     pub fn router(&self) -> Router {
         let router = Router::new().fallback(answer).with_state(self.service.clone());
         match cors(&self.service.options().cors_allowed_origins) {

@@ -1,3 +1,9 @@
-//! Requests over a real socket against a hand-written service, and canonical JSON shape by shape.
+//! Requests over real sockets against a hand-written service, and canonical JSON shape by shape.
 
+mod connections;
 mod json;
+mod operations;
+mod problems;
+mod replies;
+mod requests;
+mod shop;
