@@ -58,8 +58,9 @@ pub struct Failure {
     pub retryable: bool,
     /// What is wrong where, for invalid requests.
     pub violations: Vec<FieldViolation>,
-    /// The error event's full name and protobuf bytes, for refusals by the domain.
-    pub event: Option<(String, Vec<u8>)>,
+    /// The error event's full name and protobuf bytes, for refusals by the domain; boxed, because every result of a
+    /// handler has room for a failure.
+    pub event: Option<Box<(String, Vec<u8>)>>,
 }
 
 /// One thing wrong with a request.
@@ -164,7 +165,7 @@ impl From<&dyn DomainError> for Failure {
         let refusal = error.refusal();
         Self {
             retryable: refusal.retryable,
-            event: refusal.event.map(|(name, payload)| (name.to_owned(), payload)),
+            event: refusal.event.map(|(name, payload)| Box::new((name.to_owned(), payload))),
             ..Self::refused(refusal.code, error.to_string())
         }
     }

@@ -244,7 +244,7 @@ impl Shared {
             code: failure.code.into_owned(),
             message: failure.message,
             retryable: failure.retryable,
-            event: failure.event.map(|(name, payload)| (name, payload.into())),
+            event: failure.event.map(|event| (event.0, event.1.into())),
         };
         for attempt in 1.. {
             let settlement = Settlement { command_id: command.id, outcome: outcome.clone() };

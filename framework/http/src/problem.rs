@@ -139,7 +139,7 @@ impl Contents {
                 .iter()
                 .map(|FieldViolation { field, rule, message }| Violation { field, rule, message })
                 .collect(),
-            event: failure.event.as_ref().map(|(name, payload)| messages.any_json(name, payload)),
+            event: failure.event.as_deref().map(|(name, payload)| messages.any_json(name, payload)),
         }
     }
 }

@@ -99,7 +99,7 @@ async fn a_refusal_carries_the_error_event() {
     let failure = app.call::<_, ProductReply>(RESERVE, &reserve("p", 2)).await.expect_err("too many");
     assert_eq!((failure.kind, &*failure.code), (FailureKind::Refused, "OUT_OF_STOCK"));
     assert!(failure.retryable);
-    let (name, payload) = failure.event.expect("the error event");
+    let (name, payload) = *failure.event.expect("the error event");
     assert_eq!(name, "shop.OutOfStock");
     assert_eq!(prost::Message::decode(payload.as_slice()), Ok(OutOfStock { available: 1 }));
 }
