@@ -1,24 +1,24 @@
 //! Log lines: written to stderr, as text or as JSON, panics included.
 
+mod json;
+
 use std::panic;
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
-use tracing_subscriber::fmt::format::FmtSpan;
+use tracing_subscriber::fmt::format::JsonFields;
 
+use self::json::FlatJson;
 use crate::config::{Config, LogFormat};
 
 /// Installs logging for the whole process; keeps what is installed already.
 ///
 /// Log lines go to stderr, so that what subcommands print can be piped.
 pub(crate) fn install(config: &Config) {
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter(&config.log_level))
-        .with_span_events(FmtSpan::NONE)
-        .with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter(&config.log_level)).with_writer(std::io::stderr);
     let installed = match config.log_format {
         LogFormat::Text => builder.with_ansi(colours()).try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).with_current_span(false).with_span_list(true).try_init(),
+        LogFormat::Json => builder.fmt_fields(JsonFields::new()).event_format(FlatJson).try_init(),
     };
     if installed.is_ok() {
         log_panics();

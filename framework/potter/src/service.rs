@@ -205,12 +205,14 @@ impl Service {
     /// Tells where the service is to be found.
     fn greet(&self, config: &Config, docs: bool) {
         let http = url(self.http_address);
-        let rest = if docs { format!("{http}/docs") } else { http.clone() };
-        let database = config.database.to_string();
-        match self.grpc_address {
-            Some(grpc) => tracing::info!(database, "ready: HTTP {rest} and gRPC {}", url(grpc)),
-            None => tracing::info!(database, "ready: HTTP {rest}"),
-        }
+        tracing::info!(
+            %http,
+            docs = docs.then(|| format!("{http}/docs")).map(tracing::field::display),
+            grpc = self.grpc_address.map(url).map(tracing::field::display),
+            database = %config.database,
+            "{} is ready",
+            self.dispatcher.module().name()
+        );
     }
 }
 

@@ -4,6 +4,12 @@
 
 mod service;
 
+/// A neighbour that never answers.
+async fn unreachable() {
+    tracing::info!("asking the neighbour");
+    std::future::pending().await
+}
+
 fn main() -> std::process::ExitCode {
-    potter::App::new(service::module()).rest(service::api()).run()
+    potter::App::new(service::module(unreachable)).rest(service::api()).run()
 }

@@ -312,13 +312,16 @@ CREATE INDEX IF NOT EXISTS "products__name" ON "products" ("name", "id");
 "#,
 }];
 
-/// A query that is never answered, as one that waits for a slow neighbour would be.
-pub const HANGING: &str = "hanging";
+/// The product that a neighbouring service must be asked about first.
+pub const NEIGHBOURS: &str = "neighbours";
 
-async fn get_product(query: GetProductRequest, context: QueryContext) -> Result<GetProductResponse, Failure> {
-    if query.product_id == HANGING {
-        tracing::info!("hanging");
-        return std::future::pending().await;
+async fn get_product(
+    query: GetProductRequest,
+    context: QueryContext,
+    neighbour: impl Future<Output = ()>,
+) -> Result<GetProductResponse, Failure> {
+    if query.product_id == NEIGHBOURS {
+        neighbour.await;
     }
     let product = View::<Products>::new(&context).get(&query.product_id).await?;
     let product = product.ok_or_else(|| Failure::not_found("product", &query.product_id))?;
@@ -333,8 +336,11 @@ async fn list_products(query: ListProductsRequest, context: QueryContext) -> Res
 
 // Declaration.
 
-/// The module; the generator brings its descriptors along as text.
-pub fn module() -> Module {
+/// The module, with what a slow neighbour is asked by; the generator brings its descriptors along as text.
+pub fn module<N>(neighbour: impl Fn() -> N + Send + Sync + 'static) -> Module
+where
+    N: Future<Output = ()> + Send + 'static,
+{
     let mut module = Module::new("catalogue", &DESCRIPTORS);
     module
         .aggregate::<Product>(&[
@@ -364,7 +370,12 @@ pub fn module() -> Module {
                 .id("product_id", |command: &RemoveProductRequest| &command.product_id)
                 .reply(|_: Executed<'_, Product>| RemoveProductResponse { message: "removed".to_owned() }),
         )
-        .query(Query::declare("catalogue.Catalogue/GetProduct", get_product).reads(&["Products"]))
+        .query(
+            Query::declare("catalogue.Catalogue/GetProduct", move |query, context| {
+                get_product(query, context, neighbour())
+            })
+            .reads(&["Products"]),
+        )
         .query(Query::declare("catalogue.Catalogue/ListProducts", list_products).reads(&["Products"]).cached(Some(60)));
     module
 }

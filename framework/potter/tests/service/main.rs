@@ -1,0 +1,13 @@
+//! The facade from a user's seat: a whole service, in this process and as a process of its own.
+
+mod http;
+mod in_process;
+#[cfg(unix)]
+mod process;
+#[cfg(unix)]
+mod signals;
+#[cfg(unix)]
+mod subcommands;
+
+#[path = "../../examples/catalogue/service.rs"]
+mod catalogue;

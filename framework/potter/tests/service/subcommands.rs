@@ -1,0 +1,214 @@
+//! Subcommands, and how configuration and command line are refused.
+
+use std::process::Stdio;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::http::send;
+use crate::in_process::create;
+use crate::process::{Process, command, first_line, printed, run};
+
+/// A directory with a database that a service has written: a product, renamed once. And the product's id.
+async fn written() -> (TempDir, String) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let process = Process::start(directory.path(), &[]);
+    let id = create(process.http, "lamp").await;
+    let path = format!("/api/v1/products/{id}");
+    let renamed = send(process.http, "PUT", &path, r#"{"name":"floor lamp"}"#).await.expect("an answer");
+    assert_eq!(renamed.status, 200, "{renamed:?}");
+    process.signal("TERM");
+    assert_eq!(process.wait().code(), Some(0));
+    (directory, id)
+}
+
+fn lines(text: &str) -> Vec<Value> {
+    text.lines().map(|line| serde_json::from_str(line).expect("a JSON object")).collect()
+}
+
+#[tokio::test]
+async fn events_prints_a_stream_with_payloads() {
+    let (directory, id) = written().await;
+    let stream = format!("Product-{id}");
+    let output = run(directory.path(), &["events", &stream, "--format", "json"], &[]);
+    let (text, errors) = printed(&output);
+    assert!(output.status.success(), "{errors}");
+    let events = lines(text);
+    assert_eq!(events.len(), 2);
+    assert_eq!((&events[0]["type"], &events[0]["data"]["name"]), (&"product.created".into(), &"lamp".into()));
+    assert_eq!((&events[1]["version"], &events[1]["data"]["name"]), (&2.into(), &"floor lamp".into()));
+    assert_eq!(events[1]["stream"], stream);
+
+    let output = run(directory.path(), &["events", &stream, "--after", "1"], &[]);
+    let (text, _) = printed(&output);
+    assert!(text.contains("v2  product.renamed  {\"name\":\"floor lamp\"}"), "{text}");
+    assert_eq!(text.lines().count(), 1);
+}
+
+#[tokio::test]
+async fn a_stream_that_is_not_there_is_an_error() {
+    let (directory, _) = written().await;
+    let output = run(directory.path(), &["events", "Product-nobody"], &[]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(printed(&output).1, "error: there is no stream `Product-nobody`\n");
+    let output = run(directory.path(), &["events", "Order-1"], &[]);
+    assert!(printed(&output).1.contains("streams are called Product-<id>"), "{output:?}");
+}
+
+#[tokio::test]
+async fn a_reader_that_leaves_is_no_error() {
+    let (directory, _) = written().await;
+    let mut child = command(directory.path(), &["events", "--all"], &[])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("spawned");
+    assert!(first_line(&mut child).contains("product.created"));
+    let output = child.wait_with_output().expect("ended");
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(printed(&output).1, "");
+}
+
+#[tokio::test]
+async fn events_can_be_followed_beside_a_running_service() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let process = Process::start(directory.path(), &[]);
+    let mut follower = command(directory.path(), &["events", "--all", "--follow"], &[])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("spawned");
+    let id = create(process.http, "lamp").await;
+    assert!(first_line(&mut follower).contains(&format!("Product-{id}  v1  product.created")));
+    follower.kill().expect("it still follows");
+    follower.wait().expect("ended");
+}
+
+#[tokio::test]
+async fn projections_are_listed_and_rebuilt() {
+    let (directory, _) = written().await;
+    let output = run(directory.path(), &["projections", "list", "--format", "json"], &[]);
+    let listed = lines(printed(&output).0);
+    assert_eq!(
+        (&listed[0]["name"], &listed[0]["position"], &listed[0]["lag"]),
+        (&"Products".into(), &2.into(), &0.into())
+    );
+
+    let output = run(directory.path(), &["projections", "rebuild", "Products"], &[]);
+    assert!(output.status.success(), "{output:?}");
+    assert!(printed(&output).0.starts_with("rebuilt Products from 2 events"), "{output:?}");
+
+    let output = run(directory.path(), &["projections", "rebuild", "Orders"], &[]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(printed(&output).1, "error: there is no read model `Orders`; there are Products\n");
+}
+
+#[tokio::test]
+async fn a_projection_can_be_rebuilt_beside_a_running_service() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let process = Process::start(directory.path(), &[]);
+    create(process.http, "lamp").await;
+    let output = run(directory.path(), &["projections", "rebuild", "Products"], &[]);
+    assert!(output.status.success(), "{output:?}");
+    create(process.http, "table").await;
+    let list = crate::http::get(process.http, "/api/v1/products").await.expect("an answer").json();
+    assert_eq!(list["total"], 2, "{list}");
+}
+
+#[test]
+fn migrations_are_applied_once_and_told() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let status = run(directory.path(), &["migrate", "--status"], &[]);
+    assert_eq!(printed(&status).0, "MIGRATION  APPLIED\n0001_init  no\n");
+    let first = run(directory.path(), &["migrate"], &[]);
+    assert_eq!(printed(&first).0, "applied 0001_init\n");
+    let second = run(directory.path(), &["migrate"], &[]);
+    assert_eq!(printed(&second).0, "nothing to apply\n");
+    let status = run(directory.path(), &["migrate", "--status"], &[]);
+    assert!(printed(&status).0.contains("0001_init  20"), "{status:?}");
+}
+
+#[tokio::test]
+async fn the_status_of_a_command_is_told() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let process = Process::start(directory.path(), &[]);
+    let accepted = crate::http::post(process.http, "/api/v1/products", r#"{"name":"taken"}"#).await.expect("an answer");
+    let location = accepted.head.lines().find_map(|line| line.strip_prefix("location: ")).expect("a location");
+    let settled = crate::http::get(process.http, &format!("{location}?wait=10")).await.expect("an answer");
+    assert_eq!(settled.json()["status"], "FAILED");
+    let id = location.rsplit('/').next().expect("an id");
+
+    let output = run(directory.path(), &["commands", "status", id], &[]);
+    assert!(printed(&output).0.trim_end().ends_with("failed  NAME_TAKEN: the name `taken` is taken"), "{output:?}");
+    let output = run(directory.path(), &["commands", "status", id, "--format", "json"], &[]);
+    assert_eq!(lines(printed(&output).0)[0]["error"]["code"], "NAME_TAKEN");
+    let output = run(directory.path(), &["commands", "status", "00000000-0000-0000-0000-000000000000"], &[]);
+    assert_eq!(output.status.code(), Some(1));
+    let output = run(directory.path(), &["commands", "pending"], &[]);
+    assert_eq!((output.status.code(), printed(&output).0), (Some(0), ""));
+}
+
+#[test]
+fn a_wrong_configuration_is_told_whole_with_exit_code_2() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let output = run(directory.path(), &[], &[("SERVER_PORT", "http"), ("DATABASE_DSN", "postgres://u:p@db/x")]);
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(
+        printed(&output).1,
+        "error: the configuration is not valid\n  \
+         SERVER_PORT=http: expected a port number from 0 to 65535\n  \
+         DATABASE_DSN=postgres://…@db/x: this version has the stores sqlite and memory; \
+         set DATABASE_DSN=sqlite://data.db\n"
+    );
+}
+
+#[test]
+fn a_wrong_command_line_has_exit_code_2_and_help_lists_the_environment() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let output = run(directory.path(), &["evnts"], &[]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(printed(&output).1.contains("events"), "it suggests what was meant: {output:?}");
+    let output = run(directory.path(), &["--help"], &[("SERVER_PORT", "not even a number")]);
+    assert_eq!(output.status.code(), Some(0));
+    assert!(printed(&output).0.contains("DATABASE_DSN"), "{output:?}");
+}
+
+#[test]
+fn subcommands_say_that_memory_holds_nothing() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let output = run(directory.path(), &["events", "--all"], &[("DATABASE_DSN", "memory://")]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(printed(&output).1.contains("memory://"), "{output:?}");
+}
+
+#[test]
+fn the_env_file_is_read_and_the_environment_wins() {
+    let directory = tempfile::tempdir().expect("a directory");
+    std::fs::write(directory.path().join(".env"), "DATABASE_DSN=sqlite://from-file.db\nLOG_LEVEL=warn\n")
+        .expect("written");
+    let output = run(directory.path(), &["migrate"], &[]);
+    assert!(output.status.success(), "{output:?}");
+    assert!(directory.path().join("from-file.db").exists());
+    let output = run(directory.path(), &["migrate"], &[("DATABASE_DSN", "sqlite://from-environment.db")]);
+    assert!(output.status.success(), "{output:?}");
+    assert!(directory.path().join("from-environment.db").exists());
+}
+
+#[test]
+fn a_start_that_fails_is_told_as_json_where_json_is_asked_for() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let output = run(directory.path(), &["serve"], &[("DATABASE_DSN", "sqlite://no/such/data.db")]);
+    assert_eq!(output.status.code(), Some(1));
+    let log = lines(printed(&output).1);
+    assert!(log[0]["error"].as_str().is_some_and(|error| error.contains("DATABASE_DSN")), "{log:?}");
+    let variables = [("DATABASE_DSN", "sqlite://no/such/data.db"), ("LOG_FORMAT", "text")];
+    let output = run(directory.path(), &["serve"], &variables);
+    assert!(printed(&output).1.starts_with("error: cannot open the database DATABASE_DSN="), "{output:?}");
+}
+
+#[test]
+fn a_variable_of_a_later_version_is_named_in_the_log() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let process = Process::start_with_log(directory.path(), &[("NATS_URL", "nats://localhost:4222")]);
+    let warning = process.1.iter().find(|line| line["level"] == "WARN").expect("a warning");
+    assert_eq!(warning["variable"], "NATS_URL");
+}
