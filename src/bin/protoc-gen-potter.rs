@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::Context;
-use potter_gen::request;
+use potter_gen::{file::Class, plan, request, request::Input};
 
 fn main() -> ExitCode {
     match run() {
@@ -28,9 +28,16 @@ fn run() -> anyhow::Result<()> {
     let response = match request::understand(&request, read) {
         Ok(input) => {
             eprint!("{}", input.warnings);
-            request::response(Vec::new())
+            request::response(tool_owned(&input)?)
         }
         Err(findings) => request::error_response(&findings),
     };
     io::stdout().write_all(&response).context("the response cannot be written")
+}
+
+/// A plugin can't see what is on disk: it emits only what nobody edits.
+fn tool_owned(input: &Input) -> anyhow::Result<Vec<(String, String)>> {
+    let files = plan::files(&input.module, &input.descriptors)?;
+    let owned = files.into_iter().filter(|file| file.class == Class::Generated);
+    Ok(owned.map(|file| (file.path, file.contents)).collect())
 }

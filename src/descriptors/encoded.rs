@@ -46,7 +46,9 @@ impl Descriptors {
         let mut files = Files::default();
         files.add(&request.proto_file)?;
         files.add(&request.source_file_descriptors)?;
-        files.into_descriptors(&request.file_to_generate, read)
+        // buf asks for every file of its workspace: annotations that lie there are no part of a module.
+        let own: Vec<_> = request.file_to_generate.iter().filter(|it| !bundled::is_foreign(it)).cloned().collect();
+        files.into_descriptors(&own, read)
     }
 
     /// Takes the files of an encoded `FileDescriptorSet`. `names` says which are to be generated; where it is

@@ -16,7 +16,7 @@ fn a_mistake_in_the_proto_is_located_by_every_compiler() {
         let run = compiler.run("unknown_aggregate.proto", &["module=shop"], out.path());
         let stderr = String::from_utf8_lossy(&run.stderr);
         assert!(!run.status.success(), "{compiler:?} accepted the mistake");
-        assert!(stderr.contains("unknown_aggregate.proto:14:"), "{compiler:?} doesn't say where: {stderr}");
+        assert!(stderr.contains("unknown_aggregate.proto:13:"), "{compiler:?} doesn't say where: {stderr}");
         assert!(stderr.contains("error[P"), "{compiler:?} shows no code: {stderr}");
         assert!(stderr.contains("Product"), "{compiler:?} doesn't suggest the near name: {stderr}");
         assert_eq!(std::fs::read_dir(out.path()).expect("a directory").count(), 0, "{compiler:?} wrote files");
