@@ -24,6 +24,7 @@ check: ## Format, lints, docs: what must hold before a commit.
 
 bless: ## Rewrites the expected outputs of the case directories; read the diff.
 	BLESS=1 cargo test --quiet --test generator
+	BLESS=1 cargo test --quiet -p potter-validate --test cases
 
 bench: ## Runs the benchmarks of docs/benchmarks.md.
 	scripts/bench

@@ -5,44 +5,23 @@
 //! the rule and protovalidate's message. No code is generated and no `protoc` is needed.
 //!
 //! ```
-//! # use prost_reflect::{DescriptorPool, DynamicMessage, Value};
 //! # use potter_validate::Validator;
-//! # fn pool() -> DescriptorPool {
-//! #     let resolver = protox::file::GoogleFileResolver::new();
-//! #     let own = protox::file::IncludeFileResolver::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../proto").into());
-//! #     let mut chain = protox::file::ChainFileResolver::new();
-//! #     chain.add(Shop);
-//! #     chain.add(own);
-//! #     chain.add(resolver);
-//! #     let mut compiler = protox::Compiler::with_file_resolver(chain);
-//! #     compiler.include_imports(true).open_file("shop.proto").unwrap();
-//! #     DescriptorPool::decode(compiler.encode_file_descriptor_set().as_slice()).unwrap()
-//! # }
-//! # struct Shop;
-//! # impl protox::file::FileResolver for Shop {
-//! #     fn open_file(&self, name: &str) -> Result<protox::file::File, protox::Error> {
-//! #         if name != "shop.proto" { return Err(protox::Error::file_not_found(name)); }
-//! #         protox::file::File::from_source(name, r#"
-//! #             syntax = "proto3";
-//! #             package shop;
-//! #             import "buf/validate/validate.proto";
-//! #             message Order { string sku = 1 [(buf.validate.field).string.min_len = 3]; }
-//! #         "#)
-//! #     }
-//! # }
-//! // message Order { string sku = 1 [(buf.validate.field).string.min_len = 3]; }
-//! let pool = pool();
+//! # use prost_reflect::{DescriptorPool, DynamicMessage, Value};
+//! # let mut compiler = protox::Compiler::new(["tests/cases", "../../proto"]).unwrap();
+//! # let set = compiler.include_imports(true).open_file("messages.proto").unwrap().encode_file_descriptor_set();
+//! # let pool = DescriptorPool::decode(set.as_slice()).unwrap();
+//! // message Product { string sku = 1 [(buf.validate.field).string.min_len = 3]; }
 //! let validator = Validator::new(pool.clone())?;
 //!
-//! let mut order = DynamicMessage::new(pool.get_message_by_name("shop.Order").expect("it is in the pool"));
-//! order.set_field_by_name("sku", Value::String("ab".into()));
+//! let mut product = DynamicMessage::new(pool.get_message_by_name("messages.Product").expect("it is in the pool"));
+//! product.set_field_by_name("sku", Value::String("ab".into()));
 //!
-//! let violations = validator.validate(&order).unwrap_err();
+//! let violations = validator.validate(&product).unwrap_err();
 //! assert_eq!(violations[0].to_string(), "sku: must be at least 3 characters [string.min_len]");
 //! # Ok::<(), potter_validate::InvalidRules>(())
 //! ```
 //!
-//! Where to look: [`mod@compile`] turns options into a [`plan`], [`run`] walks a message along it, and [`cel`] is the
+//! Where to look: `compile.rs` turns options into plans, `run.rs` walks a message along its plan, and `cel/` is the
 //! language that all rules are written in, the standard ones included.
 
 mod cel;

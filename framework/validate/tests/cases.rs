@@ -1,7 +1,7 @@
 //! The rules: `cases/<family>.proto` declares messages, `cases/<family>.txt` says what each value of them breaks.
 //!
 //! A case is a line with a message's name and its JSON, followed by the expected violations, indented. A pair of files
-//! dropped in is a test added; `POTTER_BLESS=1` rewrites the expectations, for reading their diff.
+//! dropped in is a test added; `BLESS=1` rewrites the expectations, for reading their diff.
 
 mod support;
 
@@ -29,7 +29,7 @@ fn every_case_breaks_the_rules_it_says() {
         let expected = fs::read_to_string(family.with_extension("txt")).unwrap_or_default();
         let actual =
             rerun(&expected, |message, json| validate(&validator, &pool, &format!("{package}.{message}"), json));
-        if std::env::var_os("POTTER_BLESS").is_some() {
+        if std::env::var_os("BLESS").is_some() {
             fs::write(family.with_extension("txt"), &actual).unwrap();
         } else {
             let diff = expected.lines().zip(actual.lines()).find(|(expected, actual)| expected != actual);

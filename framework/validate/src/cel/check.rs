@@ -4,11 +4,13 @@
 //! request comes in.
 
 use super::eval::{Env, Iteration, Node, Selection};
-use super::functions::{self, Run};
+use super::functions;
+use super::signatures::{self, Run};
 use super::syntax::{Each, Expr, ExprKind};
+use super::time::{Duration, Timestamp};
 use super::types::Type;
-use super::value::{Message, Value};
-use super::{Error, Scope, regex};
+use super::value::{List, Map, Message, Value};
+use super::{Error, Scope, format, regex};
 
 type Checked = Result<(Node, Type), Error>;
 
@@ -133,7 +135,11 @@ impl Checker<'_> {
         {
             return Ok((fold(Node::Call { run, arguments: nodes }), ty));
         }
-        let (run, ty) = functions::resolve(function, receiver.is_some(), &types)?;
+        let (run, ty) = signatures::resolve(function, receiver.is_some(), &types)?;
+        if let ("format", [Expr { kind: ExprKind::List(values), .. }]) = (function, arguments) {
+            self.try_format(&nodes, values)?;
+        }
+        try_literal(run, function, &nodes, &types)?;
         match (function, <[Node; 2]>::try_from(nodes)) {
             ("matches", Ok(arguments)) => Ok((matches(run, arguments)?, ty)),
             ("getField", Ok(arguments)) => self.get_field(run, arguments, &types, ty),
@@ -225,6 +231,51 @@ impl Checker<'_> {
             _ => self.bool(body).map(|body| (filter, body, Type::Bool)),
         }
     }
+
+    /// Formats some value of each type, to find a format that does not fit its values. Where a type is not known, there
+    /// is nothing to try.
+    fn try_format(&mut self, nodes: &[Node], values: &[Expr]) -> Result<(), Error> {
+        let Some(Value::String(template)) = nodes.first().and_then(Node::constant) else {
+            return Ok(());
+        };
+        let types = values.iter().map(|it| self.expr(it).map(|(_, ty)| ty)).collect::<Result<Vec<_>, _>>()?;
+        match types.iter().map(sample).collect::<Option<_>>() {
+            Some(samples) => format::format(template, &List::Values(samples)).map(drop),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A duration, time or time zone that is written in the rule and that nobody can read would fail on every request.
+fn try_literal(run: Run, function: &str, nodes: &[Node], types: &[Type]) -> Result<(), Error> {
+    let result = match (function, types, nodes) {
+        ("duration" | "timestamp", [Type::String], [Node::Constant(text)]) => run(&[text.borrowed()]),
+        (_, [Type::Timestamp, Type::String], [_, Node::Constant(zone)]) => {
+            run(&[Value::Timestamp(Timestamp::new(0, 0)), zone.borrowed()])
+        }
+        _ => return Ok(()),
+    };
+    result.map(drop)
+}
+
+/// Some value of a type.
+fn sample(ty: &Type) -> Option<Value<'static>> {
+    Some(match ty {
+        Type::Dyn => return None,
+        Type::Null => Value::Null,
+        Type::Bool => Value::Bool(false),
+        Type::Int => Value::Int(0),
+        Type::Uint => Value::Uint(0),
+        Type::Double => Value::Double(0.0),
+        Type::String => Value::String("".into()),
+        Type::Bytes => Value::Bytes(Vec::new().into()),
+        Type::Duration => Value::Duration(Duration::new(0, 0)),
+        Type::Timestamp => Value::Timestamp(Timestamp::new(0, 0)),
+        Type::List(of) => Value::List(List::Values([sample(of)?].into())),
+        Type::Map(key, value) => Value::Map(Map::Entries([(sample(key)?, sample(value)?)].into())),
+        Type::Message(it) => Value::Message(Message::Unset(it.clone())),
+        Type::Kind => Value::Type("type".into()),
+    })
 }
 
 fn type_of(literal: &Value<'_>) -> Type {

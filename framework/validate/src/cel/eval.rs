@@ -6,7 +6,8 @@ use prost_reflect::FieldDescriptor;
 use regex::Regex;
 
 use super::Error;
-use super::functions::{self, Run};
+use super::functions;
+use super::signatures::Run;
 use super::syntax::Each;
 use super::time::Timestamp;
 use super::value::{List, Map, Message, Value};

@@ -1,320 +1,14 @@
-//! What can be called: CEL's operators and functions, its string extension, and protovalidate's own functions.
+//! What the operators and functions do. Which there are, and what they take, says [`super::signatures`].
 //!
-//! [`FUNCTIONS`] says what exists and with which types; the checker reads it. The functions themselves look at the
-//! values once more, because a `dyn` shows its type at run time only.
+//! The checker has seen to the types, but a `dyn` shows its type at run time only: so every function looks once more.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
 
 use super::time::{Calendar, Duration, Timestamp};
-use super::types::Type;
 use super::value::{List, Map, Value};
 use super::{Error, format, regex};
 use crate::formats;
-
-pub(super) struct Function {
-    name: &'static str,
-    call: Call,
-    signatures: &'static [Signature],
-    pub(super) run: Run,
-}
-
-pub(super) type Run = for<'a> fn(&[Value<'a>]) -> Result<Value<'a>, Error>;
-
-type Signature = (&'static [Kind], Kind);
-
-/// How a function is written.
-#[derive(Clone, Copy, PartialEq)]
-enum Call {
-    /// `f(x)`, operators among them.
-    Global,
-    /// `x.f()`
-    Method,
-    Either,
-}
-
-/// The types of parameters and results.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Kind {
-    Any,
-    Number,
-    Bool,
-    Int,
-    Uint,
-    Double,
-    String,
-    Bytes,
-    Duration,
-    Timestamp,
-    List,
-    /// A list whose elements can be told apart cheaply.
-    Scalars,
-    Strings,
-    Map,
-    Message,
-    /// As a result: the type of the first argument.
-    First,
-    Type,
-}
-
-use self::Call::{Either, Global, Method};
-use self::Kind::{Any, First, Number, Scalars, Strings};
-
-const fn function(name: &'static str, call: Call, signatures: &'static [Signature], run: Run) -> Function {
-    Function { name, call, signatures, run }
-}
-
-const ORDERED: &[Signature] = &[
-    (&[Number, Number], Kind::Bool),
-    (&[Kind::String, Kind::String], Kind::Bool),
-    (&[Kind::Bytes, Kind::Bytes], Kind::Bool),
-    (&[Kind::Bool, Kind::Bool], Kind::Bool),
-    (&[Kind::Duration, Kind::Duration], Kind::Bool),
-    (&[Kind::Timestamp, Kind::Timestamp], Kind::Bool),
-];
-
-const NUMERIC: &[Signature] = &[
-    (&[Kind::Int, Kind::Int], Kind::Int),
-    (&[Kind::Uint, Kind::Uint], Kind::Uint),
-    (&[Kind::Double, Kind::Double], Kind::Double),
-];
-
-const OF_TIMESTAMP: &[Signature] = &[(&[Kind::Timestamp], Kind::Int), (&[Kind::Timestamp, Kind::String], Kind::Int)];
-
-const OF_TIMESTAMP_OR_DURATION: &[Signature] =
-    &[(&[Kind::Timestamp], Kind::Int), (&[Kind::Timestamp, Kind::String], Kind::Int), (&[Kind::Duration], Kind::Int)];
-
-const TEXT_IN_TEXT: &[Signature] =
-    &[(&[Kind::String, Kind::String], Kind::Bool), (&[Kind::Bytes, Kind::Bytes], Kind::Bool)];
-
-const TEXT_TO_BOOL: &[Signature] = &[(&[Kind::String], Kind::Bool)];
-
-const TEXT_TO_TEXT: &[Signature] = &[(&[Kind::String], Kind::String)];
-
-const SEARCH: &[Signature] =
-    &[(&[Kind::String, Kind::String], Kind::Int), (&[Kind::String, Kind::String, Kind::Int], Kind::Int)];
-
-static FUNCTIONS: &[Function] = &[
-    function("!", Global, &[(&[Kind::Bool], Kind::Bool)], not),
-    function("-", Global, &[(&[Kind::Int], Kind::Int), (&[Kind::Double], Kind::Double)], negate),
-    function("<", Global, ORDERED, |args| ordered(args, |it| it.is_lt())),
-    function("<=", Global, ORDERED, |args| ordered(args, |it| it.is_le())),
-    function(">", Global, ORDERED, |args| ordered(args, |it| it.is_gt())),
-    function(">=", Global, ORDERED, |args| ordered(args, |it| it.is_ge())),
-    function(
-        "+",
-        Global,
-        &[
-            (&[Kind::Int, Kind::Int], Kind::Int),
-            (&[Kind::Uint, Kind::Uint], Kind::Uint),
-            (&[Kind::Double, Kind::Double], Kind::Double),
-            (&[Kind::String, Kind::String], Kind::String),
-            (&[Kind::Bytes, Kind::Bytes], Kind::Bytes),
-            (&[Kind::List, Kind::List], First),
-            (&[Kind::Duration, Kind::Duration], Kind::Duration),
-            (&[Kind::Timestamp, Kind::Duration], Kind::Timestamp),
-            (&[Kind::Duration, Kind::Timestamp], Kind::Timestamp),
-        ],
-        add,
-    ),
-    function(
-        "-",
-        Global,
-        &[
-            (&[Kind::Int, Kind::Int], Kind::Int),
-            (&[Kind::Uint, Kind::Uint], Kind::Uint),
-            (&[Kind::Double, Kind::Double], Kind::Double),
-            (&[Kind::Duration, Kind::Duration], Kind::Duration),
-            (&[Kind::Timestamp, Kind::Duration], Kind::Timestamp),
-            (&[Kind::Timestamp, Kind::Timestamp], Kind::Duration),
-        ],
-        subtract,
-    ),
-    function("*", Global, NUMERIC, multiply),
-    function("/", Global, NUMERIC, divide),
-    function("%", Global, &[(&[Kind::Int, Kind::Int], Kind::Int), (&[Kind::Uint, Kind::Uint], Kind::Uint)], remainder),
-    function(
-        "size",
-        Either,
-        &[
-            (&[Kind::String], Kind::Int),
-            (&[Kind::Bytes], Kind::Int),
-            (&[Kind::List], Kind::Int),
-            (&[Kind::Map], Kind::Int),
-        ],
-        size,
-    ),
-    function("dyn", Global, &[(&[Any], Any)], |args| Ok(args[0].clone())),
-    function("type", Global, &[(&[Any], Kind::Type)], |args| Ok(Value::Type(args[0].type_name()))),
-    function("bool", Global, &[(&[Kind::Bool], Kind::Bool), (&[Kind::String], Kind::Bool)], to_bool),
-    function(
-        "int",
-        Global,
-        &[(&[Number], Kind::Int), (&[Kind::String], Kind::Int), (&[Kind::Timestamp], Kind::Int)],
-        to_int,
-    ),
-    function("uint", Global, &[(&[Number], Kind::Uint), (&[Kind::String], Kind::Uint)], to_uint),
-    function("double", Global, &[(&[Number], Kind::Double), (&[Kind::String], Kind::Double)], to_double),
-    function(
-        "string",
-        Global,
-        &[
-            (&[Kind::String], Kind::String),
-            (&[Kind::Bool], Kind::String),
-            (&[Number], Kind::String),
-            (&[Kind::Bytes], Kind::String),
-            (&[Kind::Timestamp], Kind::String),
-            (&[Kind::Duration], Kind::String),
-        ],
-        to_string,
-    ),
-    function("bytes", Global, &[(&[Kind::Bytes], Kind::Bytes), (&[Kind::String], Kind::Bytes)], to_bytes),
-    function(
-        "duration",
-        Global,
-        &[(&[Kind::Duration], Kind::Duration), (&[Kind::String], Kind::Duration)],
-        to_duration,
-    ),
-    function(
-        "timestamp",
-        Global,
-        &[(&[Kind::Timestamp], Kind::Timestamp), (&[Kind::String], Kind::Timestamp), (&[Kind::Int], Kind::Timestamp)],
-        to_timestamp,
-    ),
-    function("contains", Method, TEXT_IN_TEXT, contains),
-    function("startsWith", Method, TEXT_IN_TEXT, starts_with),
-    function("endsWith", Method, TEXT_IN_TEXT, ends_with),
-    function("matches", Either, &[(&[Kind::String, Kind::String], Kind::Bool)], matches),
-    function("getFullYear", Method, OF_TIMESTAMP, |args| calendar(args, |it| it.year)),
-    function("getMonth", Method, OF_TIMESTAMP, |args| calendar(args, |it| it.month - 1)),
-    function("getDate", Method, OF_TIMESTAMP, |args| calendar(args, |it| it.day)),
-    function("getDayOfMonth", Method, OF_TIMESTAMP, |args| calendar(args, |it| it.day - 1)),
-    function("getDayOfWeek", Method, OF_TIMESTAMP, |args| calendar(args, |it| it.day_of_week)),
-    function("getDayOfYear", Method, OF_TIMESTAMP, |args| calendar(args, |it| it.day_of_year)),
-    function("getHours", Method, OF_TIMESTAMP_OR_DURATION, |args| clock(args, 3_600_000_000_000, |it| it.hour)),
-    function("getMinutes", Method, OF_TIMESTAMP_OR_DURATION, |args| clock(args, 60_000_000_000, |it| it.minute)),
-    function("getSeconds", Method, OF_TIMESTAMP_OR_DURATION, |args| clock(args, 1_000_000_000, |it| it.second)),
-    function("getMilliseconds", Method, OF_TIMESTAMP_OR_DURATION, |args| {
-        clock(args, 1_000_000, |it| i64::from(it.nanos / 1_000_000))
-    }),
-    // https://pkg.go.dev/github.com/google/cel-go/ext#Strings
-    function("charAt", Method, &[(&[Kind::String, Kind::Int], Kind::String)], char_at),
-    function("indexOf", Method, SEARCH, |args| index_of(args, Direction::Forwards)),
-    function("lastIndexOf", Method, SEARCH, |args| index_of(args, Direction::Backwards)),
-    function("join", Method, &[(&[Strings], Kind::String), (&[Strings, Kind::String], Kind::String)], join),
-    function("lowerAscii", Method, TEXT_TO_TEXT, |args| text(args, |it| it.to_ascii_lowercase())),
-    function("upperAscii", Method, TEXT_TO_TEXT, |args| text(args, |it| it.to_ascii_uppercase())),
-    function("trim", Method, TEXT_TO_TEXT, |args| text(args, |it| it.trim().to_owned())),
-    function("reverse", Method, TEXT_TO_TEXT, |args| text(args, |it| it.chars().rev().collect())),
-    function(
-        "replace",
-        Method,
-        &[
-            (&[Kind::String, Kind::String, Kind::String], Kind::String),
-            (&[Kind::String, Kind::String, Kind::String, Kind::Int], Kind::String),
-        ],
-        replace,
-    ),
-    function(
-        "split",
-        Method,
-        &[(&[Kind::String, Kind::String], Strings), (&[Kind::String, Kind::String, Kind::Int], Strings)],
-        split,
-    ),
-    function(
-        "substring",
-        Method,
-        &[(&[Kind::String, Kind::Int], Kind::String), (&[Kind::String, Kind::Int, Kind::Int], Kind::String)],
-        substring,
-    ),
-    function("format", Method, &[(&[Kind::String, Kind::List], Kind::String)], format_list),
-    // https://protovalidate.com/reference/cel_extensions/
-    function("getField", Global, &[(&[Kind::Message, Kind::String], Any)], get_field),
-    function("isNan", Method, &[(&[Kind::Double], Kind::Bool)], is_nan),
-    function("isInf", Method, &[(&[Kind::Double], Kind::Bool), (&[Kind::Double, Kind::Int], Kind::Bool)], is_inf),
-    function("unique", Method, &[(&[Scalars], Kind::Bool)], unique),
-    function("isEmail", Method, TEXT_TO_BOOL, |args| test(args, formats::is_email)),
-    function("isHostname", Method, TEXT_TO_BOOL, |args| test(args, formats::is_hostname)),
-    function("isUri", Method, TEXT_TO_BOOL, |args| test(args, formats::is_uri)),
-    function("isUriRef", Method, TEXT_TO_BOOL, |args| test(args, formats::is_uri_reference)),
-    function("isIp", Method, &[(&[Kind::String], Kind::Bool), (&[Kind::String, Kind::Int], Kind::Bool)], is_ip),
-    function(
-        "isIpPrefix",
-        Method,
-        &[
-            (&[Kind::String], Kind::Bool),
-            (&[Kind::String, Kind::Int], Kind::Bool),
-            (&[Kind::String, Kind::Bool], Kind::Bool),
-            (&[Kind::String, Kind::Int, Kind::Bool], Kind::Bool),
-        ],
-        is_ip_prefix,
-    ),
-    function("isHostAndPort", Method, &[(&[Kind::String, Kind::Bool], Kind::Bool)], is_host_and_port),
-];
-
-/// Finds the function for a call with arguments of these types, the receiver first, and the type of its result.
-pub(super) fn resolve(name: &str, method: bool, arguments: &[Type]) -> Result<(Run, Type), Error> {
-    let named = |it: &&Function| it.name == name && it.call != if method { Global } else { Method };
-    let mut found: Option<(Run, Type)> = None;
-    let fitting =
-        FUNCTIONS.iter().filter(named).flat_map(|it| it.signatures.iter().map(move |signature| (it.run, signature)));
-    for (run, (_, result)) in fitting.filter(|(_, (parameters, _))| takes(parameters, arguments)) {
-        let ty = result.ty(arguments);
-        found = Some(match found {
-            // Several fit when an argument is `dyn`.
-            Some((run, earlier)) => (run, earlier.or(&ty)),
-            None => (run, ty),
-        });
-    }
-    found.ok_or_else(|| unresolved(name, method, arguments))
-}
-
-fn unresolved(name: &str, method: bool, arguments: &[Type]) -> Error {
-    if !FUNCTIONS.iter().any(|it| it.name == name) {
-        return Error::new(format!("there is no function `{name}`"));
-    }
-    let list = |types: &[Type]| types.iter().map(Type::to_string).collect::<Vec<_>>().join(", ");
-    Error::new(match arguments {
-        [receiver, rest @ ..] if method => format!("{receiver} has no `{name}({})`", list(rest)),
-        arguments => format!("`{name}` does not take ({})", list(arguments)),
-    })
-}
-
-fn takes(parameters: &[Kind], arguments: &[Type]) -> bool {
-    parameters.len() == arguments.len() && parameters.iter().zip(arguments).all(|(kind, ty)| kind.takes(ty))
-}
-
-impl Kind {
-    fn takes(self, ty: &Type) -> bool {
-        match (self, ty) {
-            (Any, _) | (_, Type::Dyn) => true,
-            (Number, ty) => ty.is_number(),
-            (Scalars, Type::List(of)) => {
-                matches!(**of, Type::Dyn | Type::Bool | Type::String | Type::Bytes) || of.is_number()
-            }
-            (Strings, Type::List(of)) => matches!(**of, Type::Dyn | Type::String),
-            (Self::List, Type::List(_)) | (Self::Map, Type::Map(..)) | (Self::Message, Type::Message(_)) => true,
-            (kind, ty) => kind.ty(&[]) == *ty,
-        }
-    }
-
-    fn ty(self, arguments: &[Type]) -> Type {
-        match self {
-            Any | Number | Self::List | Scalars | Self::Map | Self::Message => Type::Dyn,
-            Self::Bool => Type::Bool,
-            Self::Int => Type::Int,
-            Self::Uint => Type::Uint,
-            Self::Double => Type::Double,
-            Self::String => Type::String,
-            Self::Bytes => Type::Bytes,
-            Self::Duration => Type::Duration,
-            Self::Timestamp => Type::Timestamp,
-            Self::Type => Type::Kind,
-            Strings => Type::List(Box::new(Type::String)),
-            First => arguments.first().cloned().unwrap_or(Type::Dyn),
-        }
-    }
-}
 
 fn mismatch<T>(name: &str, args: &[Value<'_>]) -> Result<T, Error> {
     let types: Vec<_> = args.iter().map(Value::type_name).collect();
@@ -325,14 +19,14 @@ fn overflow() -> Error {
     Error::new("the number is out of range")
 }
 
-fn not<'a>(args: &[Value<'a>]) -> Result<Value<'a>, Error> {
+pub(super) fn not<'a>(args: &[Value<'a>]) -> Result<Value<'a>, Error> {
     match args {
         [Value::Bool(it)] => Ok(Value::Bool(!it)),
         args => mismatch("!", args),
     }
 }
 
-fn negate<'a>(args: &[Value<'a>]) -> Result<Value<'a>, Error> {
+pub(super) fn negate<'a>(args: &[Value<'a>]) -> Result<Value<'a>, Error> {
     match args {
         [Value::Int(it)] => it.checked_neg().map(Value::Int).ok_or_else(overflow),
         [Value::Double(it)] => Ok(Value::Double(-it)),
@@ -340,7 +34,7 @@ fn negate<'a>(args: &[Value<'a>]) -> Result<Value<'a>, Error> {
     }
 }
 
-fn ordered<'a>(args: &[Value<'a>], holds: fn(std::cmp::Ordering) -> bool) -> Result<Value<'a>, Error> {
+pub(super) fn ordered<'a>(args: &[Value<'a>], holds: fn(std::cmp::Ordering) -> bool) -> Result<Value<'a>, Error> {
     match args {
         [a, b] => match a.compare(b) {
             Some(order) => Ok(Value::Bool(holds(order))),
@@ -352,7 +46,7 @@ fn ordered<'a>(args: &[Value<'a>], holds: fn(std::cmp::Ordering) -> bool) -> Res
     }
 }
 
-fn add<'a>(args: &[Value<'a>]) -> Result<Value<'a>, Error> {
+pub(super) fn add<'a>(args: &[Value<'a>]) -> Result<Value<'a>, Error> {
     match args {
         [Value::Int(a), Value::Int(b)] => a.checked_add(*b).map(Value::Int).ok_or_else(overflow),
         [Value::Uint(a), Value::Uint(b)] => a.checked_add(*b).map(Value::Uint).ok_or_else(overflow),
@@ -368,7 +62,7 @@ fn add<'a>(args: &[Value<'a>]) -> Result<Value<'a>, Error> {
     }
 }
 
-fn subtract<'a>(args: &[Value<'a>]) -> Result<Value<'a>, Error> {
+pub(super) fn subtract<'a>(args: &[Value<'a>]) -> Result<Value<'a>, Error> {
     match args {
         [Value::Int(a), Value::Int(b)] => a.checked_sub(*b).map(Value::Int).ok_or_else(overflow),
         [Value::Uint(a), Value::Uint(b)] => a.checked_sub(*b).map(Value::Uint).ok_or_else(overflow),
@@ -382,7 +76,7 @@ fn subtract<'a>(args: &[Value<'a>]) -> Result<Value<'a>, Error> {
     }
 }
 
-fn multiply<'a>(args: &[Value<'a>]) -> Result<Value<'a>, Error> {
+pub(super) fn multiply<'a>(args: &[Value<'a>]) -> Result<Value<'a>, Error> {
     match args {
         [Value::Int(a), Value::Int(b)] => a.checked_mul(*b).map(Value::Int).ok_or_else(overflow),
         [Value::Uint(a), Value::Uint(b)] => a.checked_mul(*b).map(Value::Uint).ok_or_else(overflow),
@@ -391,7 +85,7 @@ fn multiply<'a>(args: &[Value<'a>]) -> Result<Value<'a>, Error> {
     }
 }
 
-fn divide<'a>(args: &[Value<'a>]) -> Result<Value<'a>, Error> {
+pub(super) fn divide<'a>(args: &[Value<'a>]) -> Result<Value<'a>, Error> {
     match args {
         [Value::Int(_), Value::Int(0)] | [Value::Uint(_), Value::Uint(0)] => Err(Error::new("division by zero")),
         [Value::Int(a), Value::Int(b)] => a.checked_div(*b).map(Value::Int).ok_or_else(overflow),
@@ -401,7 +95,7 @@ fn divide<'a>(args: &[Value<'a>]) -> Result<Value<'a>, Error> {
     }
 }
 
-fn remainder<'a>(args: &[Value<'a>]) -> Result<Value<'a>, Error> {
+pub(super) fn remainder<'a>(args: &[Value<'a>]) -> Result<Value<'a>, Error> {
     match args {
         [Value::Int(_), Value::Int(0)] | [Value::Uint(_), Value::Uint(0)] => Err(Error::new("division by zero")),
         [Value::Int(a), Value::Int(b)] => a.checked_rem(*b).map(Value::Int).ok_or_else(overflow),
@@ -410,7 +104,7 @@ fn remainder<'a>(args: &[Value<'a>]) -> Result<Value<'a>, Error> {
     }
 }
 
-fn size<'a>(args: &[Value<'a>]) -> Result<Value<'a>, Error> {
+pub(super) fn size<'a>(args: &[Value<'a>]) -> Result<Value<'a>, Error> {
     Ok(count(match args {
         [Value::String(it)] => it.chars().count(),
         [Value::Bytes(it)] => it.len(),
@@ -424,7 +118,7 @@ fn count(number: usize) -> Value<'static> {
     Value::Int(i64::try_from(number).unwrap_or(i64::MAX))
 }
 
-fn to_bool<'a>(args: &[Value<'a>]) -> Result<Value<'a>, Error> {
+pub(super) fn to_bool<'a>(args: &[Value<'a>]) -> Result<Value<'a>, Error> {
     match args {
         [Value::Bool(it)] => Ok(Value::Bool(*it)),
         [Value::String(it)] => match it.as_ref() {
@@ -436,7 +130,7 @@ fn to_bool<'a>(args: &[Value<'a>]) -> Result<Value<'a>, Error> {
     }
 }
 
-fn to_int<'a>(args: &[Value<'a>]) -> Result<Value<'a>, Error> {
+pub(super) fn to_int<'a>(args: &[Value<'a>]) -> Result<Value<'a>, Error> {
     match args {
         [Value::Timestamp(it)] => Ok(Value::Int(it.seconds())),
         [Value::String(it)] => it.parse().map(Value::Int).map_err(|_| Error::new(format!("`{it}` is not an int"))),
@@ -445,7 +139,7 @@ fn to_int<'a>(args: &[Value<'a>]) -> Result<Value<'a>, Error> {
     }
 }
 
-fn to_uint<'a>(args: &[Value<'a>]) -> Result<Value<'a>, Error> {
+pub(super) fn to_uint<'a>(args: &[Value<'a>]) -> Result<Value<'a>, Error> {
     match args {
         [Value::String(it)] => it.parse().map(Value::Uint).map_err(|_| Error::new(format!("`{it}` is not a uint"))),
         [it] => u64::try_from(whole("uint", it)?).map(Value::Uint).map_err(|_| overflow()),
@@ -464,7 +158,7 @@ fn whole(name: &str, value: &Value<'_>) -> Result<i128, Error> {
     }
 }
 
-fn to_double<'a>(args: &[Value<'a>]) -> Result<Value<'a>, Error> {
+pub(super) fn to_double<'a>(args: &[Value<'a>]) -> Result<Value<'a>, Error> {
     match args {
         [Value::Double(it)] => Ok(Value::Double(*it)),
         #[allow(clippy::cast_precision_loss, reason = "the nearest double is what is asked for")]
@@ -476,7 +170,7 @@ fn to_double<'a>(args: &[Value<'a>]) -> Result<Value<'a>, Error> {
     }
 }
 
-fn to_string<'a>(args: &[Value<'a>]) -> Result<Value<'a>, Error> {
+pub(super) fn to_string<'a>(args: &[Value<'a>]) -> Result<Value<'a>, Error> {
     Ok(Value::String(match args {
         [Value::String(it)] => it.clone(),
         [Value::Bytes(it)] => match std::str::from_utf8(it) {
@@ -495,7 +189,7 @@ fn to_string<'a>(args: &[Value<'a>]) -> Result<Value<'a>, Error> {
     }))
 }
 
-fn to_bytes<'a>(args: &[Value<'a>]) -> Result<Value<'a>, Error> {
+pub(super) fn to_bytes<'a>(args: &[Value<'a>]) -> Result<Value<'a>, Error> {
     match args {
         [Value::Bytes(it)] => Ok(Value::Bytes(it.clone())),
         [Value::String(Cow::Borrowed(it))] => Ok(Value::Bytes(Cow::Borrowed(it.as_bytes()))),
@@ -504,7 +198,7 @@ fn to_bytes<'a>(args: &[Value<'a>]) -> Result<Value<'a>, Error> {
     }
 }
 
-fn to_duration<'a>(args: &[Value<'a>]) -> Result<Value<'a>, Error> {
+pub(super) fn to_duration<'a>(args: &[Value<'a>]) -> Result<Value<'a>, Error> {
     match args {
         [Value::Duration(it)] => Ok(Value::Duration(*it)),
         [Value::String(it)] => Duration::parse(it).map(Value::Duration),
@@ -512,7 +206,7 @@ fn to_duration<'a>(args: &[Value<'a>]) -> Result<Value<'a>, Error> {
     }
 }
 
-fn to_timestamp<'a>(args: &[Value<'a>]) -> Result<Value<'a>, Error> {
+pub(super) fn to_timestamp<'a>(args: &[Value<'a>]) -> Result<Value<'a>, Error> {
     match args {
         [Value::Timestamp(it)] => Ok(Value::Timestamp(*it)),
         [Value::String(it)] => Timestamp::parse(it).map(Value::Timestamp),
@@ -521,7 +215,7 @@ fn to_timestamp<'a>(args: &[Value<'a>]) -> Result<Value<'a>, Error> {
     }
 }
 
-fn contains<'a>(args: &[Value<'a>]) -> Result<Value<'a>, Error> {
+pub(super) fn contains<'a>(args: &[Value<'a>]) -> Result<Value<'a>, Error> {
     Ok(Value::Bool(match args {
         [Value::String(text), Value::String(part)] => text.contains(part.as_ref()),
         [Value::Bytes(_), Value::Bytes(part)] if part.is_empty() => true,
@@ -530,7 +224,7 @@ fn contains<'a>(args: &[Value<'a>]) -> Result<Value<'a>, Error> {
     }))
 }
 
-fn starts_with<'a>(args: &[Value<'a>]) -> Result<Value<'a>, Error> {
+pub(super) fn starts_with<'a>(args: &[Value<'a>]) -> Result<Value<'a>, Error> {
     Ok(Value::Bool(match args {
         [Value::String(text), Value::String(part)] => text.starts_with(part.as_ref()),
         [Value::Bytes(bytes), Value::Bytes(part)] => bytes.starts_with(part),
@@ -538,7 +232,7 @@ fn starts_with<'a>(args: &[Value<'a>]) -> Result<Value<'a>, Error> {
     }))
 }
 
-fn ends_with<'a>(args: &[Value<'a>]) -> Result<Value<'a>, Error> {
+pub(super) fn ends_with<'a>(args: &[Value<'a>]) -> Result<Value<'a>, Error> {
     Ok(Value::Bool(match args {
         [Value::String(text), Value::String(part)] => text.ends_with(part.as_ref()),
         [Value::Bytes(bytes), Value::Bytes(part)] => bytes.ends_with(part),
@@ -547,14 +241,14 @@ fn ends_with<'a>(args: &[Value<'a>]) -> Result<Value<'a>, Error> {
 }
 
 /// With a pattern that is computed; a constant one was compiled by the checker.
-fn matches<'a>(args: &[Value<'a>]) -> Result<Value<'a>, Error> {
+pub(super) fn matches<'a>(args: &[Value<'a>]) -> Result<Value<'a>, Error> {
     match args {
         [Value::String(text), Value::String(pattern)] => Ok(Value::Bool(regex::compile(pattern)?.is_match(text))),
         args => mismatch("matches", args),
     }
 }
 
-fn calendar<'a>(args: &[Value<'a>], get: fn(&Calendar) -> i64) -> Result<Value<'a>, Error> {
+pub(super) fn calendar<'a>(args: &[Value<'a>], get: fn(&Calendar) -> i64) -> Result<Value<'a>, Error> {
     let (at, zone) = match args {
         [Value::Timestamp(at)] => (at, None),
         [Value::Timestamp(at), Value::String(zone)] => (at, Some(zone.as_ref())),
@@ -564,21 +258,21 @@ fn calendar<'a>(args: &[Value<'a>], get: fn(&Calendar) -> i64) -> Result<Value<'
 }
 
 /// Of a time the part that the clock shows, of a duration all of it in that unit.
-fn clock<'a>(args: &[Value<'a>], unit: i64, get: fn(&Calendar) -> i64) -> Result<Value<'a>, Error> {
+pub(super) fn clock<'a>(args: &[Value<'a>], unit: i64, get: fn(&Calendar) -> i64) -> Result<Value<'a>, Error> {
     match args {
         [Value::Duration(it)] => Ok(Value::Int(it.whole(unit))),
         args => calendar(args, get),
     }
 }
 
-fn text<'a>(args: &[Value<'a>], convert: fn(&str) -> String) -> Result<Value<'a>, Error> {
+pub(super) fn text<'a>(args: &[Value<'a>], convert: fn(&str) -> String) -> Result<Value<'a>, Error> {
     match args {
         [Value::String(it)] => Ok(Value::String(convert(it).into())),
         args => mismatch("this function of a string", args),
     }
 }
 
-fn test<'a>(args: &[Value<'a>], holds: fn(&str) -> bool) -> Result<Value<'a>, Error> {
+pub(super) fn test<'a>(args: &[Value<'a>], holds: fn(&str) -> bool) -> Result<Value<'a>, Error> {
     match args {
         [Value::String(it)] => Ok(Value::Bool(holds(it))),
         args => mismatch("this function of a string", args),
@@ -593,7 +287,7 @@ fn offset(text: &str, character: i64) -> Result<usize, Error> {
     found.ok_or_else(|| Error::new(format!("the string has no character {character}")))
 }
 
-fn char_at<'a>(args: &[Value<'a>]) -> Result<Value<'a>, Error> {
+pub(super) fn char_at<'a>(args: &[Value<'a>]) -> Result<Value<'a>, Error> {
     match args {
         [Value::String(text), Value::Int(at)] => {
             let found = text[offset(text, *at)?..].chars().next();
@@ -604,12 +298,12 @@ fn char_at<'a>(args: &[Value<'a>]) -> Result<Value<'a>, Error> {
 }
 
 #[derive(Clone, Copy)]
-enum Direction {
+pub(super) enum Direction {
     Forwards,
     Backwards,
 }
 
-fn index_of<'a>(args: &[Value<'a>], direction: Direction) -> Result<Value<'a>, Error> {
+pub(super) fn index_of<'a>(args: &[Value<'a>], direction: Direction) -> Result<Value<'a>, Error> {
     let (text, part, from) = match args {
         [Value::String(text), Value::String(part)] => (text, part, None),
         [Value::String(text), Value::String(part), Value::Int(from)] => (text, part, Some(offset(text, *from)?)),
@@ -629,7 +323,7 @@ fn index_of<'a>(args: &[Value<'a>], direction: Direction) -> Result<Value<'a>, E
     Ok(found.map_or(Value::Int(-1), |at| count(text[..at].chars().count())))
 }
 
-fn join<'a>(args: &[Value<'a>]) -> Result<Value<'a>, Error> {
+pub(super) fn join<'a>(args: &[Value<'a>]) -> Result<Value<'a>, Error> {
     let (list, separator) = match args {
         [Value::List(list)] => (list, ""),
         [Value::List(list), Value::String(separator)] => (list, separator.as_ref()),
@@ -646,7 +340,7 @@ fn join<'a>(args: &[Value<'a>]) -> Result<Value<'a>, Error> {
     Ok(Value::String(joined.into()))
 }
 
-fn replace<'a>(args: &[Value<'a>]) -> Result<Value<'a>, Error> {
+pub(super) fn replace<'a>(args: &[Value<'a>]) -> Result<Value<'a>, Error> {
     let replaced = match args {
         [Value::String(text), Value::String(from), Value::String(to)] => text.replace(from.as_ref(), to),
         [Value::String(text), Value::String(from), Value::String(to), Value::Int(limit)] => {
@@ -661,7 +355,7 @@ fn replace<'a>(args: &[Value<'a>]) -> Result<Value<'a>, Error> {
     Ok(Value::String(replaced.into()))
 }
 
-fn split<'a>(args: &[Value<'a>]) -> Result<Value<'a>, Error> {
+pub(super) fn split<'a>(args: &[Value<'a>]) -> Result<Value<'a>, Error> {
     let (text, separator, limit) = match args {
         [Value::String(text), Value::String(separator)] => (text, separator.as_ref(), -1),
         [Value::String(text), Value::String(separator), Value::Int(limit)] => (text, separator.as_ref(), *limit),
@@ -680,7 +374,7 @@ fn split<'a>(args: &[Value<'a>]) -> Result<Value<'a>, Error> {
     Ok(Value::List(List::Values(parts.into_iter().map(|part| Value::String(part.into())).collect())))
 }
 
-fn substring<'a>(args: &[Value<'a>]) -> Result<Value<'a>, Error> {
+pub(super) fn substring<'a>(args: &[Value<'a>]) -> Result<Value<'a>, Error> {
     let (text, start, end) = match args {
         [Value::String(text), Value::Int(start)] => (text, offset(text, *start)?, text.len()),
         [Value::String(text), Value::Int(start), Value::Int(end)] => (text, offset(text, *start)?, offset(text, *end)?),
@@ -692,14 +386,14 @@ fn substring<'a>(args: &[Value<'a>]) -> Result<Value<'a>, Error> {
     }
 }
 
-fn format_list<'a>(args: &[Value<'a>]) -> Result<Value<'a>, Error> {
+pub(super) fn format_list<'a>(args: &[Value<'a>]) -> Result<Value<'a>, Error> {
     match args {
         [Value::String(template), Value::List(values)] => Ok(Value::String(format::format(template, values)?.into())),
         args => mismatch("format", args),
     }
 }
 
-fn get_field<'a>(args: &[Value<'a>]) -> Result<Value<'a>, Error> {
+pub(super) fn get_field<'a>(args: &[Value<'a>]) -> Result<Value<'a>, Error> {
     match args {
         [Value::Message(message), Value::String(name)] => match message.descriptor().get_field_by_name(name) {
             Some(field) => Ok(message.get(&field)),
@@ -709,14 +403,14 @@ fn get_field<'a>(args: &[Value<'a>]) -> Result<Value<'a>, Error> {
     }
 }
 
-fn is_nan<'a>(args: &[Value<'a>]) -> Result<Value<'a>, Error> {
+pub(super) fn is_nan<'a>(args: &[Value<'a>]) -> Result<Value<'a>, Error> {
     match args {
         [Value::Double(it)] => Ok(Value::Bool(it.is_nan())),
         args => mismatch("isNan", args),
     }
 }
 
-fn is_inf<'a>(args: &[Value<'a>]) -> Result<Value<'a>, Error> {
+pub(super) fn is_inf<'a>(args: &[Value<'a>]) -> Result<Value<'a>, Error> {
     let (value, sign) = match args {
         [Value::Double(it)] => (it, 0),
         [Value::Double(it), Value::Int(sign)] => (it, sign.signum()),
@@ -740,7 +434,7 @@ enum Key<'a> {
     Bytes(Cow<'a, [u8]>),
 }
 
-fn unique<'a>(args: &[Value<'a>]) -> Result<Value<'a>, Error> {
+pub(super) fn unique<'a>(args: &[Value<'a>]) -> Result<Value<'a>, Error> {
     let [Value::List(list)] = args else {
         return mismatch("unique", args);
     };
@@ -765,7 +459,7 @@ fn unique<'a>(args: &[Value<'a>]) -> Result<Value<'a>, Error> {
     Ok(Value::Bool(true))
 }
 
-fn is_ip<'a>(args: &[Value<'a>]) -> Result<Value<'a>, Error> {
+pub(super) fn is_ip<'a>(args: &[Value<'a>]) -> Result<Value<'a>, Error> {
     match args {
         [Value::String(it)] => Ok(Value::Bool(formats::is_ip(it, 0))),
         [Value::String(it), Value::Int(version)] => Ok(Value::Bool(formats::is_ip(it, *version))),
@@ -773,7 +467,7 @@ fn is_ip<'a>(args: &[Value<'a>]) -> Result<Value<'a>, Error> {
     }
 }
 
-fn is_ip_prefix<'a>(args: &[Value<'a>]) -> Result<Value<'a>, Error> {
+pub(super) fn is_ip_prefix<'a>(args: &[Value<'a>]) -> Result<Value<'a>, Error> {
     let (text, version, strict) = match args {
         [Value::String(it)] => (it, 0, false),
         [Value::String(it), Value::Int(version)] => (it, *version, false),
@@ -784,7 +478,7 @@ fn is_ip_prefix<'a>(args: &[Value<'a>]) -> Result<Value<'a>, Error> {
     Ok(Value::Bool(formats::is_ip_prefix(text, version, strict)))
 }
 
-fn is_host_and_port<'a>(args: &[Value<'a>]) -> Result<Value<'a>, Error> {
+pub(super) fn is_host_and_port<'a>(args: &[Value<'a>]) -> Result<Value<'a>, Error> {
     match args {
         [Value::String(it), Value::Bool(required)] => Ok(Value::Bool(formats::is_host_and_port(it, *required))),
         args => mismatch("isHostAndPort", args),

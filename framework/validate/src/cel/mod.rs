@@ -9,6 +9,7 @@ mod eval;
 mod format;
 mod functions;
 mod regex;
+mod signatures;
 mod syntax;
 mod time;
 mod types;

@@ -307,6 +307,7 @@ impl Parser {
         match token {
             Token::End => self.error("the expression ends too early"),
             Token::Ident(it) => self.error(format!("`{it}` does not belong here")),
+            Token::Symbol("{") => self.error("a message cannot be written in a rule"),
             Token::Symbol(it) => self.error(format!("`{it}` does not belong here")),
             _ => self.error("this literal does not belong here"),
         }
