@@ -15,8 +15,8 @@ pub(super) enum Difference {
     OneofGone { message: String, oneof: String },
     /// A number of an enum lost its names, or some of them.
     Value(ValueDifference),
-    /// A reserved number of an enum is used.
-    ReservedValueUsed { of: String, number: i32, name: String },
+    /// A value of an enum uses what was reserved.
+    ReservedValueUsed(ReservedValue),
     /// Something is no longer reserved, and isn't used either.
     ReservationGone { of: String, kind: Kind, what: String },
 }
@@ -60,6 +60,15 @@ pub(super) struct ValueDifference {
     pub elsewhere: Option<(String, i32)>,
     pub number_reserved: bool,
     pub names_reserved: bool,
+}
+
+/// A value of an enum that uses a reserved number, or else a reserved name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct ReservedValue {
+    pub of: String,
+    pub number: i32,
+    pub name: String,
+    pub number_was_reserved: bool,
 }
 
 /// What is between the braces.
@@ -121,11 +130,12 @@ pub(super) fn of_enums(name: &str, was: &EnumShape, now: &EnumShape) -> Vec<Diff
             })
         })
     });
-    let used_again = now.values.iter().filter(|(number, _)| was.reserved.has_number(i64::from(**number)));
-    let used_again = used_again.map(|(number, names)| Difference::ReservedValueUsed {
-        of: name.to_owned(),
-        number: *number,
-        name: names.first().cloned().unwrap_or_default(),
+    let used_again = numbers.iter().filter_map(|(value, number)| {
+        let number_was_reserved = was.reserved.has_number(i64::from(*number));
+        (number_was_reserved || was.reserved.has_name(value)).then(|| {
+            let (of, name) = (name.to_owned(), (*value).to_owned());
+            Difference::ReservedValueUsed(ReservedValue { of, number: *number, name, number_was_reserved })
+        })
     });
     let used: Vec<_> = numbers.iter().map(|(name, number)| (i64::from(*number), *name)).collect();
     let released = reservations_gone(name, Kind::Enum, (&was.reserved, &now.reserved), &used);

@@ -167,10 +167,11 @@ impl Judge<'_> {
                 self.at(&[Rule::ONEOF_NO_DELETE], &At::Message(message), text, "keep it".to_owned());
             }
             Difference::Value(value) => self.value(&value),
-            Difference::ReservedValueUsed { of, number, name } => {
-                let text = format!("number {number} of {of} was reserved and is `{name}` now");
-                let keep = format!("give `{name}` a number that was never used");
-                self.at(&[Rule::RESERVED_ENUM_NO_DELETE], &At::Value(of, number), text, keep);
+            Difference::ReservedValueUsed(value) => {
+                let text =
+                    format!("value `{}` (number {}) of {} uses what was reserved", value.name, value.number, value.of);
+                let keep = "give it a name and a number that were never used".to_owned();
+                self.at(&[Rule::RESERVED_ENUM_NO_DELETE], &At::Value(value.of, value.number), text, keep);
             }
             Difference::ReservationGone { of, kind, what } => {
                 let (rule, at) = match kind {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::difference::{self, Difference, FieldDifference, Kind, ValueDifference};
+use super::difference::{self, Difference, FieldDifference, Kind, ReservedValue, ValueDifference};
 use super::fit::{self, Fit};
 use crate::{
     diagnostic::{Code, Severity},
@@ -132,12 +132,7 @@ impl<'a> Reading<'a> {
             Difference::Field(field) => self.field(&field, was_message),
             Difference::FieldAdded(added) => self.added(&added),
             Difference::Value(value) => self.value(&value),
-            Difference::ReservedValueUsed { of, number, name } => self.report(
-                Code::EventNumberReused,
-                At::Value(of.clone(), number),
-                format!("number {number} of {of} was reserved and is `{name}` now"),
-                format!("give `{name}` a number that was never used"),
-            ),
+            Difference::ReservedValueUsed(value) => self.reserved_value(value),
             Difference::ReservationGone { of, kind, what } => {
                 let at = match kind {
                     Kind::Message => At::Message(of.clone()),
@@ -293,6 +288,19 @@ impl<'a> Reading<'a> {
                 format!("value {number} of {of} was `{lost}` and is `{now}` now: another in JSON"),
                 format!("keep `{first} = {number};` beside it, with `option allow_alias = true;`"),
             ),
+        }
+    }
+
+    fn reserved_value(&mut self, value: ReservedValue) {
+        let ReservedValue { of, number, name, number_was_reserved } = value;
+        let at = At::Value(of.clone(), number);
+        if number_was_reserved {
+            let text = format!("number {number} of {of} was reserved and is `{name}` now");
+            let keep = format!("give `{name}` a number that was never used");
+            self.report(Code::EventNumberReused, at, text, keep);
+        } else {
+            let text = format!("the name `{name}` was reserved in {of} and is used again");
+            self.report(Code::EventJsonChanged, at, text, "give the value another name".to_owned());
         }
     }
 

@@ -146,6 +146,12 @@ fn a_number_that_is_used_again_breaks() {
     assert_eq!(code("string note = 2;", "int32 count = 2;"), Some(Code::EventNumberReused));
     assert_eq!(code("string note = 2;", "string note = 3;"), Some(Code::EventNumberReused));
     assert_eq!(code("reserved 2;", "string note = 2;"), Some(Code::EventNumberReused));
+    assert_eq!(code("reserved \"note\";", "string note = 2;"), Some(Code::EventJsonChanged));
+    let of_enum = |values: &str| event(1, "Kind kind = 2;", &format!("enum Kind {{ NONE = 0; {values} }}"));
+    let code_of_enum = |was: &str, now: &str| findings_of(&[&of_enum(was), &of_enum(now)])[0].code;
+    assert_eq!(code_of_enum("reserved 1;", "FAST = 1;"), Code::EventNumberReused);
+    assert_eq!(code_of_enum("reserved \"FAST\";", "FAST = 1;"), Code::EventJsonChanged);
+    assert_eq!(code_of_enum("reserved 1;", ""), Code::ReservationRemoved);
     let swapped = on_fields("string a = 2; string b = 3;", "string b = 2; string a = 3;");
     assert_eq!(swapped.iter().map(|it| it.0).collect::<Vec<_>>(), [Code::EventNumberReused; 2]);
 }
