@@ -20,6 +20,7 @@
 //! | [`shape`] | a message | what it looks like, as text that `potter.lock` keeps |
 //! | [`contract`] | a module | what its callers lean on, likewise |
 //! | [`history`] | a module, again and again | every shape that its events ever had |
+//! | [`evolution`] | the history and the module | what recorded events and callers will notice |
 //!
 //! What is wrong in the input comes out as [`diagnostic::Diagnostics`], all of it in one run; [`explain`] has a page
 //! for each code. Nothing here prints or exits: that is for the binaries.
@@ -38,6 +39,7 @@ pub mod contract;
 pub mod descriptors;
 pub mod diagnostic;
 pub mod docs;
+pub mod evolution;
 pub mod explain;
 pub mod file;
 pub mod framework;

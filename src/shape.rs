@@ -148,6 +148,11 @@ impl Types {
         self.messages.get(name)
     }
 
+    /// The message of that full name, and the name as it is kept here.
+    pub(crate) fn message_entry(&self, name: &str) -> Option<(&str, &MessageShape)> {
+        self.messages.get_key_value(name).map(|(name, it)| (name.as_str(), it))
+    }
+
     /// The enum of that full name.
     pub fn enumeration(&self, name: &str) -> Option<&EnumShape> {
         self.enums.get(name)

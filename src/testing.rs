@@ -30,7 +30,7 @@ pub fn shop(declarations: &str) -> (Descriptors, Module) {
 }
 
 /// What [`shop`] puts before the declarations.
-const SHOP: &str = r#"
+pub const SHOP: &str = r#"
 message Order { option (potter.aggregate) = {}; string id = 1; string note = 2; }
 service Orders {
   option (potter.service) = { module_name: "shop" };

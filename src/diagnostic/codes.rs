@@ -106,6 +106,30 @@ codes! {
     HttpFieldType "P072" Error "field cannot stand in a path or body";
     RouteConflict "P073" Error "two rpcs on one route";
     InvalidHttpRule "P074" Error "invalid google.api.http rule";
+
+    EventFieldRemoved "P200" Error "field of a recorded event removed";
+    EventFieldRetyped "P201" Error "field of a recorded event retyped";
+    EventNumberReused "P202" Error "number of a recorded event used for something else";
+    EventPresenceChanged "P203" Error "presence or default of a recorded event's field changed";
+    EventOneofChanged "P204" Error "field of a recorded event moved into or out of a oneof";
+    EventEnumValueRemoved "P205" Error "enum value of a recorded event removed";
+    EventRemoved "P206" Error "recorded event removed";
+    EventTypeChanged "P207" Error "event_type of a recorded event changed";
+    EventMoved "P208" Error "recorded event moved to another aggregate";
+    EventVersionLowered "P209" Error "version of a recorded event lowered";
+    EventJsonChanged "P210" Warning "JSON of a recorded event changed";
+    ReservationRemoved "P211" Warning "reserved number or name of a recorded event released";
+
+    CommandIdChanged "P220" Error "id of a command changed";
+    AsyncFlipped "P221" Error "command became async, or ceased to be";
+    IdempotencyDropped "P222" Error "command is no longer idempotent";
+    RpcRoleChanged "P223" Error "command became a query, or a query a command";
+
+    ContractWireBroken "P230" Warning "published contract broken on the wire";
+    ContractJsonBroken "P231" Warning "published contract broken in JSON";
+    ContractSourceBroken "P232" Warning "published contract broken in source";
+    RouteRemoved "P233" Warning "REST route removed or changed";
+    ErrorCodeRemoved "P234" Warning "error code removed or changed";
 }
 
 impl fmt::Display for Code {

@@ -4,6 +4,7 @@
 //! `BLESS=1 cargo test --test generator` writes what is expected of it.
 
 mod diagnostics;
+mod evolution;
 mod model;
 mod pages;
 mod protos;

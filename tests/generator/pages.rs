@@ -5,7 +5,9 @@ use std::{collections::BTreeSet, fmt::Write};
 use potter_gen::{
     descriptors::{Descriptors, compile},
     diagnostic::{Code, Diagnostics},
-    explain, request,
+    evolution, explain,
+    history::History,
+    request,
 };
 
 use crate::protos::{self, build_text};
@@ -21,6 +23,10 @@ fn every_code_has_a_page_that_shows_it() {
     for code in Code::ALL {
         let page = explain::explain(*code);
         assert!(page.starts_with(&format!("# {code}: {}\n", code.title())), "{code}: the heading");
+        if page.contains("\n## Recorded\n") {
+            shows_a_change(*code, page);
+            continue;
+        }
         let wrong = example(page, "## Wrong");
         let right = example(page, "## Right");
         assert!(said(&wrong).contains(code), "{code}: the wrong example yields {:?}", said(&wrong));
@@ -28,6 +34,22 @@ fn every_code_has_a_page_that_shows_it() {
         let errors = complete_and_build(&right).filter(|it| it.has_errors());
         assert!(errors.is_none(), "{code}: the right example has errors:\n{}", errors.unwrap_or_default());
     }
+}
+
+/// A page about what was recorded shows three days of a module: then, wrong, and right.
+fn shows_a_change(code: Code, page: &str) {
+    let build = |heading: &str| protos::build(&complete(example(page, heading).text));
+    let mut history = History::default();
+    history.record(&build("## Recorded").1);
+    let found = |heading: &str| {
+        let (descriptors, module) = build(heading);
+        evolution::findings(&history, &module, &descriptors)
+    };
+    let wrong = found("## Wrong");
+    assert!(wrong.iter().any(|it| it.code == code), "{code}: the wrong example yields {wrong:#?}");
+    assert!(wrong.iter().all(|it| it.location.as_ref().is_some_and(|it| it.line > 0)), "{code}: {wrong:#?}");
+    let right = found("## Right");
+    assert!(right.iter().all(|it| it.code != code && !it.is_breaking()), "{code}: the right example yields {right:#?}");
 }
 
 #[test]

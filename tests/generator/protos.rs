@@ -8,7 +8,7 @@ use std::{
 use potter_gen::{
     descriptors::{Descriptors, RawRequest, compile},
     diagnostic::Diagnostics,
-    model::{Command, Module, Query, RpcKind, Settings, build},
+    model::{self, Command, Module, Query, RpcKind, Settings},
 };
 use prost::Message;
 use prost_reflect::FieldDescriptor;
@@ -30,7 +30,17 @@ pub fn build_text(text: &str) -> Built {
 pub fn build_texts(files: &[(&str, &str)]) -> Built {
     let folder = write(files);
     let descriptors = compile(&[folder.path().join(files[0].0)], &[folder.path().to_owned()])?;
-    build(&descriptors, &Settings::default())
+    model::build(&descriptors, &Settings::default())
+}
+
+/// Descriptors and model of a proto that is right.
+pub fn build(text: &str) -> (Descriptors, Module) {
+    let folder = write(&[("shop.proto", text)]);
+    let built = compile(&[folder.path().join("shop.proto")], &[]).and_then(|descriptors| {
+        let (module, _) = model::build(&descriptors, &Settings::default())?;
+        Ok((descriptors, module))
+    });
+    built.unwrap_or_else(|findings| panic!("this proto is right:\n{findings}\n{text}"))
 }
 
 /// The model of protos that are right.

@@ -4,12 +4,13 @@
 //! workers of asynchronous commands. [`Dispatcher::call`] is the only way in; every transport uses it.
 //!
 //! `execution` is the path of a command, `repository` loads its aggregate, `accept` stores it for the workers
-//! ([`crate::worker`]); `answering` is the path of a query.
+//! ([`crate::worker`]); `answering` is the path of a query. `rules` checks every request before any of them.
 
 mod accept;
 mod answering;
 mod execution;
 mod repository;
+mod rules;
 mod runtime;
 
 use std::any::{Any, TypeId};
@@ -26,6 +27,7 @@ pub(crate) use self::repository::Repository;
 pub(crate) use self::runtime::Runtime;
 
 use self::answering::BoundQuery;
+use self::rules::Rules;
 use crate::domain::Aggregate;
 use crate::failure::Failure;
 use crate::health::{self, ComponentHealth};
@@ -44,6 +46,7 @@ struct Inner {
     module: Module,
     pool: DescriptorPool,
     routes: HashMap<&'static str, Route>,
+    rules: Rules,
     projections: Vec<Arc<ProjectionHandle>>,
     workers: Workers,
     runtime: Arc<Runtime>,
@@ -164,6 +167,9 @@ pub enum StartError {
     /// Its descriptors cannot be read.
     #[error(transparent)]
     Descriptors(#[from] DescriptorError),
+    /// `buf.validate` rules that cannot be enforced.
+    #[error(transparent)]
+    Rules(#[from] potter_validate::InvalidRules),
     /// Two commands or queries have the same rpc.
     #[error("the rpc `{0}` is declared twice")]
     DuplicateRpc(&'static str),
@@ -203,6 +209,7 @@ impl Dispatcher {
     /// The module contradicts itself, or the store is out of reach.
     pub async fn start(module: Module, store: SharedStore, options: Options) -> Result<Self, StartError> {
         let pool = module.descriptor_pool()?;
+        let rules = Rules::new(&module, &pool)?;
         let runtime = Arc::new(Runtime::new(&module, store, options));
         let projections: Vec<_> = module.read_models.iter().map(|model| model.clone().start(&runtime)).collect();
         let commands = bind_commands(&module, &runtime);
@@ -217,7 +224,7 @@ impl Dispatcher {
             insert_route(&mut routes, query.rpc, Route::Query(bound))?;
         }
         runtime.spawn(forget_old_records(runtime.clone()));
-        Ok(Self { inner: Arc::new(Inner { module, pool, routes, projections, workers, runtime }) })
+        Ok(Self { inner: Arc::new(Inner { module, pool, routes, rules, projections, workers, runtime }) })
     }
 
     /// Answers a request to `rpc`, the gRPC path without the leading slash.
@@ -226,6 +233,7 @@ impl Dispatcher {
     /// See [`Failure`].
     pub async fn call(&self, rpc: &str, request: Request) -> Result<Reply, Failure> {
         let _in_flight = self.inner.runtime.enter()?;
+        self.inner.rules.check(rpc, &request.body)?;
         match self.inner.routes.get(rpc) {
             Some(Route::Command(command)) if command.spec().asynchronous => {
                 accept::accept(command, request, &self.inner.workers).await

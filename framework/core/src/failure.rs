@@ -97,6 +97,7 @@ impl Failure {
     #[must_use]
     pub fn violations(violations: Vec<FieldViolation>) -> Self {
         let message = match violations.as_slice() {
+            [only] if only.field.is_empty() => only.message.clone(),
             [only] => format!("`{}` {}", only.field, only.message),
             several => format!("{} fields are not valid", several.len()),
         };

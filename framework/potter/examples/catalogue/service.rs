@@ -382,8 +382,12 @@ where
 
 static DESCRIPTORS: LazyLock<String> = LazyLock::new(|| {
     let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/catalogue");
-    let files = protox::compile(["catalogue.proto"], [directory]).expect("the example's proto is valid");
-    base64::Engine::encode(&base64::engine::general_purpose::STANDARD, files.encode_to_vec())
+    let annotations = concat!(env!("CARGO_MANIFEST_DIR"), "/../../proto");
+    let mut compiler = protox::Compiler::new([directory, annotations]).expect("the directories are there");
+    compiler.include_imports(true).open_file("catalogue.proto").expect("the example's proto is valid");
+    // As protox encodes it: prost-types would drop the annotations.
+    let files = compiler.encode_file_descriptor_set();
+    base64::Engine::encode(&base64::engine::general_purpose::STANDARD, files)
 });
 
 const ROUTES: &[Route] = &[

@@ -111,6 +111,16 @@ async fn a_refusal_is_told_with_its_code() {
 }
 
 #[tokio::test]
+async fn a_request_that_breaks_a_rule_is_refused_before_it_is_accepted() {
+    let service = start(&[]).await;
+    let refused = post(service.http_address(), "/api/v1/products", r#"{"priceCents":"100"}"#).await.expect("an answer");
+    assert_eq!(refused.status, 400, "{refused:?}");
+    let problem = refused.json();
+    let violation = &problem["violations"][0];
+    assert_eq!((&violation["field"], &violation["rule"]), (&"name".into(), &"string.min_len".into()), "{problem}");
+}
+
+#[tokio::test]
 async fn a_module_without_rest_has_health_and_metrics_all_the_same() {
     let service = app().start(config(&[])).await.expect("started");
     let address = service.http_address();
