@@ -14,7 +14,7 @@ quickstart: ## Generates the quick-start service into DIR, builds it and serves 
 
 test: tools ## Runs every test; installs what they need first.
 	cargo test --workspace --quiet
-	scripts/test-examples
+	scripts/test-services
 
 check: ## Format, lints, docs: what must hold before a commit.
 	cargo fmt --all --check
