@@ -265,6 +265,14 @@ pub(super) fn clock<'a>(args: &[Value<'a>], unit: i64, get: fn(&Calendar) -> i64
     }
 }
 
+/// The part below a second, of durations too: the specification says so and regrets it.
+pub(super) fn milliseconds<'a>(args: &[Value<'a>]) -> Result<Value<'a>, Error> {
+    match args {
+        [Value::Duration(it)] => Ok(Value::Int(it.whole(1_000_000) % 1000)),
+        args => calendar(args, |it| i64::from(it.nanos / 1_000_000)),
+    }
+}
+
 pub(super) fn text<'a>(args: &[Value<'a>], convert: fn(&str) -> String) -> Result<Value<'a>, Error> {
     match args {
         [Value::String(it)] => Ok(Value::String(convert(it).into())),

@@ -177,7 +177,7 @@ mod tests {
             r#"'\a\b\f\n\r\t\v\\\'\"\`\?' == "\x07\x08\x0c\x0a\x0d\x09\x0b\\'\"`?""#,
             r"'\u00e9\U0001F600\101' == 'é😀A'",
             r"b'\xff\377' == b'\377\xff' && b'é'.size() == 2 && 'é'.size() == 1",
-            r"r'\d' == '\\d' && rb'\x' == b'\\x' && br'a' == b'a' && R'\' == '\\'",
+            r"r'\d' == '\\d' && br'\x' == b'\\x' && bR'a' == b'a' && R'\' == '\\'",
             "'''a\n'b''' == 'a\\n\\'b' && \"\"\"a\"\"\" == 'a'",
         ]);
         for invalid in [
@@ -270,7 +270,7 @@ mod tests {
             "timestamp(0).getDayOfMonth() == 0 && timestamp(0).getDayOfWeek() == 4 && timestamp('2020-02-03T04:05:06Z').getDayOfYear() == 33",
             "timestamp(0).getHours('+05:30') == 5 && timestamp(0).getMinutes('05:30') == 30 && timestamp(0).getHours('-01:00') == 23",
             "timestamp('2020-02-03T04:05:06.789Z').getMilliseconds() == 789 && timestamp(6).getSeconds('UTC') == 6",
-            "duration('1h1m1.5s').getSeconds() == 3661 && duration('90s').getMinutes() == 1 && duration('1s').getMilliseconds() == 1000",
+            "duration('1h1m1.5s').getSeconds() == 3661 && duration('90s').getMinutes() == 1 && duration('1.5s').getMilliseconds() == 500",
             "'abc'.startsWith('a') && 'abc'.endsWith('c') && 'abc'.contains('b') && b'abc'.contains(b'b') && b'abc'.contains(b'')",
             "b'abc'.startsWith(b'a') && b'abc'.endsWith(b'c') && 'abc'.matches('^a.c$') && matches('abc', 'b') && 'a'.matches('a' + '$')",
             "'äbc'.charAt(1) == 'b' && 'abc'.charAt(3) == '' && 'äbcb'.indexOf('b') == 1 && 'äbcb'.indexOf('b', 2) == 3",

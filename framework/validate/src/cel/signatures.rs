@@ -190,9 +190,7 @@ static FUNCTIONS: &[Function] = &[
     function("getHours", Method, OF_TIMESTAMP_OR_DURATION, |args| clock(args, 3_600_000_000_000, |it| it.hour)),
     function("getMinutes", Method, OF_TIMESTAMP_OR_DURATION, |args| clock(args, 60_000_000_000, |it| it.minute)),
     function("getSeconds", Method, OF_TIMESTAMP_OR_DURATION, |args| clock(args, 1_000_000_000, |it| it.second)),
-    function("getMilliseconds", Method, OF_TIMESTAMP_OR_DURATION, |args| {
-        clock(args, 1_000_000, |it| i64::from(it.nanos / 1_000_000))
-    }),
+    function("getMilliseconds", Method, OF_TIMESTAMP_OR_DURATION, milliseconds),
     // https://pkg.go.dev/github.com/google/cel-go/ext#Strings
     function("charAt", Method, &[(&[Kind::String, Kind::Int], Kind::String)], char_at),
     function("indexOf", Method, SEARCH, |args| index_of(args, Direction::Forwards)),

@@ -185,7 +185,7 @@ fn quoted(text: &str) -> Option<Result<(Token, &str), Error>> {
         "" => (false, false),
         "r" => (true, false),
         "b" => (false, true),
-        "rb" | "br" => (true, true),
+        "br" => (true, true),
         _ => return None,
     };
     let body = &text[prefix..];

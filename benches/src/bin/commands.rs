@@ -1,0 +1,102 @@
+//! Commands through the whole path in process: decode, load, decide, append, reply.
+//!
+//! `commands create|change CALLERS SECONDS DIRECTORY [projected]` prints operations per second, p50 and p99 in
+//! microseconds. `create` makes a product with each command; `change` restocks one of 1,000. With `projected` a
+//! projection keeps the read model up to date in the same process meanwhile.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use potter_benches::catalogue::{self, LIST, ListProduct, ProductReply, Products, RESTOCK, RestockProduct};
+use potter_benches::drive::{Summary, drive};
+use potter_core::dispatch::{Dispatcher, Options, Request};
+use potter_core::read_model::ReadModel;
+use potter_core::store::{Migration, Store, sql};
+use potter_sqlite::SqliteStore;
+use prost::Message;
+
+/// Products that `change` is about.
+const PRODUCTS: usize = 1000;
+
+fn main() -> anyhow::Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let (what, callers, seconds, directory, projected) = match arguments[..] {
+        [what, callers, seconds, directory] => (what, callers, seconds, directory, false),
+        [what, callers, seconds, directory, "projected"] => (what, callers, seconds, directory, true),
+        _ => bail!("usage: commands create|change CALLERS SECONDS DIRECTORY [projected]"),
+    };
+    let callers = callers.parse().context("CALLERS is a number")?;
+    let seconds = seconds.parse().context("SECONDS is a number")?;
+    println!("{}", run(what, callers, seconds, Path::new(directory), projected)?);
+    Ok(())
+}
+
+#[tokio::main]
+async fn run(what: &str, callers: usize, seconds: u64, directory: &Path, projected: bool) -> anyhow::Result<Summary> {
+    let directory = tempfile::tempdir_in(directory)?;
+    let dispatcher = start(directory.path(), projected).await?;
+    let summary = match what {
+        "create" => {
+            let dispatcher = dispatcher.clone();
+            drive(callers, seconds, move |_, _| {
+                let dispatcher = dispatcher.clone();
+                async move { drop(list(&dispatcher).await) }
+            })
+            .await
+        }
+        "change" => change(&dispatcher, callers, seconds).await,
+        _ => bail!("neither create nor change: {what}"),
+    };
+    dispatcher.shutdown().await;
+    Ok(summary)
+}
+
+async fn start(directory: &Path, projected: bool) -> anyhow::Result<Dispatcher> {
+    let store = SqliteStore::open(&format!("sqlite://{}", directory.join("data.db").display()))?;
+    let mut module = catalogue::module();
+    if projected {
+        let sql = sql::create_sqlite_table(&Products::TABLE, Products::TABLE.name, Products::TABLE.name);
+        // Migrations live as long as the program.
+        let migrations: &'static [Migration] =
+            Box::leak(Box::new([Migration { name: "0001_products", sql: Box::leak(sql.into_boxed_str()) }]));
+        store.migrate(migrations).await?;
+        module.read_model::<Products>();
+    }
+    Ok(Dispatcher::start(module, Arc::new(store), Options::default()).await?)
+}
+
+async fn change(dispatcher: &Dispatcher, callers: usize, seconds: u64) -> Summary {
+    let mut ids = Vec::with_capacity(PRODUCTS);
+    for _ in 0..PRODUCTS {
+        ids.push(list(dispatcher).await.product_id);
+    }
+    let ids: Arc<[String]> = ids.into();
+    let dispatcher = dispatcher.clone();
+    drive(callers, seconds, move |caller, count| {
+        // Each caller walks through the products with a stride of its own, so that they meet, but rarely.
+        let place = (caller * 389 + usize::try_from(count).unwrap_or(0) * (2 * caller + 1)) % PRODUCTS;
+        let (dispatcher, ids) = (dispatcher.clone(), ids.clone());
+        async move {
+            let command = RestockProduct { product_id: ids[place].clone(), quantity: 1 };
+            drop(call(&dispatcher, RESTOCK, &command).await);
+        }
+    })
+    .await
+}
+
+async fn list(dispatcher: &Dispatcher) -> ProductReply {
+    let command = ListProduct {
+        name: "Teapot, two cups".to_owned(),
+        description: "Of stoneware, glazed in celadon; fills two cups, keeps the second warm.".to_owned(),
+        category: "kitchen".to_owned(),
+    };
+    call(dispatcher, LIST, &command).await
+}
+
+async fn call(dispatcher: &Dispatcher, rpc: &str, command: &impl Message) -> ProductReply {
+    let request = Request { body: command.encode_to_vec().into(), ..Request::default() };
+    let reply = dispatcher.call(rpc, request).await.expect("no rule is broken");
+    ProductReply::decode(reply.body).expect("the reply is one")
+}
