@@ -87,7 +87,7 @@ impl Writer<'_, '_, '_> {
 
     fn field(&mut self, reply: &MessageDescriptor, field: &FieldDescriptor) -> Option<Expr> {
         let ty = FieldType::of(field);
-        if self.is_id(reply, field) {
+        if id_field(reply, self.command, self.aggregate).as_ref() == Some(field) {
             return self.id().into_field(&ty);
         }
         let (variable, message) = self.known();
@@ -113,6 +113,7 @@ impl Writer<'_, '_, '_> {
         }
     }
 
+<<<<<<< HEAD
     /// `id`, `<aggregate>_id`, what the aggregate or the request calls its identity, or what is marked as one.
     fn is_id(&self, reply: &MessageDescriptor, field: &FieldDescriptor) -> bool {
         let ty = FieldType::of(field);
@@ -128,6 +129,8 @@ impl Writer<'_, '_, '_> {
         chosen && ty.item == Item::String && matches!(ty.shape, Shape::Plain | Shape::Option)
     }
 
+=======
+>>>>>>> 56b72f2 (wip)
     fn id(&self) -> Value {
         let expr = Expr::text(format!("{}.id", self.variable())).method("to_owned", []);
         Value { expr, ty: plain(Item::String), owned: true }
@@ -169,6 +172,21 @@ impl Writer<'_, '_, '_> {
         }
         format!("{}: done", rpc.join(" "))
     }
+}
+
+/// The field of a reply that says the aggregate's identity: the one that is marked, else `<aggregate>_id`, `id`, or
+/// what the aggregate or the request calls it.
+pub(super) fn id_field(reply: &MessageDescriptor, command: &Command, aggregate: &Aggregate) -> Option<FieldDescriptor> {
+    let marked = reply.fields().find(|it| crate::options::field(it).is_some_and(|it| it.id));
+    let of_aggregate = format!("{}_id", words::words(&aggregate.name).join("_"));
+    let of_request = command.id_field.as_ref().map_or("id", |it| it.name());
+    let names = [of_aggregate.as_str(), "id", aggregate.id_field.name(), of_request];
+    let named = || names.iter().find_map(|it| reply.get_field_by_name(it));
+    let text = |it: &FieldDescriptor| {
+        let ty = FieldType::of(it);
+        ty.item == Item::String && matches!(ty.shape, Shape::Plain | Shape::Option)
+    };
+    marked.or_else(named).filter(text).filter(|it| it.containing_oneof().is_none_or(|oneof| oneof.is_synthetic()))
 }
 
 fn plain(item: Item) -> FieldType {

@@ -232,7 +232,7 @@ impl<'a> Sdk<'a, '_> {
             });
         }
         let timeouts = services.iter().flat_map(|it| &it.rpcs).any(|it| it.settings.contains("Duration"));
-        ClientView { uses: imports.render(), timeouts, services }
+        ClientView { uses: imports.render(0), timeouts, services }
     }
 
     fn rpc(&self, rpc: &Rpc, method: String, imports: &mut Imports<'_>) -> RpcView {
@@ -269,7 +269,7 @@ impl<'a> Sdk<'a, '_> {
         let errors = self.scope.module.errors.iter();
         let described = errors.map(|it| (&it.message, format!("Refused with `{}`.", it.code)));
         let errors = self.variants(described, &mut imports);
-        ErrorsView { uses: imports.render(), errors }
+        ErrorsView { uses: imports.render(0), errors }
     }
 
     fn events(&self) -> EventsView<'a> {
@@ -283,7 +283,7 @@ impl<'a> Sdk<'a, '_> {
             EnumView { name: &names.event, article: article(&names.words), words: &names.words, events }
         });
         let enums = enums.collect();
-        EventsView { uses: imports.render(), enums }
+        EventsView { uses: imports.render(0), enums }
     }
 
     fn variants<'m>(
