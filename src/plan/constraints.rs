@@ -32,10 +32,8 @@ fn flatten(rules: &DynamicMessage) -> Vec<Constraint> {
             Value::Message(inner) if field.name() != "cel" => {
                 let kind = field.name();
                 let of_kind = inner.fields().filter(|(it, _)| it.name() != "example");
-                let named = of_kind.map(|(it, value)| Constraint {
-                    rule: format!("{kind}.{}", it.name()),
-                    value: value.clone(),
-                });
+                let named = of_kind
+                    .map(|(it, value)| Constraint { rule: format!("{kind}.{}", it.name()), value: value.clone() });
                 found.extend(named);
                 // Rules of other people's making, and those of a newer `validate.proto`.
                 let custom = inner.extensions().next().is_some() || inner.unknown_fields().next().is_some();

@@ -359,24 +359,8 @@ impl Writer<'_, '_> {
                 let value = self.symbols.value.clone();
                 self.given(rule, &value, from, field)
             }
-<<<<<<< HEAD
-            Source::Whole(_) => {
-                let path = self.imports.path(self.scope.path(&self.aggregate.message));
-                let id = vec![(names.field(&self.aggregate.id_field).to_owned(), context("aggregate_id"))];
-                let rest = Some(Box::new(Expr::text(&self.symbols.value)));
-                let whole = match struct_size(&self.aggregate.message) {
-                    1 => Expr::Struct { path, fields: id, rest: None },
-                    _ => Expr::Struct { path, fields: id, rest },
-                };
-                Some(Expr::call("Some", [whole]))
-            }
-            Source::State(from) => Value::field(names, "self", from, false).and_then(|it| it.into_field(&ty)),
-=======
             Source::Whole(_) => Some(Expr::call("Some", [self.whole(rule, context("aggregate_id"))])),
-            Source::State(from) => {
-                Value::field(names, "self", from, false).and_then(|it| it.into_field(&ty))
-            }
->>>>>>> 56b72f2 (wip)
+            Source::State(from) => Value::field(names, "self", from, false).and_then(|it| it.into_field(&ty)),
             Source::Default(json) => default_literal(field, json, &mut self.imports),
         };
         value.unwrap_or_else(|| Expr::text("Default::default()"))
@@ -410,7 +394,6 @@ impl Writer<'_, '_> {
     }
 
     /// What the request gives for a field; what it leaves out stays as it is, or has its default on creation.
-<<<<<<< HEAD
     fn given(
         &mut self,
         rule: &Rule<'_>,
@@ -418,15 +401,18 @@ impl Writer<'_, '_> {
         from: &FieldDescriptor,
         field: &FieldDescriptor,
     ) -> Option<Expr> {
-=======
-    fn given(&mut self, rule: &Rule<'_>, variable: &str, from: &FieldDescriptor, field: &FieldDescriptor) -> Option<Expr> {
         let value = self.unmasked(rule, variable, from, field)?;
         let masked = rule.mask.as_ref().filter(|_| rule.is_partial());
         masked.and_then(|mask| self.masked(mask, field, value.clone())).or(Some(value))
     }
 
-    fn unmasked(&mut self, rule: &Rule<'_>, variable: &str, from: &FieldDescriptor, field: &FieldDescriptor) -> Option<Expr> {
->>>>>>> 56b72f2 (wip)
+    fn unmasked(
+        &mut self,
+        rule: &Rule<'_>,
+        variable: &str,
+        from: &FieldDescriptor,
+        field: &FieldDescriptor,
+    ) -> Option<Expr> {
         let names = &self.scope.symbols.names;
         let (given, wanted) = (FieldType::of(from), FieldType::of(field));
         let value = Value::field(names, variable, from, true)?;

@@ -106,22 +106,13 @@ fn generated_view<'a>(scope: &Scope<'a>) -> GeneratedView<'a> {
         name: &scope.module.name,
         literal: rust::string_literal(&scope.module.name),
         modules,
-<<<<<<< HEAD
-        uses: imports.render(),
+        uses: imports.render(0),
         services: scope
             .symbols
             .services
             .iter()
             .map(|it| ServiceView { module: &it.module, argument: argument(&it.module), handlers: &it.handlers })
             .collect(),
-=======
-        uses: imports.render(0),
-        services: scope.symbols.services.iter().map(|it| ServiceView {
-            module: &it.module,
-            argument: argument(&it.module),
-            handlers: &it.handlers,
-        }).collect(),
->>>>>>> 56b72f2 (wip)
         aggregates,
         read_models: scope.symbols.read_models.iter().map(|it| it.marker.as_str()).collect(),
     }

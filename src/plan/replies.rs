@@ -113,24 +113,6 @@ impl Writer<'_, '_, '_> {
         }
     }
 
-<<<<<<< HEAD
-    /// `id`, `<aggregate>_id`, what the aggregate or the request calls its identity, or what is marked as one.
-    fn is_id(&self, reply: &MessageDescriptor, field: &FieldDescriptor) -> bool {
-        let ty = FieldType::of(field);
-        let of_aggregate = format!("{}_id", words::words(&self.aggregate.name).join("_"));
-        let own = self.aggregate.id_field.name();
-        let of_request = self.command.id_field.as_ref().map(|it| it.name().to_owned());
-        let named = field.name() == "id"
-            || field.name() == of_aggregate
-            || field.name() == own
-            || Some(field.name()) == of_request.as_deref();
-        let marked = |it: &FieldDescriptor| crate::options::field(it).is_some_and(|it| it.id);
-        let chosen = if reply.fields().any(|it| marked(&it)) { marked(field) } else { named };
-        chosen && ty.item == Item::String && matches!(ty.shape, Shape::Plain | Shape::Option)
-    }
-
-=======
->>>>>>> 56b72f2 (wip)
     fn id(&self) -> Value {
         let expr = Expr::text(format!("{}.id", self.variable())).method("to_owned", []);
         Value { expr, ty: plain(Item::String), owned: true }

@@ -109,7 +109,9 @@ fn text(field: &FieldDescriptor, rules: &[Constraint]) -> Option<String> {
             _ => return None,
         }
     }
-    let fixed = rules.iter().any(|it| !it.rule.ends_with("_len") && !it.rule.ends_with("_bytes") && it.rule != "required" && it.rule != "string.len");
+    let fixed = rules.iter().any(|it| {
+        !it.rule.ends_with("_len") && !it.rule.ends_with("_bytes") && it.rule != "required" && it.rule != "string.len"
+    });
     let length = text.chars().count();
     match (least..=most).contains(&length) {
         true => Some(text),
@@ -125,9 +127,7 @@ fn bytes(number: u64, rules: &[Constraint]) -> Option<Expr> {
 
 /// A number of an enum that isn't its default, and that the rules allow.
 fn enum_number(enumeration: &EnumDescriptor, rules: &[Constraint]) -> Option<i32> {
-    let numbers = |rule: &Constraint| -> Vec<i32> {
-        rule.list().iter().filter_map(Value::as_i32).collect()
-    };
+    let numbers = |rule: &Constraint| -> Vec<i32> { rule.list().iter().filter_map(Value::as_i32).collect() };
     let allowed = |number: i32| {
         rules.iter().all(|rule| match rule.parts().1 {
             "const" => rule.value.as_i32() == Some(number),
@@ -141,4 +141,3 @@ fn enum_number(enumeration: &EnumDescriptor, rules: &[Constraint]) -> Option<i32
     let values = enumeration.values().map(|it| it.number());
     values.filter(|it| *it != default).chain([default]).find(|it| allowed(*it))
 }
-

@@ -215,7 +215,8 @@ impl<'a> Sdk<'a, '_> {
     fn client(&self) -> ClientView<'a> {
         let clients = self.client_names();
         let events: Vec<&str> = self.scope.symbols.aggregates.iter().map(|it| it.event.as_str()).collect();
-        let names = ["AsyncCommand", "Client", "Command", "Connection", "Duration", "ErrorEvent", "InvalidAddress", "Query"];
+        let names =
+            ["AsyncCommand", "Client", "Command", "Connection", "Duration", "ErrorEvent", "InvalidAddress", "Query"];
         let own: Vec<&str> = clients.iter().map(String::as_str).chain(names).chain(events).collect();
         let mut imports = self.imports(&own);
         imports.add("potter_client", "Connection");
@@ -274,7 +275,8 @@ impl<'a> Sdk<'a, '_> {
 
     fn events(&self) -> EventsView<'a> {
         let scope = self.scope;
-        let own: Vec<&str> = scope.symbols.aggregates.iter().map(|it| it.event.as_str()).chain(["DecodeError", "Message"]).collect();
+        let own: Vec<&str> =
+            scope.symbols.aggregates.iter().map(|it| it.event.as_str()).chain(["DecodeError", "Message"]).collect();
         let mut imports = self.imports(&own);
         let enums = scope.symbols.aggregates.iter().enumerate().map(|(index, names)| {
             let events = scope.module.aggregates[index].events.iter().map(|id| &scope.module.events[id.0]);

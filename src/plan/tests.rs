@@ -203,7 +203,9 @@ impl<'a> Case<'a, '_, '_> {
     fn unset(&self, rule: &Rule<'_>, from: &FieldDescriptor, field: &FieldDescriptor) -> Option<Option<Expr>> {
         let own = self.aggregate.message.get_field_by_name(field.name());
         let defaulted = default_of(field).or_else(|| own.as_ref().and_then(default_of)).is_some();
-        let stays = rule.is_partial() && FieldType::of(from).shape == Shape::Option && FieldType::of(field).shape == Shape::Plain;
+        let stays = rule.is_partial()
+            && FieldType::of(from).shape == Shape::Option
+            && FieldType::of(field).shape == Shape::Plain;
         (!defaulted && !stays).then_some(None)
     }
 
@@ -326,7 +328,12 @@ fn way_through(scope: &Scope<'_>, id: AggregateId, imports: &mut Imports<'_>) ->
 }
 
 /// The reply of a creation, and where it says the identity that was assigned.
-fn created_id(scope: &Scope<'_>, rpc: &Rpc, command: &Command, aggregate: &Aggregate) -> Option<(MessageDescriptor, Expr)> {
+fn created_id(
+    scope: &Scope<'_>,
+    rpc: &Rpc,
+    command: &Command,
+    aggregate: &Aggregate,
+) -> Option<(MessageDescriptor, Expr)> {
     let Item::Message(reply) = Item::of_message(&rpc.descriptor.output()) else { return None };
     let field = super::replies::id_field(&reply, command, aggregate)?;
     let plain = FieldType { item: Item::String, shape: Shape::Plain };

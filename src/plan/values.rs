@@ -93,8 +93,15 @@ fn checks_of(field: &FieldDescriptor, ty: &FieldType, name: &str, imports: &mut 
         let breach = if rule.rule == "required" { missing(ty, name) } else { breach(rule, ty, subject) };
         found.extend(breach.map(|(breach, message)| (breach, rule.rule.clone(), message)));
     }
-    if matches!(ty.item, Item::F32 | Item::F64) && ty.is_single() && !rules.iter().any(|it| it.rule.ends_with(".finite")) {
-        found.push((format!("!{subject}.is_finite()"), format!("{}.finite", kind(&ty.item)), "must be finite".to_owned()));
+    if matches!(ty.item, Item::F32 | Item::F64)
+        && ty.is_single()
+        && !rules.iter().any(|it| it.rule.ends_with(".finite"))
+    {
+        found.push((
+            format!("!{subject}.is_finite()"),
+            format!("{}.finite", kind(&ty.item)),
+            "must be finite".to_owned(),
+        ));
     }
     if let (Item::Enum(enumeration), true) = (&ty.item, matches!(ty.shape, Shape::Plain | Shape::Option))
         && let Some(path) = imports.names().enumeration(enumeration).cloned()
@@ -151,8 +158,12 @@ fn breach(rule: &Constraint, ty: &FieldType, subject: &str) -> Option<(String, S
 fn of_list(rule: &Constraint, subject: &str) -> Option<(String, String)> {
     let count = rule.count();
     match rule.rule.as_str() {
-        "repeated.min_items" => Some((fewer(&format!("{subject}.len()"), count?), format!("must have at least {} items", count?))),
-        "repeated.max_items" => Some((format!("{subject}.len() > {}", count?), format!("must have at most {} items", count?))),
+        "repeated.min_items" => {
+            Some((fewer(&format!("{subject}.len()"), count?), format!("must have at least {} items", count?)))
+        }
+        "repeated.max_items" => {
+            Some((format!("{subject}.len() > {}", count?), format!("must have at most {} items", count?)))
+        }
         _ => None,
     }
 }
@@ -170,7 +181,9 @@ fn of_length(rule: &Constraint, length: &str, unit: &str) -> Option<(String, Str
     match rule.parts().1 {
         "min_len" | "min_bytes" if count == Some(0) => None,
         "min_len" | "min_bytes" => Some((fewer(length, count?), format!("must have at least {} {unit}", count?))),
-        "max_len" | "max_bytes" => Some((format!("{length} > {}", count?), format!("must have at most {} {unit}", count?))),
+        "max_len" | "max_bytes" => {
+            Some((format!("{length} > {}", count?), format!("must have at most {} {unit}", count?)))
+        }
         "len" | "len_bytes" => Some((format!("{length} != {}", count?), format!("must have {} {unit}", count?))),
         _ => None,
     }
@@ -193,10 +206,14 @@ fn of_text(rule: &Constraint, subject: &str) -> Option<(String, String)> {
     };
     Some(match name {
         "const" => (format!("{subject} != {}", text.as_ref()?), format!("must be {}", text.as_ref()?)),
-        "prefix" => (format!("!{subject}.starts_with({})", text.as_ref()?), format!("must begin with {}", text.as_ref()?)),
+        "prefix" => {
+            (format!("!{subject}.starts_with({})", text.as_ref()?), format!("must begin with {}", text.as_ref()?))
+        }
         "suffix" => (format!("!{subject}.ends_with({})", text.as_ref()?), format!("must end with {}", text.as_ref()?)),
         "contains" => (format!("!{subject}.contains({})", text.as_ref()?), format!("must contain {}", text.as_ref()?)),
-        "not_contains" => (format!("{subject}.contains({})", text.as_ref()?), format!("must not contain {}", text.as_ref()?)),
+        "not_contains" => {
+            (format!("{subject}.contains({})", text.as_ref()?), format!("must not contain {}", text.as_ref()?))
+        }
         "in" => (format!("![{}].contains(&{subject}.as_str())", list()?), format!("must be one of {}", list()?)),
         "not_in" => (format!("[{}].contains(&{subject}.as_str())", list()?), format!("must be none of {}", list()?)),
         _ => return None,

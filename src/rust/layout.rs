@@ -236,7 +236,15 @@ fn call(function: &str, arguments: &[Expr], (open, close): (char, char), place: 
 
 /// Whether an only argument may begin on the line of the call and end on that of the parenthesis.
 fn overflows(argument: &Expr) -> bool {
-    matches!(argument, Expr::Struct { .. } | Expr::Call(..) | Expr::Macro(..) | Expr::Closure(..) | Expr::Match(..) | Expr::AsyncBlock(_))
+    matches!(
+        argument,
+        Expr::Struct { .. }
+            | Expr::Call(..)
+            | Expr::Macro(..)
+            | Expr::Closure(..)
+            | Expr::Match(..)
+            | Expr::AsyncBlock(_)
+    )
 }
 
 /// Links as rustfmt counts them: `?` belongs to what it follows.
