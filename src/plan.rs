@@ -4,6 +4,7 @@
 //! have working rules ([`rules`]), what each file says (a view for its template). Templates loop and print.
 
 mod application;
+mod constraints;
 mod copy;
 mod defaults;
 mod descriptor_set;
@@ -57,8 +58,7 @@ pub fn files(module: &Module, descriptors: &Descriptors) -> Result<Vec<File>, Bu
     let library = library_name(&module.name);
     let symbols = Symbols::new(module, lowered.names.clone(), &library);
     let origin = origin(descriptors);
-    let scope =
-        Scope { module, symbols: &symbols, comments: &comments, descriptors, lowered: &lowered, origin: &origin };
+    let scope = Scope { module, symbols: &symbols, comments: &comments, descriptors, origin: &origin };
     let mut files = Vec::new();
     files.extend(messages_files(&scope, "src/generated/messages", "::potter", &lowered)?);
     files.extend(domain::files(&scope)?);
@@ -82,7 +82,6 @@ struct Scope<'a> {
     symbols: &'a Symbols,
     comments: &'a Comments,
     descriptors: &'a Descriptors,
-    lowered: &'a Lowered,
     /// First line of every generated Rust file.
     origin: &'a str,
 }

@@ -36,6 +36,8 @@ pub enum Expr {
     Closure(String, Box<Expr>),
     /// `match value { … }`
     Match(Box<Expr>, Vec<Arm>),
+    /// `async { … }`
+    AsyncBlock(Vec<Stmt>),
 }
 
 /// A link of a chain.

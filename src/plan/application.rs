@@ -160,7 +160,7 @@ fn service_view<'a>(scope: &Scope<'a>, service: &'a Service, symbols: &'a Servic
     ServiceView {
         full_name: service.descriptor.full_name(),
         docs: scope.comments.lines(&service.descriptor),
-        uses: imports.render(),
+        uses: imports.render(0),
         handlers: &symbols.handlers,
         rpcs,
     }
@@ -237,7 +237,7 @@ fn views_view<'a>(scope: &Scope<'a>) -> ViewsView<'a> {
         ModelView { field: &it.module, marker: &it.marker, table: &it.table }
     });
     let models = models.collect();
-    ViewsView { models, uses: imports.render() }
+    ViewsView { models, uses: imports.render(0) }
 }
 
 #[derive(Serialize)]
@@ -261,7 +261,7 @@ fn seed_view<'a>(scope: &Scope<'a>, service: &'a Service, symbols: &'a ServiceSy
     }
     ServiceSeedView {
         full_name: service.descriptor.full_name(),
-        uses: imports.render(),
+        uses: imports.render(0),
         service: &symbols.service,
         implement: format!("impl {} for {}", symbols.handlers, symbols.service),
         rpcs,

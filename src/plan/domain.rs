@@ -171,7 +171,7 @@ fn aggregate_view<'a>(scope: &Scope<'a>, id: AggregateId) -> AggregateView<'a> {
         initial: rust::expression(&initial(scope, aggregate, &mut imports), 8),
         ending: ending.collect(),
         same_version: first.filter(|first| events.iter().all(|it| it.version == *first)),
-        uses: imports.render(),
+        uses: imports.render(0),
         state,
         commands,
         events,
@@ -257,7 +257,7 @@ pub(super) struct Function {
 
 fn seed_view<'a>(scope: &Scope<'a>, id: AggregateId) -> SeedView<'a> {
     let (aggregate, symbols) = scope.aggregate(id);
-    let mut imports = scope.imports(&[&symbols.decider, &symbols.event, &symbols.error, "Context", "events"]);
+    let mut imports = scope.imports(&[&symbols.decider, &symbols.event, &symbols.error, "Context", "events", "masked"]);
     let generated = format!("crate::generated::domain::{}", symbols.module);
     for name in [&symbols.decider, &symbols.event, &symbols.error] {
         imports.add(&generated, name);
@@ -277,7 +277,7 @@ fn seed_view<'a>(scope: &Scope<'a>, id: AggregateId) -> SeedView<'a> {
     let imports = writer.imports;
     SeedView {
         words: &symbols.words,
-        uses: imports.render(),
+        uses: imports.render(0),
         decider: &symbols.decider,
         state,
         error: &symbols.error,
@@ -359,24 +359,54 @@ impl Writer<'_, '_> {
                 let value = self.symbols.value.clone();
                 self.given(rule, &value, from, field)
             }
-            Source::Whole(_) => {
-                let path = self.imports.path(self.scope.path(&self.aggregate.message));
-                let id = vec![(names.field(&self.aggregate.id_field).to_owned(), context("aggregate_id"))];
-                let rest = Some(Box::new(Expr::text(&self.symbols.value)));
-                let whole = match struct_size(&self.aggregate.message) {
-                    1 => Expr::Struct { path, fields: id, rest: None },
-                    _ => Expr::Struct { path, fields: id, rest },
-                };
-                Some(Expr::call("Some", [whole]))
-            }
+            Source::Whole(_) => Some(Expr::call("Some", [self.whole(rule, context("aggregate_id"))])),
             Source::State(from) => Value::field(names, "self", from, false).and_then(|it| it.into_field(&ty)),
             Source::Default(json) => default_literal(field, json, &mut self.imports),
         };
         value.unwrap_or_else(|| Expr::text("Default::default()"))
     }
 
+    /// The aggregate as the request has it, with its identity.
+    fn whole(&mut self, rule: &Rule<'_>, id: Expr) -> Expr {
+        let names = &self.scope.symbols.names;
+        let message = &self.aggregate.message;
+        let path = self.imports.path(self.scope.path(message));
+        let mut fields = vec![(names.field(&self.aggregate.id_field).to_owned(), id)];
+        if rule.mask.is_some() && rule.is_partial() {
+            for field in struct_fields(message).filter(|it| *it != self.aggregate.id_field) {
+                let value = self.given(rule, &self.symbols.value, &field, &field);
+                fields.extend(value.map(|it| (names.field(&field).to_owned(), it)));
+            }
+        }
+        let rest = (fields.len() < struct_size(message)).then(|| Box::new(Expr::text(&self.symbols.value)));
+        Expr::Struct { path, fields, rest }
+    }
+
+    /// The value where the mask covers the field, else what the state has.
+    fn masked(&mut self, mask: &FieldDescriptor, field: &FieldDescriptor, value: Expr) -> Option<Expr> {
+        let names = &self.scope.symbols.names;
+        let own = struct_fields(&self.aggregate.message).find(|it| it.name() == field.name())?;
+        let kept = Value::field(names, "self", &own, false)?.into_field(&FieldType::of(field))?;
+        self.imports.add("potter::domain", "masked");
+        let mask = format!("&command.{}", names.field(mask));
+        let test = Expr::call("masked", [Expr::text(mask), Expr::string(own.name())]);
+        Some(Expr::If(Box::new(test), Box::new(value), Box::new(kept)))
+    }
+
     /// What the request gives for a field; what it leaves out stays as it is, or has its default on creation.
     fn given(
+        &mut self,
+        rule: &Rule<'_>,
+        variable: &str,
+        from: &FieldDescriptor,
+        field: &FieldDescriptor,
+    ) -> Option<Expr> {
+        let value = self.unmasked(rule, variable, from, field)?;
+        let masked = rule.mask.as_ref().filter(|_| rule.is_partial());
+        masked.and_then(|mask| self.masked(mask, field, value.clone())).or(Some(value))
+    }
+
+    fn unmasked(
         &mut self,
         rule: &Rule<'_>,
         variable: &str,

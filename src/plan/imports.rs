@@ -74,7 +74,7 @@ const PRELUDE: &[&str] = &[
 pub struct Imports<'a> {
     names: &'a Names,
     /// Path of the module with all messages, `crate::generated::messages`.
-    messages: &'static str,
+    messages: String,
     /// Path of the crate that re-exports prost.
     runtime: &'static str,
     /// Full path by simple name; empty for names that aren't to be imported.
@@ -84,9 +84,9 @@ pub struct Imports<'a> {
 
 impl<'a> Imports<'a> {
     /// No imports yet; the file defines or imports `own` names itself.
-    pub fn new(names: &'a Names, messages: &'static str, runtime: &'static str, own: &[&str]) -> Self {
+    pub fn new(names: &'a Names, messages: &str, runtime: &'static str, own: &[&str]) -> Self {
         let taken = PRELUDE.iter().chain(own).map(|it| ((*it).to_owned(), String::new())).collect();
-        Self { names, messages, runtime, taken, uses: BTreeMap::new() }
+        Self { names, messages: messages.to_owned(), runtime, taken, uses: BTreeMap::new() }
     }
 
     /// The names of the messages.
@@ -142,11 +142,12 @@ impl<'a> Imports<'a> {
         } else {
             path
         };
-        let module = [&[self.messages.to_owned()], path.modules.as_slice()].concat().join("::");
+        let module = [&[self.messages.clone()], path.modules.as_slice()].concat().join("::");
         if self.take(&module, &path.ident) {
             return path.ident.clone();
         }
-        let (around, messages) = self.messages.rsplit_once("::").unwrap_or(("", self.messages));
+        let all = self.messages.clone();
+        let (around, messages) = all.rsplit_once("::").unwrap_or(("", &all));
         if !around.is_empty() {
             self.add(around, messages);
         }
@@ -174,14 +175,14 @@ impl<'a> Imports<'a> {
         free
     }
 
-    /// The `use` declarations as rustfmt orders them, in two groups: other crates, then this one.
-    pub fn render(&self) -> String {
+    /// The `use` declarations at a level of indentation, as rustfmt orders them: other crates, then this one.
+    pub fn render(&self, indent: usize) -> String {
         let mut uses: Vec<(Vec<&str>, Vec<String>)> =
             self.uses.iter().map(|(module, names)| (module.split("::").collect(), sorted(names))).collect();
         uses.sort_by(|a, b| compare_uses(a, b));
         let group = |own: bool| -> String {
             let of_group = uses.iter().filter(|(module, _)| matches!(module[0], "crate" | "super") == own);
-            of_group.map(|(module, names)| rust::use_list(&module.join("::"), names)).collect()
+            of_group.map(|(module, names)| rust::use_list(&module.join("::"), names, indent)).collect()
         };
         let groups: Vec<String> = [group(false), group(true)].into_iter().filter(|it| !it.is_empty()).collect();
         groups.join("\n")
@@ -296,7 +297,7 @@ mod tests {
         assert_eq!(imports.path(&path("store", "Product")), "messages::store::Product");
         imports.add("potter", "Context");
         assert_eq!(
-            imports.render(),
+            imports.render(0),
             "use potter::Context;\n\nuse crate::generated::messages;\nuse crate::generated::messages::shop::Product;\n"
         );
     }

@@ -124,7 +124,7 @@ fn model_view<'a>(scope: &Scope<'a>, index: usize) -> ModelView<'a> {
         table: &symbols.table,
         key: &symbols.columns[0].column,
         events: events.collect(),
-        uses: imports.render(),
+        uses: imports.render(0),
         row,
         event,
         columns,

@@ -20,6 +20,7 @@ pub(super) fn files(scope: &Scope<'_>) -> Result<Vec<File>, Bug> {
     files.push(scope.written("src/main.rs".into(), Class::Seed, name, "seed/main.rs.tera", &main_view(scope))?);
     let path = "tests/layers.rs".to_owned();
     files.push(scope.written(path, Class::Seed, name, "seed/tests/layers.rs.tera", &Nothing {})?);
+    files.push(super::tests::service_file(scope)?);
     files.push(File {
         path: "rustfmt.toml".to_owned(),
         class: Class::Seed,
@@ -105,7 +106,7 @@ fn generated_view<'a>(scope: &Scope<'a>) -> GeneratedView<'a> {
         name: &scope.module.name,
         literal: rust::string_literal(&scope.module.name),
         modules,
-        uses: imports.render(),
+        uses: imports.render(0),
         services: scope
             .symbols
             .services
@@ -155,5 +156,5 @@ fn main_view(scope: &Scope<'_>) -> MainView {
         || vec![format!("Serves the module `{}`.", scope.module.name)],
         |it| docs_or(scope.comments, &it.descriptor, format!("Serves the module `{}`.", scope.module.name)),
     );
-    MainView { docs, uses: imports.render(), body: body.trim().to_owned() }
+    MainView { docs, uses: imports.render(0), body: body.trim().to_owned() }
 }

@@ -134,7 +134,7 @@ fn model_view<'a>(scope: &Scope<'a>, model: &'a ReadModel, symbols: &'a ReadMode
         event: event.clone(),
         own_event: owner.is_none(),
         same_version: first.filter(|first| events.iter().all(|it| it.version == *first)),
-        uses: imports.render(),
+        uses: imports.render(0),
         row,
         columns,
         events,
@@ -181,7 +181,7 @@ fn seed_view<'a>(scope: &Scope<'a>, model: &'a ReadModel, symbols: &'a ReadModel
     let functions = writer.key().into_iter().chain([writer.project()]).collect();
     SeedView {
         name: &model.name,
-        uses: writer.imports.render(),
+        uses: writer.imports.render(0),
         marker: &symbols.marker,
         projection: &symbols.projection,
         functions,

@@ -87,7 +87,7 @@ impl Writer<'_, '_, '_> {
 
     fn field(&mut self, reply: &MessageDescriptor, field: &FieldDescriptor) -> Option<Expr> {
         let ty = FieldType::of(field);
-        if self.is_id(reply, field) {
+        if id_field(reply, self.command, self.aggregate).as_ref() == Some(field) {
             return self.id().into_field(&ty);
         }
         let (variable, message) = self.known();
@@ -111,21 +111,6 @@ impl Writer<'_, '_, '_> {
             }
             _ => None,
         }
-    }
-
-    /// `id`, `<aggregate>_id`, what the aggregate or the request calls its identity, or what is marked as one.
-    fn is_id(&self, reply: &MessageDescriptor, field: &FieldDescriptor) -> bool {
-        let ty = FieldType::of(field);
-        let of_aggregate = format!("{}_id", words::words(&self.aggregate.name).join("_"));
-        let own = self.aggregate.id_field.name();
-        let of_request = self.command.id_field.as_ref().map(|it| it.name().to_owned());
-        let named = field.name() == "id"
-            || field.name() == of_aggregate
-            || field.name() == own
-            || Some(field.name()) == of_request.as_deref();
-        let marked = |it: &FieldDescriptor| crate::options::field(it).is_some_and(|it| it.id);
-        let chosen = if reply.fields().any(|it| marked(&it)) { marked(field) } else { named };
-        chosen && ty.item == Item::String && matches!(ty.shape, Shape::Plain | Shape::Option)
     }
 
     fn id(&self) -> Value {
@@ -169,6 +154,21 @@ impl Writer<'_, '_, '_> {
         }
         format!("{}: done", rpc.join(" "))
     }
+}
+
+/// The field of a reply that says the aggregate's identity: the one that is marked, else `<aggregate>_id`, `id`, or
+/// what the aggregate or the request calls it.
+pub(super) fn id_field(reply: &MessageDescriptor, command: &Command, aggregate: &Aggregate) -> Option<FieldDescriptor> {
+    let marked = reply.fields().find(|it| crate::options::field(it).is_some_and(|it| it.id));
+    let of_aggregate = format!("{}_id", words::words(&aggregate.name).join("_"));
+    let of_request = command.id_field.as_ref().map_or("id", |it| it.name());
+    let names = [of_aggregate.as_str(), "id", aggregate.id_field.name(), of_request];
+    let named = || names.iter().find_map(|it| reply.get_field_by_name(it));
+    let text = |it: &FieldDescriptor| {
+        let ty = FieldType::of(it);
+        ty.item == Item::String && matches!(ty.shape, Shape::Plain | Shape::Option)
+    };
+    marked.or_else(named).filter(text).filter(|it| it.containing_oneof().is_none_or(|oneof| oneof.is_synthetic()))
 }
 
 fn plain(item: Item) -> FieldType {

@@ -111,11 +111,6 @@ impl Item {
         matches!(self, Self::Message(it) if it.full_name().strip_prefix("google.protobuf.") == Some(name))
     }
 
-    /// Whether it is a whole number, enums left out.
-    pub fn is_whole(&self) -> bool {
-        matches!(self, Self::I32 | Self::I64 | Self::U32 | Self::U64)
-    }
-
     fn is_copy(&self) -> bool {
         match self {
             Self::String | Self::Bytes => false,

@@ -51,31 +51,31 @@ pub fn signature(name: &str, parameters: &[String], output: &str, indent: usize)
     format!("{name}(\n{parameters}{}){output} {{", pad(indent))
 }
 
-/// A `use` of names of one module, sorted by the caller: `use a::{B, C};` and a newline.
-pub fn use_list(module: &str, names: &[String]) -> String {
+/// A `use` of names of one module, sorted by the caller, with the final newline.
+pub fn use_list(module: &str, names: &[String], indent: usize) -> String {
     if let [name] = names {
-        return format!("use {module}::{name};\n");
+        return format!("{}use {module}::{name};\n", pad(indent));
     }
-    let line = format!("use {module}::{{{}}};", names.join(", "));
+    let line = format!("{}use {module}::{{{}}};", pad(indent), names.join(", "));
     if width(&line) <= MAX_WIDTH {
         return line + "\n";
     }
-    let mut text = format!("use {module}::{{");
+    let mut text = format!("{}use {module}::{{", pad(indent));
     let mut column = MAX_WIDTH;
     for name in names {
         let wide = width(name) + 2;
         // The comma must fit, the space after it needn't.
         if column + wide - 1 > MAX_WIDTH {
             text.truncate(text.trim_end().len());
-            text.push_str("\n    ");
-            column = TAB;
+            text += &format!("\n{}", pad(indent + TAB));
+            column = indent + TAB;
         }
         text.push_str(name);
         text.push_str(", ");
         column += wide;
     }
     text.truncate(text.trim_end().len());
-    text + "\n};\n"
+    format!("{text}\n{}}};\n", pad(indent))
 }
 
 fn statement(statement: &Stmt, indent: usize) -> String {
@@ -137,6 +137,7 @@ fn layout(expr: &Expr, place: Place) -> String {
             format!("|{parameters}| {{\n{}{body}\n{}}}", pad(inner), pad(place.indent))
         }
         Expr::Match(value, arms) => match_arms(value, arms, place.indent),
+        Expr::AsyncBlock(body) => format!("async {{\n{}{}}}", block(body, place.indent + TAB), pad(place.indent)),
     }
 }
 
@@ -166,7 +167,7 @@ fn one_line(expr: &Expr) -> Option<String> {
             (width(&line) <= IF_ELSE_WIDTH).then_some(line)
         }
         Expr::Closure(parameters, body) => Some(format!("|{parameters}| {}", one_line(body)?)),
-        Expr::Match(..) => None,
+        Expr::Match(..) | Expr::AsyncBlock(_) => None,
     }
 }
 
@@ -235,7 +236,15 @@ fn call(function: &str, arguments: &[Expr], (open, close): (char, char), place: 
 
 /// Whether an only argument may begin on the line of the call and end on that of the parenthesis.
 fn overflows(argument: &Expr) -> bool {
-    matches!(argument, Expr::Struct { .. } | Expr::Call(..) | Expr::Macro(..) | Expr::Closure(..) | Expr::Match(..))
+    matches!(
+        argument,
+        Expr::Struct { .. }
+            | Expr::Call(..)
+            | Expr::Macro(..)
+            | Expr::Closure(..)
+            | Expr::Match(..)
+            | Expr::AsyncBlock(_)
+    )
 }
 
 /// Links as rustfmt counts them: `?` belongs to what it follows.

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::SystemTime;
 
-use prost_types::Timestamp;
+use prost_types::{FieldMask, Timestamp};
 use uuid::Uuid;
 
 /// What a rule may know beside its aggregate and its command: who, when, which id.
@@ -94,6 +94,21 @@ pub struct UnreadableEvent {
     pub version: u32,
     /// Why not.
     pub reason: String,
+}
+
+/// Whether an update concerns a field of the aggregate: without a mask it concerns all, as with an empty one.
+///
+/// ```
+/// # use potter_core::{domain::masked, prost_types::FieldMask};
+/// let mask = Some(FieldMask { paths: vec!["price".to_owned()] });
+/// assert!(masked(&mask, "price"));
+/// assert!(!masked(&mask, "name"));
+/// assert!(masked(&None, "name"));
+/// ```
+#[must_use]
+pub fn masked(mask: &Option<FieldMask>, field: &str) -> bool {
+    let paths = mask.as_ref().map_or(&[][..], |it| &it.paths);
+    paths.is_empty() || paths.iter().any(|it| it == "*" || it == field)
 }
 
 /// A value that cannot be made, because one of its fields breaks a rule.

@@ -14,12 +14,23 @@ use crate::store::SharedStore;
 /// How long a test waits for what should take no time.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Runs a test of a whole service, so that it needn't name a runtime.
+///
+/// # Panics
+/// When the system gives no threads.
+pub fn block_on<F: Future>(test: F) -> F::Output {
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    runtime.worker_threads(2).enable_all().build().expect("the system gives threads").block_on(test)
+}
+
 /// A module running over an in-memory store, for tests.
 ///
 /// ```ignore
-/// let app = TestApp::start(generated::module(ProductService)).await;
-/// let reply: CreateProductResponse = app.call("product.ProductService/CreateProduct", &request).await?;
-/// app.settle().await;
+/// block_on(async {
+///     let app = TestApp::start(generated::module(ProductService)).await;
+///     let reply: CreateProductResponse = app.call("product.ProductService/CreateProduct", &request).await?;
+///     app.settle().await;
+/// });
 /// ```
 pub struct TestApp {
     dispatcher: Dispatcher,
