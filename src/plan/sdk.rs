@@ -35,7 +35,10 @@ pub(super) fn files(scope: &Scope<'_>) -> Result<Vec<File>, Bug> {
     let name = &scope.module.name;
     let view = ManifestView { package: &package, name };
     files.push(scope.written("sdk/Cargo.toml".into(), Class::Generated, name, "sdk/Cargo.toml.tera", &view)?);
-    files.push(sdk.file("lib", name, &sdk.library(client))?);
+    let text = render::text("sdk/lib.rs.tera", &sdk.library(client))?;
+    let contents = format!("{}{text}", scope.origin);
+    let (path, class) = ("sdk/src/lib.rs".to_owned(), Class::Generated);
+    files.push(File { path, class, symbol: name.clone(), contents });
     if client {
         files.push(sdk.file("client", name, &sdk.client())?);
         files.push(sdk.file("errors", name, &sdk.errors())?);
@@ -108,7 +111,8 @@ struct LibraryView<'a> {
     name: &'a str,
     library: &'a str,
     client: bool,
-    clients: Vec<String>,
+    modules: &'static [&'static str],
+    uses: String,
     example: Option<ExampleView>,
 }
 
@@ -196,13 +200,15 @@ impl<'a> Sdk<'a, '_> {
             Some(ExampleView { client, method: methods(service).remove(0), unit })
         });
         if clients.len() == 1 {
-            clients.insert(0, "Client".to_owned());
+            clients.push("Client".to_owned());
         }
+        clients.sort_by(|a, b| super::imports::compare(a, b));
         LibraryView {
             name: &scope.module.name,
             library: &scope.symbols.library,
             client,
-            clients,
+            modules: if client { &["client", "errors", "events", "messages"] } else { &["messages"] },
+            uses: rust::use_list("client", &clients, 0).replacen("use", "pub use", 1),
             example: example.filter(|_| client),
         }
     }

@@ -269,7 +269,8 @@ fn chain(root: &Expr, links: &[Link], place: Place) -> String {
         let column = place.column + width(&text);
         text += &child_links(child, Place { column, ..place });
     }
-    let inner = place.indent + TAB;
+    // Links stand below the last line of a root that takes several.
+    let inner = if text.contains('\n') { place.indent } else { place.indent + TAB };
     let count = children.len();
     for (index, child) in children.enumerate() {
         let after = if index + 1 == count { place.after } else { 0 };
