@@ -21,6 +21,7 @@
 //! | [`contract`] | a module | what its callers lean on, likewise |
 //! | [`history`] | a module, again and again | every shape that its events ever had |
 //! | [`evolution`] | the history and the module | what recorded events and callers will notice |
+//! | [`merge`] | the user's file, its base and the proposal | the three merged, or where they conflict |
 //!
 //! What is wrong in the input comes out as [`diagnostic::Diagnostics`], all of it in one run; [`explain`] has a page
 //! for each code. Nothing here prints or exits: that is for the binaries.
@@ -47,6 +48,7 @@ pub mod history;
 pub mod init;
 pub mod lock;
 pub mod lower;
+pub mod merge;
 pub mod messages;
 pub mod model;
 pub mod openapi;

@@ -144,11 +144,11 @@ fn carried_id(
     }
 }
 
-/// Finds an event by the name of its message, its full name, or its type.
+/// Finds an event by its type, or by the name of its message, with or without its package.
 pub(super) fn event_named(name: &str, events: &[EventDraft]) -> Option<EventId> {
     let find = |is: &dyn Fn(&EventDraft) -> bool| events.iter().position(is).map(EventId);
-    find(&|it| it.message.name() == name)
-        .or_else(|| find(&|it| it.message.full_name() == name))
+    find(&|it| it.message.full_name() == name)
+        .or_else(|| find(&|it| roles::is_called(&it.message, name)))
         .or_else(|| find(&|it| it.event_type == name))
 }
 

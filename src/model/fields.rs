@@ -86,11 +86,10 @@ pub(super) fn columns(row: &MessageDescriptor, key: Option<&FieldDescriptor>) ->
 fn column(field: &FieldDescriptor) -> Option<Column> {
     let ty = column_type(field)?;
     let marks = options::field(field).unwrap_or_default();
-    let is_message = matches!(field.kind(), Kind::Message(_));
     Some(Column {
         field: field.clone(),
         ty,
-        nullable: is_message || field.containing_oneof().is_some(),
+        nullable: field.supports_presence() && !field.is_required(),
         indexed: marks.index,
         unique: marks.unique,
     })

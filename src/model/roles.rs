@@ -165,12 +165,17 @@ pub(super) fn report_several_ids(field: &FieldDescriptor, context: &mut Context<
     context.on(Element::Field(field), Code::SeveralIdFields, text, help);
 }
 
-/// Finds an aggregate by its name, by that of its message, or by its full name.
+/// Finds an aggregate by its name, or by that of its message, with or without its package.
 pub(super) fn aggregate_named(name: &str, aggregates: &[AggregateDraft]) -> Option<AggregateId> {
     let find = |is: &dyn Fn(&AggregateDraft) -> bool| aggregates.iter().position(is).map(AggregateId);
-    find(&|it| it.name == name)
-        .or_else(|| find(&|it| it.message.name() == name))
-        .or_else(|| find(&|it| it.message.full_name() == name))
+    find(&|it| it.name == name).or_else(|| find(&|it| is_called(&it.message, name)))
+}
+
+/// Whether a name is that of the message, with its package, with a part of it, or without.
+pub(super) fn is_called(message: &MessageDescriptor, name: &str) -> bool {
+    let name = name.trim_start_matches('.');
+    let package = message.full_name().strip_suffix(name);
+    !name.is_empty() && package.is_some_and(|it| it.is_empty() || it.ends_with('.'))
 }
 
 /// The messages with `(potter.error_event)`.

@@ -259,7 +259,9 @@ fn suggest_field(message: &MessageDescriptor, name: &str) -> String {
 
 fn default_route(rpc: &Routable, rpcs: &[Routable], taken: &mut Taken, context: &mut Context<'_>) -> Vec<Route> {
     let method = method_of(rpc);
-    let paths = [preferred(rpc, rpcs), distinct(rpc)];
+    let name = rpc.method.name().to_kebab_case();
+    let service = rpc.method.parent_service().name().to_kebab_case();
+    let paths = [preferred(rpc, rpcs), distinct(rpc, &name), distinct(rpc, &format!("{service}-{name}"))];
     for path in paths {
         let Ok(template) = PathTemplate::parse(&path) else { continue };
         if take(taken, &rpc.method, method, &template).is_ok() {
@@ -308,9 +310,9 @@ fn preferred(rpc: &Routable, rpcs: &[Routable]) -> String {
     }
 }
 
-/// A route that no other rpc of the same service can have by default.
-fn distinct(rpc: &Routable) -> String {
-    let (collection, name) = (collection(rpc), rpc.method.name().to_kebab_case());
+/// A route that hardly any other rpc has by default.
+fn distinct(rpc: &Routable, name: &str) -> String {
+    let collection = collection(rpc);
     match (rpc.role, &rpc.id) {
         (Role::Changes, Some(id)) => format!("{collection}/{{{id}}}/{name}"),
         _ => format!("{collection}/{name}"),

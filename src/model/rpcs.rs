@@ -1,5 +1,7 @@
 //! Rpcs: commands and queries, with everything that they name resolved.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use heck::ToSnakeCase;
 use prost_reflect::{FieldDescriptor, MessageDescriptor, MethodDescriptor};
 
@@ -10,7 +12,7 @@ use super::{
     events::{EventDraft, event_named, suggest_event},
     fields::{IdField, id_field},
     intent,
-    roles::{AggregateDraft, ReadModelDraft, aggregate_named, report_id_type, report_several_ids},
+    roles::{AggregateDraft, ReadModelDraft, aggregate_named, is_called, report_id_type, report_several_ids},
     routes::{Role, Routable, routes},
     services::Annotated,
     told::{self, Asked},
@@ -76,7 +78,7 @@ pub(super) fn services(
         }
         services.push(Service { descriptor: service.clone(), rpcs });
     }
-    unique_command_ids(&services, context);
+    unique_command_ids(&mut services, drafts.module, context);
     if !has_openapi {
         report_tags(&services, context);
     }
@@ -251,7 +253,7 @@ fn fails_with(
 ) -> Vec<ErrorId> {
     let mut found = Vec::new();
     for name in &options.fails_with {
-        let is = |it: &ErrorEvent| it.message.name() == name || it.message.full_name() == name || &it.code == name;
+        let is = |it: &ErrorEvent| is_called(&it.message, name) || &it.code == name;
         match drafts.errors.iter().position(is).map(ErrorId) {
             Some(id) if !found.contains(&id) => found.push(id),
             Some(_) => {}
@@ -279,7 +281,10 @@ fn command_id(method: &MethodDescriptor, options: &CommandOptions, module: &str,
     options.id.clone()
 }
 
-fn unique_command_ids(services: &[Service], context: &mut Context<'_>) {
+/// Tells commands of the same default id apart by their services, which a warning asks to pin; ids that are written
+/// must differ.
+fn unique_command_ids(services: &mut [Service], module: &str, context: &mut Context<'_>) {
+    qualify_default_ids(services, module, context);
     let mut seen: Vec<(&str, &MethodDescriptor)> = Vec::new();
     for rpc in services.iter().flat_map(|it| &it.rpcs) {
         let RpcKind::Command(command) = &rpc.kind else { continue };
@@ -291,6 +296,29 @@ fn unique_command_ids(services: &[Service], context: &mut Context<'_>) {
                 report(&rpc.descriptor, key::ID, Some(id), Code::DuplicateCommandId, (text, help), context);
             }
             None => seen.push((&command.id, &rpc.descriptor)),
+        }
+    }
+}
+
+fn qualify_default_ids(services: &mut [Service], module: &str, context: &mut Context<'_>) {
+    let is_default = |rpc: &Rpc| options::command(&rpc.descriptor).is_some_and(|it| it.id.is_empty());
+    let mut owners: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for rpc in services.iter().flat_map(|it| &it.rpcs).filter(|it| is_default(it)) {
+        if let RpcKind::Command(command) = &rpc.kind {
+            let service = rpc.descriptor.parent_service().full_name().to_owned();
+            owners.entry(command.id.clone()).or_default().insert(service);
+        }
+    }
+    for rpc in services.iter_mut().flat_map(|it| &mut it.rpcs).filter(|it| is_default(it)) {
+        let RpcKind::Command(command) = &mut rpc.kind else { continue };
+        if owners[&command.id].len() > 1 {
+            let (name, service) = (rpc.descriptor.name(), rpc.descriptor.parent_service().name().to_snake_case());
+            let qualified = format!("{module}.{service}.{}", name.to_snake_case());
+            let text = format!("several services have a command {name}; this one goes by `{qualified}`");
+            let help = format!("pin it with `id: \"{qualified}\"`, so that it stays when services come and go");
+            let element = Element::Method(&rpc.descriptor);
+            context.on_option(element, extension::COMMAND, Code::CommandIdQualified, text, help);
+            command.id = qualified;
         }
     }
 }
@@ -433,21 +461,21 @@ fn read_model(
             None
         }
         (None, Some(at)) => Some(derived(name, AggregateId(at), drafts)),
-        (None, None) if name.is_empty() => {
+        // Where nothing is declared, as in protos of the Go Potter, a name that tells nothing is no mistake.
+        (None, None) if name.is_empty() || declared.is_empty() => {
             let text =
                 format!("it isn't plain what {} reads; it will answer UNIMPLEMENTED until you write it", method.name());
-            let help = "add `read_model: \"…\"`, the name of a message with (potter.read_model)".to_owned();
+            let help = match name {
+                "" => "add `read_model: \"…\"`, the name of a message with (potter.read_model)".to_owned(),
+                _ => format!("declare a message {name} with `option (potter.read_model) = {{}};`"),
+            };
             context.on_option(Element::Method(method), extension::QUERY, Code::QueryWithoutReadModel, text, help);
             None
         }
         (None, None) => {
             let text = format!("{} reads an unknown read model `{name}`", method.name());
-            let help = if declared.is_empty() {
-                format!("declare a message {name} with `option (potter.read_model) = {{}};`")
-            } else {
-                suggestion(name, declared)
-            };
-            report_query(method, key::READ_MODEL, Some(name), Code::UnknownReadModel, (text, help), context);
+            let text = (text, suggestion(name, declared));
+            report_query(method, key::READ_MODEL, Some(name), Code::UnknownReadModel, text, context);
             None
         }
     }

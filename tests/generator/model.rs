@@ -581,3 +581,68 @@ fn hazards_are_taken_as_they_are() {
     assert_eq!(emits(&module, "match"), Vec::<String>::new());
     assert_eq!(routes(&module, "match"), ["POST /api/v1/all-scalars/{id}/match"]);
 }
+
+#[test]
+fn two_services_may_call_their_commands_alike() {
+    let module = module(
+        r#"
+        syntax = "proto3";
+        import "potter/options.proto";
+        service Products {
+          option (potter.service) = { module_name: "shop" };
+          rpc Drop(ById) returns (Product) { option (potter.command) = { aggregate: "Product" }; }
+        }
+        service DraftService {
+          option (potter.service) = { module_name: "shop" };
+          rpc Drop(ById) returns (Product) { option (potter.command) = { aggregate: "Product" }; }
+          rpc Keep(ById) returns (Product) { option (potter.command) = { aggregate: "Product" }; }
+        }
+        service More {
+          option (potter.service) = { module_name: "shop" };
+          rpc Drop(ById) returns (Product) { option (potter.command) = { aggregate: "Product" id: "drop-it" }; }
+        }
+        message Product { option (potter.aggregate) = {}; string id = 1; }
+        message ById { string id = 1; }
+    "#,
+    );
+    let rpcs: Vec<_> = module.services.iter().flat_map(|it| &it.rpcs).collect();
+    let ids = rpcs.iter().filter_map(|it| match &it.kind {
+        RpcKind::Command(command) => Some(command.id.as_str()),
+        RpcKind::Query(_) => None,
+    });
+    assert_eq!(ids.collect::<Vec<_>>(), ["shop.products.drop", "shop.draft_service.drop", "shop.keep", "drop-it"]);
+    let paths: Vec<_> = rpcs.iter().map(|it| it.routes[0].path.as_str()).collect();
+    assert_eq!(
+        paths,
+        [
+            "/api/v1/products/{id}/drop",
+            "/api/v1/products/{id}/draft-service-drop",
+            "/api/v1/products/{id}/keep",
+            "/api/v1/products/{id}/more-drop"
+        ]
+    );
+}
+
+#[test]
+fn fields_of_proto2_are_nullable_where_they_are_optional() {
+    let module = module(
+        r#"
+        syntax = "proto2";
+        import "potter/options.proto";
+        service Shop {
+          option (potter.service) = { module_name: "shop" };
+          rpc Get(ById) returns (Product) { option (potter.query) = {}; }
+        }
+        message Product {
+          option (potter.aggregate) = {};
+          required string id = 1;
+          required string name = 2;
+          optional string note = 3 [default = "none"];
+          optional group Part = 4 { optional int32 size = 1; }
+        }
+        message ById { optional string id = 1; }
+    "#,
+    );
+    let columns: Vec<_> = module.read_models[0].columns.iter().map(|it| (it.field.name(), it.nullable)).collect();
+    assert_eq!(columns, [("name", false), ("note", true)]);
+}

@@ -78,10 +78,16 @@ type Decide<A, C> =
 /// When and from what a command is answered.
 enum Answer<A: Aggregate, C, R> {
     /// After its execution.
-    Executed(Box<dyn Fn(Executed<'_, A>) -> R + Send + Sync>),
+    Executed(Box<FromExecuted<A, R>>),
     /// As soon as it is stored; a worker executes it.
-    Accepted(Box<dyn Fn(Accepted<'_, C>) -> R + Send + Sync>),
+    Accepted(Box<FromAccepted<C, R>>),
 }
+
+/// Makes the reply of a synchronous command.
+type FromExecuted<A, R> = dyn Fn(Executed<'_, A>) -> R + Send + Sync;
+
+/// Makes the reply of an asynchronous command.
+type FromAccepted<C, R> = dyn Fn(Accepted<'_, C>) -> R + Send + Sync;
 
 /// A command whose answer hasn't been said yet; see [`Command::declare`].
 pub struct CommandBuilder<A: Aggregate, C> {

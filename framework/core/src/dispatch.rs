@@ -55,7 +55,18 @@ struct Inner {
 /// Who answers an rpc.
 enum Route {
     Command(Arc<dyn BoundCommand>),
-    Query(BoundQuery),
+    Query(Box<BoundQuery>),
+}
+
+impl Route {
+    /// Counts a request that isn't let through to the command or query.
+    fn turned_away(&self, began: Instant, failure: Failure) -> Failure {
+        match self {
+            Self::Command(command) => command.meter().turned_away(began, &failure),
+            Self::Query(query) => query.meter().turned_away(began, &failure),
+        }
+        failure
+    }
 }
 
 /// A request, from whatever transport.
@@ -221,7 +232,7 @@ impl Dispatcher {
         }
         for query in &module.queries {
             let bound = BoundQuery::new(query, &runtime, &projections)?;
-            insert_route(&mut routes, query.rpc, Route::Query(bound))?;
+            insert_route(&mut routes, query.rpc, Route::Query(Box::new(bound)))?;
         }
         runtime.spawn(forget_old_records(runtime.clone()));
         Ok(Self { inner: Arc::new(Inner { module, pool, routes, rules, projections, workers, runtime }) })
@@ -233,14 +244,17 @@ impl Dispatcher {
     /// See [`Failure`].
     pub async fn call(&self, rpc: &str, request: Request) -> Result<Reply, Failure> {
         let _in_flight = self.inner.runtime.enter()?;
-        self.inner.rules.check(rpc, &request.body)?;
-        match self.inner.routes.get(rpc) {
-            Some(Route::Command(command)) if command.spec().asynchronous => {
+        let began = Instant::now();
+        let route = self.inner.routes.get(rpc).ok_or_else(|| Failure::unimplemented(rpc))?;
+        if let Err(failure) = self.inner.rules.check(rpc, &request.body) {
+            return Err(route.turned_away(began, failure));
+        }
+        match route {
+            Route::Command(command) if command.spec().asynchronous => {
                 accept::accept(command, request, &self.inner.workers).await
             }
-            Some(Route::Command(command)) => command.call(request).await,
-            Some(Route::Query(query)) => query.call(request).await,
-            None => Err(Failure::unimplemented(rpc)),
+            Route::Command(command) => command.call(request).await,
+            Route::Query(query) => query.call(request).await,
         }
     }
 

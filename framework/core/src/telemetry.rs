@@ -78,12 +78,21 @@ impl CommandMeter {
         self.count(began, Went::Accepted, result);
     }
 
+    /// A request didn't get as far as the command.
+    pub fn turned_away(&self, began: Instant, failure: &Failure) {
+        self.note(began, failure.into());
+    }
+
     fn count(&self, began: Instant, success: Went, result: &Result<Reply, Failure>) {
         let went = match result {
             Ok(reply) if reply.replayed => Went::Replayed,
             Ok(_) => success,
             Err(failure) => failure.into(),
         };
+        self.note(began, went);
+    }
+
+    fn note(&self, began: Instant, went: Went) {
         self.outcomes[went as usize].increment(1);
         self.duration.record(began.elapsed());
     }
@@ -113,7 +122,15 @@ impl QueryMeter {
 
     /// A query was answered, or was not.
     pub fn answered(&self, began: Instant, result: &Result<Bytes, Failure>) {
-        let went = result.as_ref().map_or_else(Went::from, |_| Went::Ok);
+        self.note(began, result.as_ref().map_or_else(Went::from, |_| Went::Ok));
+    }
+
+    /// A request didn't get as far as the query.
+    pub fn turned_away(&self, began: Instant, failure: &Failure) {
+        self.note(began, failure.into());
+    }
+
+    fn note(&self, began: Instant, went: Went) {
         self.outcomes[went as usize].increment(1);
         self.duration.record(began.elapsed());
     }

@@ -74,7 +74,7 @@ impl BoundQuery {
         let rpc = declared.rpc;
         let find = |read_model: &&'static str| {
             let found = projections.iter().find(|it| it.name() == *read_model).cloned();
-            found.ok_or(StartError::UnknownReadModel { rpc, read_model: *read_model })
+            found.ok_or(StartError::UnknownReadModel { rpc, read_model })
         };
         Ok(Self {
             rpc,
@@ -84,6 +84,11 @@ impl BoundQuery {
             runtime: runtime.clone(),
             meter: QueryMeter::new(runtime.module, rpc),
         })
+    }
+
+    /// What is counted of it.
+    pub fn meter(&self) -> &QueryMeter {
+        &self.meter
     }
 
     pub async fn call(&self, request: Request) -> Result<Reply, Failure> {

@@ -199,14 +199,12 @@ fn breaches_in(source: &str, module: &[String], layer: Layer, file: &Path) -> Ve
     let breach = |line, used| Breach { file: file.to_owned(), line, layer, used };
     let mut breaches = Vec::new();
     for found in paths_in(source, module) {
-        match found.path.split_first() {
-            Some((root, module)) if root == "crate" => {
-                if !layer.may_use_module(module) {
-                    breaches.push(breach(found.line, found.path.join("::")));
-                }
-            }
-            _ if !layer.may_use_crate(&found.path) => breaches.push(breach(found.line, found.path.join("::"))),
-            _ => {}
+        let allowed = match found.path.split_first() {
+            Some((root, module)) if root == "crate" => layer.may_use_module(module),
+            _ => layer.may_use_crate(&found.path),
+        };
+        if !allowed {
+            breaches.push(breach(found.line, found.path.join("::")));
         }
     }
     breaches

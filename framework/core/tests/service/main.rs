@@ -8,4 +8,5 @@ mod queries;
 mod scenarios;
 mod shutdown;
 mod stores;
+mod validation;
 mod workers;

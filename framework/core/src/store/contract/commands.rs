@@ -190,7 +190,7 @@ pub async fn settles_together_with_the_events(Fixture { store, guard: _guard, ..
         ..settling(&accepted, succeeded())
     };
     assert!(matches!(store.commit(unit(0)).await, Err(CommitError::Conflict { actual: 1 })));
-    assert_eq!(pending(&store).await, [accepted.clone()]);
+    assert_eq!(pending(&store).await, std::slice::from_ref(&accepted));
     store.commit(unit(1)).await.expect("the right version");
     assert_eq!(pending(&store).await, []);
     assert!(matches!(store.commit(unit(2)).await, Err(CommitError::Settled)));

@@ -95,10 +95,8 @@ impl Scan {
     fn block(&mut self, mark: char) {
         match mark {
             '{' => self.blocks.push(false),
-            '}' => {
-                if self.blocks.pop() == Some(true) {
-                    self.module.pop();
-                }
+            '}' if self.blocks.pop() == Some(true) => {
+                self.module.pop();
             }
             _ => {}
         }
