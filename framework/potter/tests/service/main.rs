@@ -4,6 +4,7 @@ mod http;
 mod in_process;
 #[cfg(unix)]
 mod process;
+mod sdk;
 #[cfg(unix)]
 mod signals;
 #[cfg(unix)]

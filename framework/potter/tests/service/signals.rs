@@ -14,6 +14,7 @@ async fn a_signal_ends_it(signal: &str) {
     let directory = tempfile::tempdir().expect("a directory");
     let process = Process::start(directory.path(), &[]);
     assert_eq!(get(process.http, "/health/ready").await.expect("an answer").status, 200);
+    assert!(process.grpc.is_some(), "both addresses are told");
     process.signal(signal);
     let (status, log) = process.wait_with_log();
     assert_eq!(status.code(), Some(0), "{log:?}");
