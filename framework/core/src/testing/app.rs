@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A module running over an in-memory store, for tests.
 ///
-/// ```ignore
+/// ```text
 /// let app = TestApp::start(generated::module(ProductService)).await;
 /// let reply: CreateProductResponse = app.call("product.ProductService/CreateProduct", &request).await?;
 /// app.settle().await;
