@@ -22,6 +22,7 @@
 //! | [`history`] | a module, again and again | every shape that its events ever had |
 //! | [`evolution`] | the history and the module | what recorded events and callers will notice |
 //! | [`merge`] | the user's file, its base and the proposal | the three merged, or where they conflict |
+//! | [`structured`] | `Cargo.toml` or a Rust file | the same with Potter's keys and lines changed |
 //!
 //! What is wrong in the input comes out as [`diagnostic::Diagnostics`], all of it in one run; [`explain`] has a page
 //! for each code. Nothing here prints or exits: that is for the binaries.
@@ -61,6 +62,7 @@ pub mod render;
 pub mod request;
 pub mod rust;
 pub mod shape;
+pub mod structured;
 
 #[cfg(test)]
 mod testing;

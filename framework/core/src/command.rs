@@ -33,7 +33,7 @@ pub struct Accepted<'a, C> {
 
 /// A command of aggregate `A` with request `C` and reply `R`.
 ///
-/// ```ignore
+/// ```text
 /// Command::declare("shop.create_product", "shop.v1.Catalogue/CreateProduct",
 ///     |state: &Product, command: CreateProductRequest, context| state.create_product(command, context))
 ///     .creates()

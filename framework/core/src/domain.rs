@@ -163,6 +163,18 @@ impl Context {
         }
     }
 
+    /// The context of one execution, whole.
+    pub(crate) fn of(
+        aggregate_id: String,
+        version: u64,
+        time: SystemTime,
+        actor: Option<String>,
+        command_id: Uuid,
+        correlation_id: String,
+    ) -> Self {
+        Self { aggregate_id, version, time, actor, command_id, correlation_id, ids: AtomicU32::new(0) }
+    }
+
     /// The time as a protobuf timestamp.
     #[must_use]
     pub fn timestamp(&self) -> Timestamp {
@@ -182,10 +194,14 @@ impl Context {
 /// The first number of the ids that the runtime gives to events; [`Context::new_id`] counts from 0.
 pub(crate) const EVENT_IDS: u32 = 1 << 31;
 
+/// The number of the id that the runtime assigns to a new aggregate.
+pub(crate) const AGGREGATE_ID: u32 = EVENT_IDS - 1;
+
 /// A UUIDv7 of the same millisecond as `base`, determined by `base` and `number`.
 ///
-/// The 74 random bits go through a bijection of 128 bits for each number, cut to their length: two different
-/// executions get the same id as seldom as two random ids are the same.
+/// For each number the lower 64 bits go through another permutation, and the upper random bits follow from all of
+/// them: ids of two executions are the same as seldom as random ones. Deriving them spares the system calls of
+/// further random bits.
 pub(crate) fn derived_id(base: Uuid, number: u32) -> Uuid {
     /// The finalizer of MurmurHash3.
     fn mix(mut x: u64) -> u64 {

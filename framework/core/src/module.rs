@@ -17,7 +17,7 @@ use crate::store::Migration;
 
 /// A module: its messages, aggregates, commands, queries, read models and migrations.
 ///
-/// ```ignore
+/// ```text
 /// let mut module = Module::new("shop", DESCRIPTORS);
 /// module.aggregate::<Product>(&[("product.created", 1, "shop.v1.ProductCreated")]);
 /// module.read_model::<Products>().migrations(MIGRATIONS);

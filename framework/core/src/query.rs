@@ -19,7 +19,7 @@ use crate::store::{Generation, SharedStore};
 
 /// A query with request `Q` and reply `R`.
 ///
-/// ```ignore
+/// ```text
 /// module.query(
 ///     Query::declare("shop.v1.Catalogue/GetProduct", move |query: GetProductRequest, context| {
 ///         let handlers = handlers.clone();

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::repository::{Loaded, Repository, save_snapshot};
 use super::{Binder, Outcome, Reply, Request, RequestMetadata, Runtime};
 use crate::command::{Attempt, Command, CommandOf, CommandSpec, Executed};
-use crate::domain::{Aggregate, Context, DomainEvent, EVENT_IDS, derived_id};
+use crate::domain::{AGGREGATE_ID, Aggregate, Context, DomainEvent, EVENT_IDS, derived_id};
 use crate::event::{EventMetadata, NewEvent};
 use crate::failure::{Failure, FailureKind, codes};
 use crate::identity;
@@ -218,7 +218,7 @@ impl<A: Aggregate> Bound<A> {
         let deadline = began + spec.timeout.unwrap_or(self.runtime.options.command_timeout);
         let id_is_new = spec.creates && attempt.id().is_empty();
         let aggregate_id = if id_is_new {
-            Uuid::now_v7().to_string()
+            derived_id(command_id, AGGREGATE_ID).to_string()
         } else {
             identity::check(spec.id_field, attempt.id())?;
             attempt.id().to_owned()
@@ -425,11 +425,8 @@ impl<A: Aggregate> Decision<A> {
 impl Execution {
     /// What the rule is told; the same each time but for the version.
     fn context(&self, version: u64) -> Context {
-        let mut context = Context::new(self.aggregate_id.clone(), self.command_id, self.time);
-        context.version = version;
-        context.actor.clone_from(&self.actor);
-        context.correlation_id.clone_from(&self.correlation_id);
-        context
+        let (id, correlation_id) = (self.aggregate_id.clone(), self.correlation_id.clone());
+        Context::of(id, version, self.time, self.actor.clone(), self.command_id, correlation_id)
     }
 
     fn append<A: Aggregate>(&self, expected_version: u64, events: &[A::Event]) -> Append {

@@ -1,6 +1,6 @@
 //! The suite that every store passes.
 //!
-//! ```ignore
+//! ```text
 //! async fn open() -> Fixture { … }
 //! potter_core::store_contract!(open);
 //! ```

@@ -25,7 +25,7 @@ pub fn block_on<F: Future>(test: F) -> F::Output {
 
 /// A module running over an in-memory store, for tests.
 ///
-/// ```ignore
+/// ```text
 /// block_on(async {
 ///     let app = TestApp::start(generated::module(ProductService)).await;
 ///     let reply: CreateProductResponse = app.call("product.ProductService/CreateProduct", &request).await?;

@@ -23,7 +23,7 @@ use self::paths::paths_in;
 ///
 /// `main.rs`, `lib.rs` and `generated/mod.rs` put the layers together and may use all of them.
 ///
-/// ```ignore
+/// ```text
 /// #[test]
 /// fn layers_depend_in_one_direction() {
 ///     potter::testing::assert_layers(env!("CARGO_MANIFEST_DIR"));

@@ -25,7 +25,7 @@ pub fn context(aggregate_id: &str) -> Context {
 
 /// Begins a scenario with what has happened before.
 ///
-/// ```ignore
+/// ```text
 /// given::<Product>(events![ProductListed { stock: 3 }])
 ///     .when(|product, context| product.reserve_stock(ReserveStock { quantity: 2 }, context))
 ///     .then(events![StockReserved { quantity: 2 }]);

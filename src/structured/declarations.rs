@@ -1,0 +1,200 @@
+//! `mod` and `use` lines of a Rust file.
+
+use std::collections::BTreeSet;
+
+use super::line_end;
+
+/// The text with Potter's declarations brought from `before` to `now`; each is a whole line such as `pub mod order;`.
+///
+/// A line of `before` that `now` doesn't have is taken out, with the attributes right above it that came with it; one
+/// that the user rewrote is no longer Potter's and stays. A line of `now` that isn't there yet, and wasn't in `before`
+/// either, goes among Potter's lines of the same kind in their order; what the user took out stays out. What the file
+/// declares already, whatever its visibility or attributes, is not declared twice.
+pub fn declarations(text: &str, before: &[&str], now: &[&str]) -> String {
+    let mut lines: Vec<String> = text.split_inclusive('\n').map(str::to_owned).collect();
+    let wanted: BTreeSet<&str> = now.iter().copied().collect();
+    let known: BTreeSet<&str> = before.iter().copied().collect();
+    lines.retain(|line| {
+        let bare = line.trim();
+        wanted.contains(bare) || !known.contains(bare)
+    });
+    let mut own: BTreeSet<&str> = known.intersection(&wanted).copied().collect();
+    for declaration in now.iter().filter(|it| !known.contains(**it)) {
+        if lines.iter().all(|line| subject(line) != subject(declaration)) {
+            insert(&mut lines, declaration, &own, line_end(text));
+        }
+        own.insert(declaration);
+    }
+    lines.concat()
+}
+
+/// Puts a declaration before the first of Potter's own of its kind that sorts behind it, else behind the last of
+/// them, else behind the last declaration of its kind, else behind the head of the file.
+fn insert(lines: &mut Vec<String>, declaration: &str, own: &BTreeSet<&str>, end: &str) {
+    let of_kind = |line: &&str| kind(line) == kind(declaration);
+    let places = || lines.iter().enumerate().filter(|(_, line)| of_kind(&line.trim()));
+    let ours = || places().filter(|(_, line)| own.contains(line.trim()));
+    let behind = ours().find(|(_, line)| line.trim() > declaration).map(|(at, _)| at);
+    let at = match behind {
+        Some(at) => above_attributes(lines, at),
+        None => ours().last().or(places().last()).map_or_else(|| head(lines), |(at, _)| at + 1),
+    };
+    if let Some(last) = at.checked_sub(1).and_then(|it| lines.get_mut(it))
+        && !last.ends_with('\n')
+    {
+        last.push_str(end);
+    }
+    lines.insert(at, format!("{declaration}{end}"));
+}
+
+/// The first line of the attributes and doc comments that belong to the line at `at`.
+fn above_attributes(lines: &[String], at: usize) -> usize {
+    let belongs = |line: &String| line.trim_start().starts_with("#[") || line.trim_start().starts_with("///");
+    let above = lines[..at].iter().rev().take_while(|line| belongs(line)).count();
+    at - above
+}
+
+/// How many lines there are before a declaration may come: inner comments and attributes, and the blank lines among
+/// them.
+fn head(lines: &[String]) -> usize {
+    let is_head = |line: &&String| {
+        let bare = line.trim_start();
+        bare.trim().is_empty() || bare.starts_with("//") || bare.starts_with("#![")
+    };
+    lines.iter().take_while(is_head).count()
+}
+
+/// What a line declares.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Mod,
+    Use,
+    Other,
+}
+
+fn kind(line: &str) -> Kind {
+    match subject(line) {
+        Some(it) if it.starts_with("mod ") => Kind::Mod,
+        Some(it) if it.starts_with("use ") => Kind::Use,
+        _ => Kind::Other,
+    }
+}
+
+/// What is declared, whatever its visibility and the attributes on its line: `mod order`; nothing for other lines.
+fn subject(line: &str) -> Option<String> {
+    let mut rest = line.trim();
+    while let Some(attribute) = rest.strip_prefix("#[") {
+        rest = attribute.split_once(']')?.1.trim_start();
+    }
+    if let Some(visible) = rest.strip_prefix("pub") {
+        let scoped = visible.trim_start().strip_prefix('(').and_then(|it| it.split_once(')')).map(|(_, rest)| rest);
+        rest = scoped.unwrap_or(visible).trim_start();
+    }
+    let (declared, _) = rest.split_once([';', '{'])?;
+    let declared = declared.split_whitespace().collect::<Vec<_>>().join(" ");
+    (declared.starts_with("mod ") || (declared.starts_with("use ") && rest.ends_with(';'))).then(|| match rest {
+        // The braces of a `use` are part of what it imports.
+        _ if declared.starts_with("use ") => rest.split_whitespace().collect::<Vec<_>>().join(" "),
+        _ => declared,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const MODS: &[&str] = &["pub mod order;", "pub mod product;"];
+
+    #[test]
+    fn a_new_line_goes_in_order_among_potters() {
+        let text =
+            "//! The domain.\n\n// Written by hand.\nmod money;\npub mod order;\npub mod product;\n\nfn f() {}\n";
+        let now = ["pub mod basket;", "pub mod customer;", "pub mod order;", "pub mod product;", "pub mod stock;"];
+        assert_eq!(
+            declarations(text, MODS, &now),
+            "//! The domain.\n\n// Written by hand.\nmod money;\npub mod basket;\npub mod customer;\npub mod order;\n\
+             pub mod product;\npub mod stock;\n\nfn f() {}\n"
+        );
+    }
+
+    #[test]
+    fn attributes_stay_with_their_line() {
+        let text = "#[cfg(test)]\n/// Orders.\npub mod order;\npub mod product;\n";
+        let now = ["pub mod basket;", "pub mod order;", "pub mod product;"];
+        assert_eq!(declarations(text, MODS, &now), format!("pub mod basket;\n{text}"));
+    }
+
+    #[test]
+    fn only_potters_own_lines_are_taken_out() {
+        let text = "pub mod order;\npub(crate) mod product;\nmod mine;\n";
+        assert_eq!(declarations(text, MODS, &[]), "pub(crate) mod product;\nmod mine;\n");
+    }
+
+    #[test]
+    fn what_the_user_took_out_stays_out_and_what_is_declared_is_not_repeated() {
+        assert_eq!(declarations("mod mine;\n", MODS, MODS), "mod mine;\n");
+        let own = "#[path = \"p.rs\"] pub(crate) mod product;\n";
+        assert_eq!(declarations(own, &[], &["pub mod product;"]), own);
+        let inline = "mod product {\n}\n";
+        assert_eq!(declarations(inline, &[], &["pub mod product;"]), inline);
+    }
+
+    #[test]
+    fn uses_go_among_uses() {
+        let text = "mod order;\nmod product;\n\npub use order::Order;\n\nfn f() {}\n";
+        let now = ["mod order;", "mod product;", "pub use order::Order;", "pub use product::{Product, Sku};"];
+        let before = &now[..3];
+        let expected = text.replace("Order;\n", "Order;\npub use product::{Product, Sku};\n");
+        assert_eq!(declarations(text, before, &now), expected);
+        assert_eq!(declarations(&expected, &now, before), text);
+    }
+
+    #[test]
+    fn an_empty_file_and_a_missing_newline_are_fine() {
+        assert_eq!(declarations("", &[], MODS), "pub mod order;\npub mod product;\n");
+        assert_eq!(declarations("//! Head", &[], MODS), "//! Head\npub mod order;\npub mod product;\n");
+        assert_eq!(declarations("mod a;", &[], MODS), "mod a;\npub mod order;\npub mod product;\n");
+    }
+
+    #[test]
+    fn crlf_is_kept() {
+        let text = "mod a;\r\npub mod order;\r\n";
+        assert_eq!(declarations(text, &MODS[..1], MODS), "mod a;\r\npub mod order;\r\npub mod product;\r\n");
+    }
+
+    fn mods() -> impl Strategy<Value = BTreeSet<String>> {
+        prop::collection::btree_set("[a-f]", 0..6)
+            .prop_map(|names| names.into_iter().map(|it| format!("pub mod {it};")).collect())
+    }
+
+    proptest! {
+        #[test]
+        fn the_users_lines_stay_as_they_are(
+            user in prop::collection::vec("(// [a-z]{0,5}|mod u[a-z]{0,3};|\\}|fn f\\(\\) \\{\\}|#\\[allow\\(x\\)\\]|)", 0..12),
+            (before, now) in (mods(), mods()),
+            at in 0_usize..12,
+        ) {
+            let mut lines = user.clone();
+            let at = at.min(lines.len());
+            lines.splice(at..at, before.iter().cloned());
+            let text: String = lines.iter().map(|it| format!("{it}\n")).collect();
+            let (before, now): (Vec<_>, Vec<_>) =
+                (before.iter().map(String::as_str).collect(), now.iter().map(String::as_str).collect());
+            let edited = declarations(&text, &before, &now);
+            let is_ours = |it: &&str| it.starts_with("pub mod ");
+            prop_assert_eq!(edited.lines().filter(|it| !is_ours(it)).collect::<Vec<_>>(), user);
+            let mut ours: Vec<_> = edited.lines().filter(is_ours).collect();
+            ours.sort_unstable();
+            prop_assert_eq!(ours, now.clone());
+            prop_assert_eq!(declarations(&edited, &now, &now), edited.clone());
+        }
+
+        #[test]
+        fn nothing_is_touched_when_nothing_changes(text in "(\\PC{0,8}(\n|\r\n)){0,6}", mods in mods()) {
+            let mods: Vec<_> = mods.iter().map(String::as_str).collect();
+            prop_assert_eq!(declarations(&text, &mods, &mods), text);
+        }
+    }
+}
