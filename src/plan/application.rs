@@ -122,7 +122,9 @@ fn service_view<'a>(scope: &Scope<'a>, service: &'a Service, symbols: &'a Servic
     let mut deciders = BTreeSet::new();
     let mut rpcs = Vec::new();
     for (rpc, method) in service.rpcs.iter().zip(&symbols.methods) {
-        let request = imports.item(&Item::of_message(&rpc.descriptor.input()));
+        // A synchronous command without an id is decided and answered without its request being named.
+        let names_request = !matches!(&rpc.kind, RpcKind::Command(it) if !it.is_async && it.id_field.is_none());
+        let request = names_request.then(|| imports.item(&Item::of_message(&rpc.descriptor.input())));
         let reply = imports.item(&Item::of_message(&rpc.descriptor.output()));
         let docs = docs_or(scope.comments, &rpc.descriptor, format!("Answers `{}`.", rpc.descriptor.name()));
         let full = format!("{}/{}", service.descriptor.full_name(), rpc.descriptor.name());
@@ -130,7 +132,7 @@ fn service_view<'a>(scope: &Scope<'a>, service: &'a Service, symbols: &'a Servic
             docs,
             method: method.clone(),
             rpc: rust::string_literal(&full),
-            request,
+            request: request.unwrap_or_default(),
             reply,
             ..RpcView::new()
         };

@@ -3,7 +3,11 @@
 use prost_reflect::{FieldDescriptor, MessageDescriptor};
 
 use super::types::{FieldType, Item, Shape, struct_fields, struct_size};
-use crate::{lower::Names, rust::Expr};
+use crate::{
+    lower::Names,
+    model::EventEffect,
+    rust::{Expr, Stmt},
+};
 
 /// A value at hand: how it is written, its type, and whether it may be moved.
 #[derive(Clone, Debug)]
@@ -62,6 +66,26 @@ impl Value {
             _ => None,
         }
     }
+}
+
+/// Takes a field from an event `it` only where the event has it: what a change leaves out stays.
+///
+/// None where the field is always taken: it has no presence, or the event begins the aggregate's life.
+pub fn when_given(
+    names: &Names,
+    (from, given): (&FieldDescriptor, &FieldType),
+    (place, own): (&str, &FieldType),
+    of: EventEffect,
+) -> Option<Stmt> {
+    let is_absent_possible = given.item == own.item && given.shape == Shape::Option;
+    let name = names.field(from);
+    let value = match own.shape {
+        Shape::Plain => Expr::text(name),
+        Shape::Option if of != EventEffect::Creates => Expr::call("Some", [Expr::text(name)]),
+        _ => return None,
+    };
+    let set = Stmt::Assign(place.to_owned(), value);
+    is_absent_possible.then(|| Stmt::If(format!("let Some({name}) = it.{name}"), vec![set]))
 }
 
 /// A struct literal of a message: fields that `value` has something for, `..Default::default()` for the others.

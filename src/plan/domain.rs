@@ -122,14 +122,12 @@ fn aggregate_view<'a>(scope: &Scope<'a>, id: AggregateId) -> AggregateView<'a> {
         "Message",
         "Refusal",
         "UnreadableEvent",
-        "codes",
         "fmt",
     ]);
     let state = imports.path(scope.path(&aggregate.message));
     for name in ["Aggregate", "Context", "DomainError", "DomainEvent", "Refusal", "UnreadableEvent"] {
         imports.add("potter::domain", name);
     }
-    imports.add("potter::failure", "codes");
     if !aggregate.events.is_empty() || !aggregate.errors.is_empty() {
         imports.add("potter::prost", "Message");
     }
@@ -458,27 +456,23 @@ impl Writer<'_, '_> {
     fn arm(&mut self, event: &Event, variant: &str) -> Arm {
         let mut body = Vec::new();
         for effect in rules::effects(event, self.aggregate) {
-            body.push(self.effect(&effect));
+            body.push(self.effect(&effect, event.effect));
         }
         let text = rust::block(&body, 0);
         let binding = if mentions(&text, "it") { "it" } else { "_" };
         Arm { pattern: format!("{}::{variant}({binding})", self.symbols.event), body }
     }
 
-    fn effect(&mut self, effect: &Effect) -> Stmt {
+    fn effect(&mut self, effect: &Effect, of: EventEffect) -> Stmt {
         let names = &self.scope.symbols.names;
         let place = |field: &FieldDescriptor| format!("self.{}", names.field(field));
         match effect {
             Effect::Copy { from, to } => {
                 let (given, own) = (FieldType::of(from), FieldType::of(to));
-                let value = Value::field(names, "it", from, true).expect("effects are of fields of structs");
-                // What an event leaves out stays.
-                let stays = given.item == own.item && given.shape == Shape::Option && own.shape == Shape::Plain;
-                if stays {
-                    let name = names.field(from);
-                    let set = Stmt::Assign(place(to), Expr::text(name));
-                    return Stmt::If(format!("let Some({name}) = it.{name}"), vec![set]);
+                if let Some(set) = copy::when_given(names, (from, &given), (&place(to), &own), of) {
+                    return set;
                 }
+                let value = Value::field(names, "it", from, true).expect("effects are of fields of structs");
                 let value = value.into_field(&own).expect("effects are of fields that can be copied");
                 Stmt::Assign(place(to), value)
             }

@@ -322,14 +322,18 @@ impl Writer<'_, '_> {
             let own = own.filter(|it| it.containing_oneof().is_none_or(|oneof| oneof.is_synthetic()));
             let value = Value::field(names, "it", &field, true);
             let set = own.zip(value).and_then(|(own, value)| {
-                let value = value.into_field(&FieldType::of(&own))?;
-                Some(Stmt::Assign(format!("row.{}", names.field(&own)), value))
+                let (place, ty) = (format!("row.{}", names.field(&own)), FieldType::of(&own));
+                copy::when_given(names, (&field, &FieldType::of(&field)), (&place, &ty), event.effect)
+                    .or_else(|| Some(Stmt::Assign(place, value.into_field(&ty)?)))
             });
             body.extend(set);
         }
         let makes = event.effect == EventEffect::Creates;
         if body.is_empty() && !makes {
             return Arm { pattern: pattern("_"), body };
+        }
+        if !makes && self.is_created_by_an_event() {
+            return Arm { pattern: pattern("it"), body: vec![Stmt::If("let Some(row) = row".to_owned(), body)] };
         }
         let row = Expr::text("row")
             .method("get_or_insert_with", [Expr::Closure(String::new(), Box::new(self.empty_row(event)))]);
@@ -340,6 +344,11 @@ impl Writer<'_, '_> {
             body.insert(0, Stmt::Let("row".to_owned(), row));
         }
         Arm { pattern: pattern(binding), body }
+    }
+
+    /// Whether a row that isn't there has simply ended, or was never begun.
+    fn is_created_by_an_event(&self) -> bool {
+        events_of(self.scope, self.model).any(|(event, _)| event.effect == EventEffect::Creates)
     }
 
     /// A row with nothing but its key.

@@ -132,6 +132,10 @@ fn layout(expr: &Expr, place: Place) -> String {
         Expr::Chain(root, links) => chain(root, links, place),
         Expr::If(condition, then, otherwise) => if_else(condition, then, otherwise, place),
         Expr::Closure(parameters, body) => {
+            if let Expr::Struct { path, fields, rest } = body.as_ref() {
+                // A literal that spans lines needs no braces around it.
+                return format!("|{parameters}| {}", struct_literal(path, fields, rest.as_deref(), place.indent));
+            }
             let inner = place.indent + TAB;
             let body = expression(body, inner);
             format!("|{parameters}| {{\n{}{body}\n{}}}", pad(inner), pad(place.indent))

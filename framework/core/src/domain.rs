@@ -148,6 +148,14 @@ pub struct Refusal {
     pub event: Option<(&'static str, Vec<u8>)>,
 }
 
+impl Refusal {
+    /// The refusal by a rule that nobody has written yet.
+    #[must_use]
+    pub fn unimplemented() -> Self {
+        Self { code: crate::failure::codes::UNIMPLEMENTED, retryable: false, event: None }
+    }
+}
+
 impl Context {
     /// The context of one execution for an aggregate that has no events yet, with nobody named as its actor.
     #[must_use]
