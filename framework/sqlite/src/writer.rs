@@ -153,7 +153,8 @@ fn serve(
             Job::Alone(act) => act(connection),
             Job::Close(answer) => return Some(answer),
         }
-        checkpoints.after_commit(connection);
+        next = next.or_else(|| jobs.try_recv().ok());
+        checkpoints.after_commit(connection, next.is_none());
     }
 }
 

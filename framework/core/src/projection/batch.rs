@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::time::SystemTime;
 
+use foldhash::fast::RandomState;
 use prost::Message;
 
 use crate::domain::DomainEvent;
@@ -11,17 +12,20 @@ use crate::panics;
 use crate::read_model::ReadModel;
 use crate::store::{ParkedEvent, RowChange};
 
+/// By key of a row: looked up for every event, so with a hasher that is fast.
+pub(super) type ByKey<T> = HashMap<String, T, RandomState>;
+
 /// Rows by key; `None`: there is no such row.
-pub(super) type Rows<R> = HashMap<String, Option<R>>;
+pub(super) type Rows<R> = ByKey<Option<R>>;
 
 /// The first parked event of each blocked row.
-pub(super) type Blocked = HashMap<String, u64>;
+pub(super) type Blocked = ByKey<u64>;
 
 /// What is to be done with a batch of events.
 pub(super) struct Plan<'a, M: ReadModel> {
     /// Events to take in, in order, each with the place of its row's key in `keys`.
     steps: Vec<Step<'a, M::Event>>,
-    /// Keys of the rows that they are about.
+    /// Keys of the rows that they are about, each once.
     pub keys: Vec<String>,
     /// Events to park.
     pub park: Vec<ParkedEvent>,
@@ -41,7 +45,7 @@ pub(super) struct Poison {
 
 /// What a batch changes.
 pub(super) struct Changes<R> {
-    pub rows: Rows<R>,
+    pub rows: Vec<(String, Option<R>)>,
     pub put: Vec<RowChange>,
     pub remove: Vec<String>,
 }
@@ -52,7 +56,7 @@ impl<'a, M: ReadModel> Plan<'a, M> {
     /// What is known to be poisonous is parked, and so is everything behind it that is about the same row.
     pub fn new(events: &'a [RecordedEvent], poison: &HashMap<u64, String>, blocked: &Blocked) -> Self {
         let mut plan = Self { steps: Vec::with_capacity(events.len()), keys: Vec::new(), park: Vec::new() };
-        let mut places = HashMap::new();
+        let mut places = ByKey::default();
         for recorded in events.iter().filter(|event| follows::<M>(event)) {
             match read::<M>(recorded) {
                 Ok(None) => {}
@@ -60,6 +64,7 @@ impl<'a, M: ReadModel> Plan<'a, M> {
                 Err(reason) => plan.park(recorded, recorded.aggregate_id.clone(), reason),
             }
         }
+        plan.keys = in_order(places);
         plan
     }
 
@@ -68,7 +73,7 @@ impl<'a, M: ReadModel> Plan<'a, M> {
         recorded: &'a RecordedEvent,
         event: M::Event,
         key: String,
-        places: &mut HashMap<String, usize>,
+        places: &mut ByKey<usize>,
         poison: &HashMap<u64, String>,
         blocked: &Blocked,
     ) {
@@ -78,14 +83,8 @@ impl<'a, M: ReadModel> Plan<'a, M> {
         if let Some(first) = self.blocked_by(&key, blocked) {
             return self.park(recorded, key, format!("waits for the parked event at position {first}"));
         }
-        let place = match places.get(&key) {
-            Some(place) => *place,
-            None => {
-                self.keys.push(key.clone());
-                places.insert(key, self.keys.len() - 1);
-                self.keys.len() - 1
-            }
-        };
+        let new = places.len();
+        let place = *places.entry(key).or_insert(new);
         self.steps.push(Step { recorded, event, key: place });
     }
 
@@ -114,11 +113,10 @@ impl<'a, M: ReadModel> Plan<'a, M> {
         self.steps.len()
     }
 
-    /// Takes the events in. `known` has the row of every key that exists.
+    /// Takes the events in. `rows` are those of the plan's keys, in the same order.
     ///
     /// At a panic the rows are lost, half changed as they may be; the caller plans again around the poison.
-    pub fn project(self, mut known: Rows<M::Row>) -> Result<Changes<M::Row>, Poison> {
-        let mut rows: Vec<Option<M::Row>> = self.keys.iter().map(|key| known.remove(key).flatten()).collect();
+    pub fn project(self, mut rows: Vec<Option<M::Row>>) -> Result<Changes<M::Row>, Poison> {
         for Step { recorded, event, key } in self.steps {
             let row = &mut rows[key];
             panics::quietly(|| M::project(row, event, recorded))
@@ -129,7 +127,7 @@ impl<'a, M: ReadModel> Plan<'a, M> {
 }
 
 fn changes<M: ReadModel>(keys: Vec<String>, rows: Vec<Option<M::Row>>) -> Changes<M::Row> {
-    let mut changes = Changes { rows: HashMap::with_capacity(keys.len()), put: Vec::new(), remove: Vec::new() };
+    let mut changes = Changes { rows: Vec::with_capacity(keys.len()), put: Vec::new(), remove: Vec::new() };
     for (key, row) in keys.into_iter().zip(rows) {
         match &row {
             Some(row) => changes.put.push(RowChange {
@@ -139,9 +137,18 @@ fn changes<M: ReadModel>(keys: Vec<String>, rows: Vec<Option<M::Row>>) -> Change
             }),
             None => changes.remove.push(key.clone()),
         }
-        changes.rows.insert(key, row);
+        changes.rows.push((key, row));
     }
     changes
+}
+
+/// The keys, each at its place.
+fn in_order(places: ByKey<usize>) -> Vec<String> {
+    let mut keys = vec![String::new(); places.len()];
+    for (key, place) in places {
+        keys[place] = key;
+    }
+    keys
 }
 
 /// Whether the read model is built from that kind of event.
@@ -157,9 +164,4 @@ fn read<M: ReadModel>(recorded: &RecordedEvent) -> Result<Option<(M::Event, Stri
         .map_err(|unreadable| unreadable.to_string())?;
     let key = panics::quietly(|| M::key(&event, recorded))?;
     Ok(key.map(|key| (event, key)))
-}
-
-/// Keys that aren't in memory.
-pub(super) fn unknown_keys<R>(keys: &[String], known: &Rows<R>) -> Vec<String> {
-    keys.iter().filter(|key| !known.contains_key(*key)).cloned().collect()
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use prost::Message;
 use tokio::task::JoinHandle;
 
-use super::batch::{Blocked, Changes, Plan, Poison, Rows, unknown_keys};
+use super::batch::{Blocked, ByKey, Changes, Plan, Poison, Rows};
 use crate::event::RecordedEvent;
 use crate::failure::Failure;
 use crate::read_model::ReadModel;
@@ -63,9 +63,9 @@ impl<M: ReadModel> Follower<M> {
             generation,
             position: 0,
             checkpoint: 0,
-            rows: HashMap::new(),
+            rows: Rows::default(),
             rows_weight: 0,
-            blocked: HashMap::new(),
+            blocked: Blocked::default(),
             parked: 0,
             taken_in: 0,
             changes: 0,
@@ -137,7 +137,7 @@ impl<M: ReadModel> Follower<M> {
 
     /// Tries to take in what is parked, row by row and in order; answers how many events that were.
     pub async fn replay_parked(&mut self) -> Result<usize, ProjectionError> {
-        let mut still_blocked = Blocked::new();
+        let mut still_blocked = Blocked::default();
         let mut replayed = 0;
         for parked in self.store.parked(M::NAME, self.generation).await? {
             let blocked = still_blocked.contains_key(&parked.key);
@@ -153,7 +153,7 @@ impl<M: ReadModel> Follower<M> {
 
     async fn replay(&mut self, parked: &ParkedEvent) -> Result<bool, ProjectionError> {
         let events = self.store.read_all(parked.position - 1, 1).await?;
-        let plan = Plan::<M>::new(&events, &HashMap::new(), &Blocked::new());
+        let plan = Plan::<M>::new(&events, &HashMap::new(), &Blocked::default());
         if !plan.park.is_empty() {
             return Ok(false);
         }
@@ -241,12 +241,22 @@ impl<M: ReadModel> Follower<M> {
     /// Takes the rows of these keys out of memory, or else out of the table.
     ///
     /// They come back into memory when their changes are committed; after a failure the table has them.
-    async fn rows_of(&mut self, keys: &[String]) -> Result<Rows<M::Row>, StoreError> {
-        let unknown = unknown_keys(keys, &self.rows);
-        let mut rows: Rows<M::Row> = keys.iter().filter_map(|key| self.rows.remove_entry(key)).collect();
+    async fn rows_of(&mut self, keys: &[String]) -> Result<Vec<Option<M::Row>>, StoreError> {
+        let mut rows = Vec::with_capacity(keys.len());
+        let mut unknown = ByKey::default();
+        for (place, key) in keys.iter().enumerate() {
+            let known = self.rows.remove(key);
+            if known.is_none() {
+                unknown.insert(key.clone(), place);
+            }
+            rows.push(known.flatten());
+        }
         if !unknown.is_empty() {
-            for (key, row) in self.store.rows_by_key(M::TABLE, self.generation, unknown).await? {
-                rows.insert(key, Some(decode_row::<M>(row)?));
+            let keys = unknown.keys().cloned().collect();
+            for (key, row) in self.store.rows_by_key(M::TABLE, self.generation, keys).await? {
+                if let Some(place) = unknown.get(&key) {
+                    rows[*place] = Some(decode_row::<M>(row)?);
+                }
             }
         }
         Ok(rows)
@@ -283,7 +293,7 @@ impl<M: ReadModel> Follower<M> {
         Ok(())
     }
 
-    fn remember(&mut self, rows: Rows<M::Row>, weight: usize) {
+    fn remember(&mut self, rows: Vec<(String, Option<M::Row>)>, weight: usize) {
         self.rows_weight += weight;
         if self.rows_weight > ROWS_IN_MEMORY {
             self.forget_rows();
@@ -293,7 +303,7 @@ impl<M: ReadModel> Follower<M> {
     }
 
     fn forget_rows(&mut self) {
-        self.rows = HashMap::new();
+        self.rows = Rows::default();
         self.rows_weight = 0;
     }
 
@@ -317,7 +327,7 @@ impl<M: ReadModel> Follower<M> {
     async fn reload_parked(&mut self) -> Result<(), StoreError> {
         let parked = self.store.parked(M::NAME, self.generation).await?;
         self.parked = parked.len();
-        self.blocked = HashMap::new();
+        self.blocked = Blocked::default();
         for event in parked {
             self.blocked.entry(event.key).or_insert(event.position);
         }
@@ -327,7 +337,7 @@ impl<M: ReadModel> Follower<M> {
 
 impl<R> Changes<R> {
     fn none() -> Self {
-        Self { rows: HashMap::new(), put: Vec::new(), remove: Vec::new() }
+        Self { rows: Vec::new(), put: Vec::new(), remove: Vec::new() }
     }
 }
 
