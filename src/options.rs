@@ -228,6 +228,7 @@ fn docs(it: &Reader) -> DocOptions {
 
 /// Reads `(potter.event)`.
 pub fn event(message: &MessageDescriptor) -> Option<EventOptions> {
+    message.descriptor_proto().options.as_ref()?;
     let it = Reader::extension(message.parent_pool(), &message.options(), "potter.event")?;
     Some(EventOptions {
         event_type: it.string("event_type"),
@@ -240,6 +241,7 @@ pub fn event(message: &MessageDescriptor) -> Option<EventOptions> {
 
 /// Reads `(potter.aggregate)`.
 pub fn aggregate(message: &MessageDescriptor) -> Option<AggregateOptions> {
+    message.descriptor_proto().options.as_ref()?;
     let it = Reader::extension(message.parent_pool(), &message.options(), "potter.aggregate")?;
     Some(AggregateOptions {
         name: it.string("name"),
@@ -260,18 +262,22 @@ pub fn is_saga(message: &MessageDescriptor) -> bool {
 
 /// Reads `(potter.error_event)`.
 pub fn error_event(message: &MessageDescriptor) -> Option<ErrorEventOptions> {
+    message.descriptor_proto().options.as_ref()?;
     let it = Reader::extension(message.parent_pool(), &message.options(), "potter.error_event")?;
     Some(ErrorEventOptions { error_code: it.string("error_code"), retryable: it.bool("retryable") })
 }
 
 /// Reads `(potter.read_model)`.
 pub fn read_model(message: &MessageDescriptor) -> Option<ReadModelOptions> {
+    message.descriptor_proto().options.as_ref()?;
     let it = Reader::extension(message.parent_pool(), &message.options(), "potter.read_model")?;
     Some(ReadModelOptions { name: it.string("name"), events: it.strings("events") })
 }
 
 /// Reads `(potter.field)`.
 pub fn field(field: &FieldDescriptor) -> Option<FieldOptions> {
+    // Most fields have no options, and reading them asks for a message to decode into.
+    field.field_descriptor_proto().options.as_ref()?;
     let it = Reader::extension(field.parent_message().parent_pool(), &field.options(), "potter.field")?;
     Some(FieldOptions {
         id: it.bool("id"),

@@ -54,7 +54,14 @@ fn module(context: &mut Context<'_>, settings: &Settings) -> Option<Module> {
     let read_models = roles::read_models(&scope, &aggregates, &events, context);
     roles::no_two_roles(&scope, context);
 
-    let mut drafts = Drafts { module: &name, aggregates: &aggregates, events: &events, errors: &errors, read_models };
+    let mut drafts = Drafts {
+        module: &name,
+        named: aggregates.iter().map(roles::AggregateDraft::named).collect(),
+        aggregates: &aggregates,
+        events: &events,
+        errors: &errors,
+        read_models,
+    };
     let services = rpcs::services(&services, (&transports, openapi.is_some()), &mut drafts, context);
     let read_models = drafts.read_models;
     marks::check(&scope, &aggregates, &services, &read_models, context);
@@ -105,7 +112,7 @@ fn error_owners(
     errors: &[ErrorEvent],
     services: &[Service],
 ) -> Vec<Vec<AggregateId>> {
-    let names: Vec<_> = drafts.iter().map(|it| (it.name.as_str(), &it.message)).collect();
+    let names: Vec<_> = drafts.iter().map(roles::AggregateDraft::named).collect();
     let commands: Vec<_> = commands(services).collect();
     let owners = |at: usize| {
         let naming = commands.iter().filter(|it| it.fails_with.contains(&ErrorId(at))).map(|it| it.aggregate);

@@ -42,6 +42,11 @@ impl AggregateDraft {
     pub fn names(&self) -> [&str; 2] {
         [&self.name, self.message.name()]
     }
+
+    /// What names and types tell of it.
+    pub fn named(&self) -> told::Named<'_> {
+        told::Named::new(&self.name, &self.message)
+    }
 }
 
 /// The messages with `(potter.aggregate)`.
@@ -317,7 +322,7 @@ fn read_model(
             }
         }
     }
-    let names: Vec<_> = aggregates.iter().map(|it| (it.name.as_str(), &it.message)).collect();
+    let names: Vec<_> = aggregates.iter().map(AggregateDraft::named).collect();
     let about = told::by_prefix(name, &names).map(|at| &aggregates[at]);
     let owners: Vec<&str> = about.iter().map(|it| it.name.as_str()).chain([name]).collect();
     let key = required_id(

@@ -263,7 +263,8 @@ fn default_route(rpc: &Routable, rpcs: &[Routable], taken: &mut Taken, context: 
     let service = rpc.method.parent_service().name().to_kebab_case();
     let paths = [preferred(rpc, rpcs), distinct(rpc, &name), distinct(rpc, &format!("{service}-{name}"))];
     for path in paths {
-        let Ok(template) = PathTemplate::parse(&path) else { continue };
+        // A name that cannot stand in a path was reported as a name.
+        let Ok(template) = PathTemplate::parse(&path) else { return Vec::new() };
         if take(taken, &rpc.method, method, &template).is_ok() {
             let body = if matches!(method, "GET" | "DELETE") { RouteBody::None } else { RouteBody::All };
             return vec![Route { method: method.to_owned(), path, body, response_body: None }];

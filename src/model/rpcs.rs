@@ -41,6 +41,8 @@ mod key {
 pub(super) struct Drafts<'a> {
     pub module: &'a str,
     pub aggregates: &'a [AggregateDraft],
+    /// The same, as far as names and types tell of them.
+    pub named: Vec<told::Named<'a>>,
     pub events: &'a [EventDraft],
     pub errors: &'a [ErrorEvent],
     pub read_models: Vec<ReadModelDraft>,
@@ -49,10 +51,6 @@ pub(super) struct Drafts<'a> {
 impl Drafts<'_> {
     fn aggregate(&self, AggregateId(at): AggregateId) -> &AggregateDraft {
         &self.aggregates[at]
-    }
-
-    fn named_aggregates(&self) -> Vec<(&str, &MessageDescriptor)> {
-        self.aggregates.iter().map(|it| (it.name.as_str(), &it.message)).collect()
     }
 }
 
@@ -452,7 +450,7 @@ fn read_model(
     let near = nearest(name, declared.iter().copied()).filter(|_| !name.is_empty()).map(str::to_owned);
     let reply = method.output();
     let asked = Asked { rpc: method.name(), read_model: name, reply: &reply };
-    let told = told::aggregate_of(&asked, &drafts.named_aggregates());
+    let told = told::aggregate_of(&asked, &drafts.named);
     match (near, told) {
         (Some(near), _) => {
             let text =
@@ -528,11 +526,11 @@ fn events_of_read_models(all: &[MethodDescriptor], models: &[Option<ReadModelId>
         if model.derived_from.is_some() || !model.events.is_empty() {
             continue;
         }
-        let aggregates = drafts.named_aggregates();
+        let aggregates = &drafts.named;
         let queries =
             all.iter().zip(models).filter(|(_, model)| **model == Some(ReadModelId(at))).map(|(it, _)| it.name());
-        let mut named: Vec<_> = queries.filter_map(|it| told::by_name(it, &aggregates)).collect();
-        named.extend(told::by_prefix(&model.name, &aggregates));
+        let mut named: Vec<_> = queries.filter_map(|it| told::by_name(it, aggregates)).collect();
+        named.extend(told::by_prefix(&model.name, aggregates));
         let counts = |event: &EventDraft| {
             event.aggregate.is_some_and(|AggregateId(owner)| named.is_empty() || named.contains(&owner))
         };
@@ -617,14 +615,14 @@ fn routable(rpc: &Rpc, drafts: &Drafts<'_>) -> Routable {
 /// What a query's route begins with: the aggregate that it is about, else its read model, else its service.
 fn resource_of(query: &Query, rpc: &Rpc, drafts: &Drafts<'_>) -> String {
     let model = query.read_model.map(|ReadModelId(at)| &drafts.read_models[at]);
-    let aggregates = drafts.named_aggregates();
+    let aggregates = &drafts.named;
     let told = model
         .and_then(|it| it.derived_from)
         .map(|AggregateId(at)| at)
-        .or_else(|| told::by_name(rpc.descriptor.name(), &aggregates))
-        .or_else(|| told::by_prefix(model.map_or("", |it| it.name.as_str()), &aggregates));
+        .or_else(|| told::by_name(rpc.descriptor.name(), aggregates))
+        .or_else(|| told::by_prefix(model.map_or("", |it| it.name.as_str()), aggregates));
     match (told, model) {
-        (Some(at), _) => aggregates[at].0.to_owned(),
+        (Some(at), _) => aggregates[at].name.to_owned(),
         (None, Some(model)) => model.row.name().to_owned(),
         (None, None) => {
             let service = rpc.descriptor.parent_service().name().to_owned();

@@ -73,8 +73,25 @@ pub(super) fn rest_of_rpc(rpc: &str, aggregate: &str) -> Vec<String> {
 
 /// Where `part` stands in `words`, in the singular or the plural.
 fn find(words: &[String], part: &[String]) -> Option<usize> {
-    let same = |(a, b): (&String, &String)| a == b || singular(a) == singular(b);
+    let same = |(a, b): (&String, &String)| {
+        a == b || (a.as_bytes().first() == b.as_bytes().first() && singular(a) == singular(b))
+    };
     words.windows(part.len().max(1)).position(|window| window.iter().zip(part).all(same))
+}
+
+/// An aggregate, as far as names and types tell of it.
+pub(super) struct Named<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// The message that is its state.
+    pub message: &'a MessageDescriptor,
+    words: Vec<String>,
+}
+
+impl<'a> Named<'a> {
+    pub fn new(name: &'a str, message: &'a MessageDescriptor) -> Self {
+        Named { name, message, words: words(name) }
+    }
 }
 
 /// What a query says of itself.
@@ -89,7 +106,7 @@ pub(super) struct Asked<'a> {
 
 /// The aggregate that a query is about: the one whose name its read model begins with, else the one that its
 /// reply holds or copies, else the one that its name contains, else the only one.
-pub(super) fn aggregate_of(asked: &Asked<'_>, aggregates: &[(&str, &MessageDescriptor)]) -> Option<usize> {
+pub(super) fn aggregate_of(asked: &Asked<'_>, aggregates: &[Named<'_>]) -> Option<usize> {
     by_prefix(asked.read_model, aggregates)
         .or_else(|| by_reply(asked.reply, aggregates))
         .or_else(|| by_name(asked.rpc, aggregates))
@@ -97,27 +114,27 @@ pub(super) fn aggregate_of(asked: &Asked<'_>, aggregates: &[(&str, &MessageDescr
 }
 
 /// The aggregate with the longest name that begins `name`.
-pub(super) fn by_prefix(name: &str, aggregates: &[(&str, &MessageDescriptor)]) -> Option<usize> {
+pub(super) fn by_prefix(name: &str, aggregates: &[Named<'_>]) -> Option<usize> {
     let name = words(name);
     longest(aggregates, |aggregate| find(&name, aggregate) == Some(0))
 }
 
 /// The aggregate with the longest name that stands in `name`.
-pub(super) fn by_name(name: &str, aggregates: &[(&str, &MessageDescriptor)]) -> Option<usize> {
+pub(super) fn by_name(name: &str, aggregates: &[Named<'_>]) -> Option<usize> {
     let name = words(name);
     longest(aggregates, |aggregate| find(&name, aggregate).is_some())
 }
 
-fn longest(aggregates: &[(&str, &MessageDescriptor)], fits: impl Fn(&[String]) -> bool) -> Option<usize> {
-    let length = |at: &usize| words(aggregates[*at].0).len();
-    (0..aggregates.len()).filter(|at| fits(&words(aggregates[*at].0))).rev().max_by_key(length)
+fn longest(aggregates: &[Named<'_>], fits: impl Fn(&[String]) -> bool) -> Option<usize> {
+    let length = |at: &usize| aggregates[*at].words.len();
+    (0..aggregates.len()).filter(|at| fits(&aggregates[*at].words)).rev().max_by_key(length)
 }
 
 /// The only aggregate that the reply holds, at any depth, or that it or a message in it copies.
-fn by_reply(reply: &MessageDescriptor, aggregates: &[(&str, &MessageDescriptor)]) -> Option<usize> {
+fn by_reply(reply: &MessageDescriptor, aggregates: &[Named<'_>]) -> Option<usize> {
     let held = reachable(reply);
     let only = |fits: &dyn Fn(&MessageDescriptor) -> bool| {
-        let mut found = (0..aggregates.len()).filter(|at| fits(aggregates[*at].1));
+        let mut found = (0..aggregates.len()).filter(|at| fits(aggregates[*at].message));
         found.next().filter(|_| found.next().is_none())
     };
     only(&|aggregate| held.contains(aggregate))

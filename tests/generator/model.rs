@@ -646,3 +646,14 @@ fn fields_of_proto2_are_nullable_where_they_are_optional() {
     let columns: Vec<_> = module.read_models[0].columns.iter().map(|it| (it.field.name(), it.nullable)).collect();
     assert_eq!(columns, [("name", false), ("note", true)]);
 }
+
+#[test]
+fn names_in_other_scripts_are_reported_and_nothing_breaks() {
+    let text = "syntax = \"proto3\"; import \"potter/options.proto\";\n\
+                service S { option (potter.service) = { module_name: \"каталог\" };\n\
+                rpc Get(A) returns (A) { option (potter.query) = { read_model: \"Товары\" }; } }\n\
+                message A { option (potter.aggregate) = { name: \"Товар\" }; string id = 1; }\n";
+    let findings = crate::protos::build_text(text).expect_err("these names cannot be used");
+    let codes: Vec<_> = findings.iter().map(|it| it.code.as_str()).collect();
+    assert_eq!(codes, ["P013", "P059"]);
+}
