@@ -77,10 +77,11 @@ static TERA: LazyLock<Tera> = LazyLock::new(|| {
     tera
 });
 
-/// Lines as documentation comments.
-fn doc(lines: Vec<String>, _: Kwargs, _: &State<'_>) -> String {
-    let lines: Vec<String> = lines.iter().map(|it| format!("/// {it}").trim_end().to_owned()).collect();
-    lines.join("\n")
+/// Lines as documentation comments; with `mark` those of the file itself.
+fn doc(lines: Vec<String>, arguments: Kwargs, _: &State<'_>) -> tera::TeraResult<String> {
+    let mark = arguments.get::<String>("mark")?.unwrap_or_else(|| "///".to_owned());
+    let lines: Vec<String> = lines.iter().map(|it| format!("{mark} {it}").trim_end().to_owned()).collect();
+    Ok(lines.join("\n"))
 }
 
 /// A template's text for a view.

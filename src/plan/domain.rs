@@ -246,11 +246,18 @@ struct SeedView<'a> {
     test_uses: String,
 }
 
-/// A function of a seed, laid out.
+/// A function of a seed, laid out within an `impl`.
 #[derive(Serialize)]
 pub(super) struct Function {
-    pub signature: String,
-    pub body: String,
+    pub text: String,
+}
+
+impl Function {
+    /// A function with that head, which ends in an opening brace.
+    pub fn new(signature: String, body: &str) -> Self {
+        let text = if body.is_empty() { signature + "}" } else { format!("{signature}\n{body}    }}") };
+        Self { text }
+    }
 }
 
 fn seed_view<'a>(scope: &Scope<'a>, id: AggregateId) -> SeedView<'a> {
@@ -314,7 +321,7 @@ impl Writer<'_, '_> {
             format!("{}context: &Context", underscore("context")),
         ];
         let output = format!("Result<Vec<{}>, {}>", self.symbols.event, self.symbols.error);
-        Function { signature: rust::signature(&format!("fn {method}"), &parameters, &output, 4), body: text }
+        Function::new(rust::signature(&format!("fn {method}"), &parameters, &output, 4), &text)
     }
 
     fn decide(&mut self, rule: &Rule<'_>) -> Vec<Stmt> {
@@ -450,7 +457,7 @@ impl Writer<'_, '_> {
         let arms: Vec<Arm> = events_of(self.scope, id).map(|(event, variant)| self.arm(event, variant)).collect();
         let body = rust::block(&[Stmt::Value(Expr::Match(Box::new(Expr::text("event")), arms))], 8);
         let parameters = ["&mut self".to_owned(), format!("event: {}", self.symbols.event)];
-        Function { signature: rust::signature("fn evolve", &parameters, "", 4), body }
+        Function::new(rust::signature("fn evolve", &parameters, "", 4), &body)
     }
 
     fn arm(&mut self, event: &Event, variant: &str) -> Arm {

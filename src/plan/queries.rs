@@ -50,7 +50,7 @@ pub(super) fn function<'a>(
         _ => ["&self".to_owned(), format!("_query: {request}"), "_views: Views".to_owned()],
     };
     let output = format!("Result<{reply}, Failure>");
-    Function { signature: rust::signature(&format!("async fn {method}"), &parameters, &output, 4), body }
+    Function::new(rust::signature(&format!("async fn {method}"), &parameters, &output, 4), &body)
 }
 
 fn body<'a>(scope: &Scope<'a>, rpc: &Rpc, query: &Query, imports: &mut Imports<'a>) -> Option<Vec<Stmt>> {

@@ -222,7 +222,7 @@ impl Writer<'_, '_> {
         let body = vec![Stmt::Value(Expr::Match(Box::new(Expr::text("event")), arms.collect()))];
         let parameters = [format!("event: &{}", self.event), "_recorded: &RecordedEvent".to_owned()];
         let signature = rust::signature("fn key", &parameters, "Option<String>", 4);
-        Some(Function { signature, body: rust::block(&body, 8) })
+        Some(Function::new(signature, &rust::block(&body, 8)))
     }
 
     fn project(&mut self) -> Function {
@@ -237,7 +237,7 @@ impl Writer<'_, '_> {
             format!("event: {}", self.event),
             format!("{}recorded: &RecordedEvent", unused("recorded")),
         ];
-        Function { signature: rust::signature("fn project", &parameters, "", 4), body }
+        Function::new(rust::signature("fn project", &parameters, "", 4), &body)
     }
 
     /// The row is the aggregate's state, so the aggregate's own rule for events keeps it.

@@ -41,7 +41,7 @@ pub(super) fn function<'a>(
         format!("Executed<'_, {}>", writer.imports.path(scope.path(&aggregate.message)))
     };
     let parameters = ["&self".to_owned(), format!("{unused}{variable}: {ty}")];
-    Function { signature: rust::signature(&format!("fn {method}"), &parameters, &output, 4), body }
+    Function::new(rust::signature(&format!("fn {method}"), &parameters, &output, 4), &body)
 }
 
 struct Writer<'a, 'b, 'c> {

@@ -221,20 +221,21 @@ fn struct_literal(path: &str, fields: &[(String, Expr)], rest: Option<&Expr>, in
 }
 
 fn call(function: &str, arguments: &[Expr], (open, close): (char, char), place: Place) -> String {
-    if let [argument] = arguments
-        && overflows(argument)
-    {
-        let column = place.column + width(function) + 1;
-        let inside = layout(argument, Place { indent: place.indent, column, after: place.after + 1 });
-        if fits(&inside, column, place.after + 1) {
-            return format!("{function}{open}{inside}{close}");
-        }
-    }
     let inner = place.indent + TAB;
     let lines: String = arguments
         .iter()
         .map(|it| format!("{}{},\n", pad(inner), layout(it, Place { indent: inner, column: inner, after: 1 })))
         .collect();
+    if let [argument] = arguments
+        && overflows(argument)
+    {
+        let column = place.column + width(function) + 1;
+        let inside = layout(argument, Place { indent: place.indent, column, after: place.after + 1 });
+        // Where nothing fits, the fewer lines win.
+        if fits(&inside, column, place.after + 1) || !fits(&lines, 0, 0) {
+            return format!("{function}{open}{inside}{close}");
+        }
+    }
     format!("{function}{open}\n{lines}{}{close}", pad(place.indent))
 }
 
@@ -268,7 +269,8 @@ fn chain(root: &Expr, links: &[Link], place: Place) -> String {
     let mut children = children(links).into_iter();
     let mut text = layout(root, place);
     // Short roots take links onto their line.
-    while width(&text) <= TAB && !text.contains('\n') {
+    let short = TAB.saturating_sub(place.column - place.indent);
+    while width(&text) <= short && !text.contains('\n') {
         let Some(child) = children.next() else { break };
         let column = place.column + width(&text);
         text += &child_links(child, Place { column, ..place });
