@@ -33,7 +33,7 @@ pub const REPLAYED: &str = "potter-replayed";
 const MAX_ID: usize = 128;
 
 /// So much of a deadline is left for the reply's way back, so that the caller learns what happened.
-const WAY_BACK: Duration = Duration::from_millis(5);
+const WAY_BACK: Duration = Duration::from_millis(50);
 
 /// The correlation id of a request.
 pub(crate) fn correlation_id(request: &MetadataMap) -> String {
