@@ -145,7 +145,7 @@ fn name_message(message: &MessageDescriptor, scope: &mut Scope, renames: &mut Re
         || message.oneofs().any(|it| !it.is_synthetic());
     let (name, ident) = first(message.name(), "Message", |it| {
         let (ident, module) = (to_upper_camel(it), to_snake(it));
-        let free = !scope.types.contains(&ident) && !(has_module && scope.modules.contains(&module));
+        let free = !(scope.types.contains(&ident) || has_module && scope.modules.contains(&module));
         (!ident.is_empty() && free).then_some(ident)
     });
     let module = to_snake(&name);

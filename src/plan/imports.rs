@@ -142,7 +142,7 @@ impl<'a> Imports<'a> {
         } else {
             path
         };
-        let module = [&[self.messages.clone()], path.modules.as_slice()].concat().join("::");
+        let module = [std::slice::from_ref(&self.messages), path.modules.as_slice()].concat().join("::");
         if self.take(&module, &path.ident) {
             return path.ident.clone();
         }

@@ -151,7 +151,7 @@ fn one_line(expr: &Expr) -> Option<String> {
         Expr::Text(text) => Some(text.clone()),
         Expr::Struct { path, fields, rest } if fields.is_empty() && rest.is_none() => Some(format!("{path} {{}}")),
         Expr::Struct { path, fields, rest } => {
-            let mut inner = fields.iter().map(|it| one_line_field(it)).collect::<Option<Vec<_>>>()?;
+            let mut inner = fields.iter().map(one_line_field).collect::<Option<Vec<_>>>()?;
             if let Some(rest) = rest {
                 inner.push(format!("..{}", one_line(rest)?));
             }
@@ -266,14 +266,19 @@ fn children(links: &[Link]) -> Vec<&[Link]> {
 }
 
 fn chain(root: &Expr, links: &[Link], place: Place) -> String {
-    let mut children = children(links).into_iter();
+    let mut children = children(links).into_iter().peekable();
     let mut text = layout(root, place);
-    // Short roots take links onto their line.
+    // Short roots take links onto their line, as long as those stay on it.
     let short = TAB.saturating_sub(place.column - place.indent);
-    while width(&text) <= short && !text.contains('\n') {
-        let Some(child) = children.next() else { break };
-        let column = place.column + width(&text);
-        text += &child_links(child, Place { column, ..place });
+    while width(&text) <= short
+        && let Some(child) = children.peek()
+    {
+        let joined = child_links(child, Place { column: place.column + width(&text), ..place });
+        if text.contains('\n') || joined.contains('\n') {
+            break;
+        }
+        text += &joined;
+        children.next();
     }
     // Links stand below the last line of a root that takes several.
     let inner = if text.contains('\n') { place.indent } else { place.indent + TAB };

@@ -37,7 +37,7 @@ fn insert(lines: &mut Vec<String>, declaration: &str, own: &BTreeSet<&str>, end:
     let behind = ours().find(|(_, line)| line.trim() > declaration).map(|(at, _)| at);
     let at = match behind {
         Some(at) => above_attributes(lines, at),
-        None => ours().last().or(places().last()).map_or_else(|| head(lines), |(at, _)| at + 1),
+        None => ours().next_back().or(places().next_back()).map_or_else(|| head(lines), |(at, _)| at + 1),
     };
     if let Some(last) = at.checked_sub(1).and_then(|it| lines.get_mut(it))
         && !last.ends_with('\n')

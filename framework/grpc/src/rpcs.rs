@@ -102,7 +102,7 @@ impl Shared {
         let result = match result {
             Ok(reply) => {
                 metadata::write(&reply, &mut metadata);
-                Ok(Response::from_parts(metadata, reply.body, http::Extensions::new().into()))
+                Ok(Response::from_parts(metadata, reply.body, http::Extensions::new()))
             }
             Err(failure) => Err(status::of(&failure, self.dispatcher.module().name(), metadata)),
         };
