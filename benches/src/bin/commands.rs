@@ -1,7 +1,7 @@
 //! Commands through the whole path in process: decode, load, decide, append, reply.
 //!
 //! `commands create|change CALLERS SECONDS DIRECTORY [projected]` prints operations per second, p50 and p99 in
-//! microseconds. `create` makes a product with each command; `change` restocks one of 1,000. With `projected` a
+//! microseconds. `create` makes a product with each command; `change` restocks one of 10,000. With `projected` a
 //! projection keeps the read model up to date in the same process meanwhile.
 
 use std::path::Path;
@@ -17,7 +17,7 @@ use potter_sqlite::SqliteStore;
 use prost::Message;
 
 /// Products that `change` is about.
-const PRODUCTS: usize = 1000;
+const PRODUCTS: usize = 10_000;
 
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -68,11 +68,8 @@ async fn start(directory: &Path, projected: bool) -> anyhow::Result<Dispatcher> 
 }
 
 async fn change(dispatcher: &Dispatcher, callers: usize, seconds: u64) -> Summary {
-    let mut ids = Vec::with_capacity(PRODUCTS);
-    for _ in 0..PRODUCTS {
-        ids.push(list(dispatcher).await.product_id);
-    }
-    let ids: Arc<[String]> = ids.into();
+    let listed = futures::future::join_all((0..PRODUCTS).map(|_| list(dispatcher))).await;
+    let ids: Arc<[String]> = listed.into_iter().map(|reply| reply.product_id).collect();
     let dispatcher = dispatcher.clone();
     drive(callers, seconds, move |caller, count| {
         // Each caller walks through the products with a stride of its own, so that they meet, but rarely.
