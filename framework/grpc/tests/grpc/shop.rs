@@ -18,7 +18,8 @@ use tonic_prost::ProstCodec;
 
 /// A running shop.
 pub struct Shop {
-    pub app: TestApp,
+    /// Kept running as long as the shop is open.
+    _app: TestApp,
     pub channel: Channel,
     stop: Option<oneshot::Sender<()>>,
     server: JoinHandle<Result<(), ServeError>>,
@@ -40,7 +41,7 @@ impl Shop {
         let server = tokio::spawn(async move { server.serve(listener, async { drop(stopped.await) }).await });
         let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("an address");
         let channel = endpoint.connect().await.expect("the server listens");
-        Self { app, channel, stop: Some(stop), server }
+        Self { _app: app, channel, stop: Some(stop), server }
     }
 
     /// Calls an rpc by its path.
