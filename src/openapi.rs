@@ -1,7 +1,7 @@
 //! The OpenAPI document of a module: exactly the routes that the service serves.
 //!
 //! In: the model and the protos' comments. Out: the text of `openapi.json`. Schemas describe canonical proto3 JSON;
-//! [`schema`] knows the forms, [`constraints`] what `buf.validate` adds, [`paths`] the routes.
+//! `schema` knows the forms, `constraints` what `buf.validate` adds, `paths` the routes.
 
 mod constraints;
 mod paths;

@@ -1,7 +1,7 @@
 //! The plan: which files a project has, and what is in them.
 //!
-//! In: a [`Module`] and its descriptors. Out: [`File`]s. Everything is decided here: names ([`symbols`]), which seeds
-//! have working rules ([`rules`]), what each file says (a view for its template). Templates loop and print.
+//! In: a [`Module`] and its descriptors. Out: [`File`]s. Everything is decided here: names (`symbols`), which seeds
+//! have working rules (`rules`), what each file says (a view for its template). Templates loop and print.
 
 mod application;
 mod constraints;

@@ -1,7 +1,7 @@
 //! A small Rust syntax tree, printed as rustfmt prints.
 //!
 //! Seeds belong to people, who run `cargo fmt`: what Potter proposes must already look like that, however long or
-//! short the names of a proto are. The plan builds these trees, [`layout`] prints them by rustfmt's defaults.
+//! short the names of a proto are. The plan builds these trees, `layout` prints them by rustfmt's defaults.
 //! Only what seeds need is here.
 
 mod layout;
