@@ -3,7 +3,7 @@
 DIR ?= ../shop
 TOOLS := target/tools
 
-.PHONY: help quickstart test check bless tools bench examples
+.PHONY: help quickstart test check bless tools bench services
 
 help: ## Lists the commands.
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 14
@@ -14,12 +14,14 @@ quickstart: ## Generates the quick-start service into DIR, builds it and serves 
 
 test: tools ## Runs every test; installs what they need first.
 	cargo test --workspace --quiet
+
+services: ## Generates services, builds, tests, lints, starts and calls each.
 	scripts/test-services
 
 check: ## Format, lints, docs: what must hold before a commit.
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --quiet -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
+	RUSTDOCFLAGS="-D warnings" cargo doc -p potter-gen --no-deps --quiet
 	scripts/check-text
 
 bless: ## Rewrites the expected outputs of the case directories; read the diff.
