@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use prost_build::{Config, Module};
+use prost_types::{DescriptorProto, FileDescriptorProto};
 
 use crate::lower::Lowered;
 
@@ -16,10 +17,31 @@ pub fn generate(lowered: &Lowered, runtime: &str) -> std::io::Result<BTreeMap<Ve
         .prost_types_path(format!("{runtime}::prost_types"))
         // What is encoded twice must come out the same: hashes of requests and keys of caches depend on it.
         .btree_map(["."]);
+    // prost's own `Debug` of a `BTreeMap` names `::prost`, whatever path it is given.
+    for path in lowered.files.iter().flat_map(with_maps) {
+        config.skip_debug([path.as_str()]).type_attribute(path, "#[derive(Debug)]");
+    }
     let requests = lowered.files.iter().map(|it| (Module::from_protobuf_package_name(it.package()), it.clone()));
     let modules = config.generate(requests.collect())?;
     let path = |module: &Module| module.parts().map(str::to_owned).collect();
     Ok(modules.iter().map(|(module, text)| (path(module), document(text, &lowered.docs))).collect())
+}
+
+/// The messages that have maps, by full name; one stands for all that is nested in it too.
+fn with_maps(file: &FileDescriptorProto) -> Vec<String> {
+    fn collect(message: &DescriptorProto, around: &str, found: &mut Vec<String>) {
+        let name = format!("{around}.{}", message.name());
+        let is_map = |it: &DescriptorProto| it.options.as_ref().is_some_and(|it| it.map_entry());
+        if message.nested_type.iter().any(is_map) {
+            found.push(name);
+        } else {
+            message.nested_type.iter().for_each(|it| collect(it, &name, found));
+        }
+    }
+    let package = file.package.as_ref().map_or_else(String::new, |it| format!(".{it}"));
+    let mut found = Vec::new();
+    file.message_type.iter().for_each(|it| collect(it, &package, &mut found));
+    found
 }
 
 /// Puts the documentation in place of the marks that stand for it.
