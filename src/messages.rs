@@ -18,8 +18,10 @@ pub fn generate(lowered: &Lowered, runtime: &str) -> std::io::Result<BTreeMap<Ve
         // What is encoded twice must come out the same: hashes of requests and keys of caches depend on it.
         .btree_map(["."]);
     // prost's own `Debug` of a `BTreeMap` names `::prost`, whatever path it is given.
-    for path in lowered.files.iter().flat_map(with_maps) {
-        config.skip_debug([path.as_str()]).type_attribute(path, "#[derive(Debug)]");
+    let with_maps: Vec<String> = lowered.files.iter().flat_map(with_maps).collect();
+    config.skip_debug(&with_maps);
+    for path in with_maps {
+        config.type_attribute(path, "#[derive(Debug)]");
     }
     let requests = lowered.files.iter().map(|it| (Module::from_protobuf_package_name(it.package()), it.clone()));
     let modules = config.generate(requests.collect())?;

@@ -148,7 +148,9 @@ impl<'a> Imports<'a> {
         }
         let all = self.messages.clone();
         let (around, messages) = all.rsplit_once("::").unwrap_or(("", &all));
-        if !around.is_empty() {
+        // The file that declares the module has it in sight.
+        let in_sight = self.taken.get(messages).is_some_and(String::is_empty);
+        if !around.is_empty() && !in_sight {
             self.add(around, messages);
         }
         format!("{messages}::{}", path.join())

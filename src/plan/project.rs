@@ -72,7 +72,7 @@ struct EventView {
 }
 
 fn generated_view<'a>(scope: &Scope<'a>) -> GeneratedView<'a> {
-    let mut own = vec!["Module"];
+    let mut own = vec!["Module", "messages"];
     own.extend(scope.symbols.services.iter().map(|it| it.handlers.as_str()));
     own.extend(scope.symbols.read_models.iter().map(|it| it.marker.as_str()));
     let mut imports = scope.imports(&own);
