@@ -149,6 +149,9 @@ fn between_items(before: &str, line: &str) -> bool {
     if before.starts_with("//!") || matches!(before, "}" | ")]") {
         return true;
     }
+    if before.starts_with("///") {
+        return false;
+    }
     let crate_of = |it: &str| it.strip_prefix("use ").and_then(|it| it.split("::").next().map(str::to_owned));
     if let (Some(one), Some(other)) = (crate_of(before), crate_of(text)) {
         return one != other && before.ends_with(';');
