@@ -26,9 +26,10 @@ pub(crate) fn live() -> Response {
     json_response(StatusCode::OK, &Health { status: name(HealthStatus::Up), components: Vec::new() })
 }
 
-/// The service can do its work; a part that is merely degraded doesn't take it out of rotation.
-pub(crate) fn ready(components: &[ComponentHealth]) -> Response {
-    let worst = components.iter().map(|component| component.status).max().unwrap_or(HealthStatus::Up);
+/// The service can do its work; a part that is merely degraded doesn't take it out of rotation, its end does.
+pub(crate) fn ready(components: &[ComponentHealth], stopping: bool) -> Response {
+    let end = stopping.then_some(HealthStatus::Down);
+    let worst = components.iter().map(|component| component.status).chain(end).max().unwrap_or(HealthStatus::Up);
     let status = match worst {
         HealthStatus::Up | HealthStatus::Degraded => StatusCode::OK,
         HealthStatus::Down => StatusCode::SERVICE_UNAVAILABLE,

@@ -111,6 +111,7 @@ impl HttpServer {
             }
         }
         drop(listener);
+        self.service.stop();
         if tokio::time::timeout(options.drain_timeout, connections.shutdown()).await.is_err() {
             tracing::warn!("some requests were not answered in time");
         }

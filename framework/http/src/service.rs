@@ -13,6 +13,8 @@ use http::{Method, Request as HttpRequest, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use potter_core::dispatch::{Dispatcher, Request};
 use potter_core::failure::Failure;
+use potter_core::store::CommandStatus;
+use tokio::sync::watch;
 use tracing::Instrument;
 use uuid::Uuid;
 
@@ -40,6 +42,8 @@ pub(crate) struct Service {
     messages: Messages,
     options: Options,
     router: Router<Place>,
+    /// True once the server stops: it isn't ready then, and nobody is kept waiting for an outcome.
+    stopping: watch::Sender<bool>,
 }
 
 /// A place in the router.
@@ -107,7 +111,12 @@ impl Service {
         for (path, endpoint) in own_endpoints(openapi, &options) {
             add_own(&mut router, path, endpoint);
         }
-        Ok(Self { dispatcher, messages, options, router })
+        Ok(Self { dispatcher, messages, options, router, stopping: watch::Sender::new(false) })
+    }
+
+    /// Says that the server stops.
+    pub(crate) fn stop(&self) {
+        self.stopping.send_replace(true);
     }
 
     pub(crate) fn options(&self) -> &Options {
@@ -152,7 +161,7 @@ impl Service {
                 Endpoint::Rpc(rpc) => self.call(rpc, exchange, &segments, body).await,
                 Endpoint::CommandStatus => self.command_status(exchange, segments.last().copied()).await,
                 Endpoint::Live => Ok(health::live()),
-                Endpoint::Ready => Ok(health::ready(&self.dispatcher.health().await)),
+                Endpoint::Ready => Ok(health::ready(&self.dispatcher.health().await, *self.stopping.borrow())),
                 Endpoint::Metrics(metrics) => Ok(text_response(metrics.render())),
                 Endpoint::Asset(asset) => Ok(asset.response()),
                 Endpoint::Docs => Ok(docs::redirect_to_docs()),
@@ -208,11 +217,20 @@ impl Service {
         let id = id.and_then(|id| Uuid::try_parse(id).ok());
         let id = id.ok_or_else(|| Problem::invalid("command_id", "format", "must be a UUID"))?;
         let status = match wait(exchange.parts.uri.query().unwrap_or_default())? {
-            Some(patience) => self.dispatcher.await_outcome(id, patience).await,
+            Some(patience) => self.outcome(id, patience).await,
             None => self.dispatcher.status(id).await,
         };
         let status = status?.ok_or_else(|| Failure::not_found("command", &id.to_string()))?;
         Ok(json_response(StatusCode::OK, &self.messages.status_json(&status)))
+    }
+
+    async fn outcome(&self, id: Uuid, patience: Duration) -> Result<Option<CommandStatus>, Failure> {
+        let mut stopping = self.stopping.subscribe();
+        let stopped = async { drop(stopping.wait_for(|stopping| *stopping).await) };
+        tokio::select! {
+            status = self.dispatcher.await_outcome(id, patience) => status,
+            () = stopped => self.dispatcher.status(id).await,
+        }
     }
 }
 

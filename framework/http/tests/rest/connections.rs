@@ -1,7 +1,8 @@
 //! What happens below requests: slow callers, and the end.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use potter_core::store::{AcceptedCommand, Unit};
 use potter_http::Options;
 use reqwest::StatusCode;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -58,6 +59,34 @@ async fn the_running_requests_are_answered_before_the_end() {
     let address = shop.address;
     shop.closed().await;
     assert!(TcpStream::connect(address).await.is_err());
+}
+
+#[tokio::test]
+async fn nobody_waits_for_an_outcome_at_the_end() {
+    let mut shop = Shop::open().await;
+    // Nobody executes what nobody knows.
+    let command = AcceptedCommand {
+        id: "01890a5d-ac96-774b-bcce-b302099a8057".parse().expect("a UUID"),
+        name: "shop.unknown".to_owned(),
+        aggregate: "Product".to_owned(),
+        aggregate_id: "1".to_owned(),
+        request: Vec::new().into(),
+        expected_version: None,
+        correlation_id: "c1".to_owned(),
+        actor: None,
+        accepted_at: SystemTime::UNIX_EPOCH,
+    };
+    let request = format!("GET /api/v1/commands/{}?wait=60 HTTP/1.1\r\nHost: shop\r\n\r\n", command.id);
+    let unit = Unit { accept: Some(command), ..Unit::default() };
+    shop.app.dispatcher().store().commit(unit).await.expect("stored");
+    let mut waiting = TcpStream::connect(shop.address).await.expect("the server listens");
+    waiting.write_all(request.as_bytes()).await.expect("the server reads");
+    assert_eq!(shop.get("/health/live").await.status, StatusCode::OK);
+    shop.close();
+    let mut answer = String::new();
+    waiting.read_to_string(&mut answer).await.expect("the server closes after its answer");
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains(r#""status":"PENDING""#), "{answer}");
+    shop.closed().await;
 }
 
 #[tokio::test]
