@@ -8,6 +8,7 @@ pub mod bundled;
 mod comments;
 mod compile;
 mod edition;
+mod editions;
 mod encoded;
 mod library;
 mod source;

@@ -3,6 +3,7 @@
 use prost::Message;
 use prost_types::SourceCodeInfo;
 
+use super::editions::Refused;
 use super::source::{Source, span_of, tokens};
 use crate::diagnostic::{Code, Diagnostic, Location};
 
@@ -53,10 +54,22 @@ pub(crate) fn in_descriptor(head: &FileHead, source: &Source) -> Option<Diagnost
     Some(not_supported(place, &edition_name(head.edition.unwrap_or_default())))
 }
 
+/// Says where something is that no syntax knows.
+pub(crate) fn refused(refused: Refused, head: &FileHead, source: &Source) -> Diagnostic {
+    let info = head.source_code_info.as_ref();
+    let place = (0..=refused.path.len())
+        .rev()
+        .find_map(|length| span_of(info, &refused.path[..length]))
+        .map_or_else(|| source.unplaced(), |span| source.locate(span));
+    Diagnostic::new(Code::EditionNotSupported, Some(place), refused.message).help(refused.help)
+}
+
 /// The year that protobuf gives a number to.
 fn edition_name(number: i32) -> String {
     match number {
-        1000.. => (number + 1023).to_string(),
+        1000 => "2023".to_owned(),
+        1001 => "2024".to_owned(),
+        1002 => "2026".to_owned(),
         _ => number.to_string(),
     }
 }

@@ -8,6 +8,7 @@ use prost_reflect::{DescriptorError, DescriptorPool};
 use super::{
     Descriptors, Source, bundled,
     edition::{self, FileHead},
+    editions,
 };
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Location};
 
@@ -41,7 +42,7 @@ impl Descriptors {
     ///
     /// # Errors
     ///
-    /// Descriptors that cannot be decoded, or that use editions.
+    /// Descriptors that cannot be decoded, or that use editions in a way that no syntax knows.
     pub fn from_request(request: &RawRequest, read: impl Fn(&str) -> Option<String>) -> Result<Self, Diagnostics> {
         let mut files = Files::default();
         files.add(&request.proto_file)?;
@@ -56,7 +57,7 @@ impl Descriptors {
     ///
     /// # Errors
     ///
-    /// Descriptors that cannot be decoded, or that use editions.
+    /// Descriptors that cannot be decoded, or that use editions in a way that no syntax knows.
     pub fn from_set(set: &[u8], names: &[String], read: impl Fn(&str) -> Option<String>) -> Result<Self, Diagnostics> {
         let set = RawSet::decode(set).map_err(|error| malformed(format!("this is no descriptor set: {error}")))?;
         let mut files = Files::default();
@@ -91,18 +92,14 @@ impl Files {
     }
 
     fn into_descriptors(
-        self,
+        mut self,
         names: &[String],
         read: impl Fn(&str) -> Option<String>,
     ) -> Result<Descriptors, Diagnostics> {
         let wanted: BTreeSet<_> = names.iter().cloned().collect();
         let sources = self.sources(&wanted, read);
         let mut diagnostics = Diagnostics::new();
-        diagnostics.extend(
-            self.heads
-                .iter()
-                .filter_map(|head| edition::in_descriptor(head, &sources[head.name.as_deref().unwrap_or_default()])),
-        );
+        diagnostics.extend(self.lower_editions(&sources));
         diagnostics.extend(
             wanted
                 .iter()
@@ -116,6 +113,27 @@ impl Files {
         let pool = self.pool()?;
         let files = wanted.iter().filter_map(|name| pool.get_file_by_name(name)).collect();
         Ok(Descriptors { pool, files, sources, protos: Vec::new() })
+    }
+
+    /// Puts files of editions as the syntax that says the same, since the libraries know nothing else.
+    fn lower_editions(&mut self, sources: &BTreeMap<String, Source>) -> Diagnostics {
+        let known: BTreeSet<_> = self.bytes.keys().cloned().collect();
+        let mut diagnostics = Diagnostics::new();
+        for head in &self.heads {
+            let name = head.name.clone().unwrap_or_default();
+            let Some(unsupported) = edition::in_descriptor(head, &sources[&name]) else { continue };
+            let edition = head.edition.unwrap_or_default();
+            match editions::lower(&self.bytes[&name], edition, |import| known.contains(import)) {
+                None => diagnostics.push(unsupported),
+                Some(Ok(lowered)) => {
+                    self.bytes.insert(name, lowered);
+                }
+                Some(Err(refused)) => {
+                    diagnostics.extend(refused.into_iter().map(|it| edition::refused(it, head, &sources[&name])));
+                }
+            }
+        }
+        diagnostics
     }
 
     fn sources(&self, wanted: &BTreeSet<String>, read: impl Fn(&str) -> Option<String>) -> BTreeMap<String, Source> {

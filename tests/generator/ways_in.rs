@@ -105,14 +105,14 @@ fn an_edition_is_located_whoever_sends_it() {
         ..FileDescriptorProto::default()
     };
     file.extend(addition.encode_to_vec());
-    // Field 14 is the edition, 1000 its number for 2023; the library has no name for it.
-    file.extend([14 << 3, 0xE8, 0x07]);
+    // Field 14 is the edition, 1002 its number for 2026; the library has no name for it.
+    file.extend([14 << 3, 0xEA, 0x07]);
     request.proto_file.push(file);
-    let text = SHOP.replace("syntax = \"proto3\"", "edition = \"2023\"");
-    let findings = request::understand(&request, |_| Some(text.clone())).expect_err("editions are not supported");
+    let text = SHOP.replace("syntax = \"proto3\"", "edition = \"2026\"");
+    let findings = request::understand(&request, |_| Some(text.clone())).err().expect("this edition is not supported");
     let said = findings.to_string();
-    assert!(said.starts_with("shop.proto:2:1: error[P003]: edition 2023"), "{said}");
-    assert!(said.contains("| edition = \"2023\";"), "{said}");
+    assert!(said.starts_with("shop.proto:2:1: error[P003]: edition 2026"), "{said}");
+    assert!(said.contains("| edition = \"2026\";"), "{said}");
 }
 
 #[test]
