@@ -108,14 +108,18 @@ pub fn rust(path: &str, origin: &str, text: &str) -> Result<String, Bug> {
 /// Puts empty lines between items, where prettyplease has none.
 fn spaced(text: &str) -> String {
     let mut spaced = String::with_capacity(text.len() + text.len() / 16);
-    let mut before = "";
+    let (mut before, mut head) = ("", "");
     for line in text.lines() {
-        if between_items(before, line) {
+        let import_ends = before == "};" && head.starts_with("use ");
+        if between_items(if import_ends { head } else { before }, line) {
             spaced.push('\n');
         }
         spaced.push_str(line);
         spaced.push('\n');
         before = line;
+        if indentation(line) == 0 && line != "};" {
+            head = line;
+        }
     }
     spaced
 }
@@ -146,7 +150,7 @@ fn between_items(before: &str, line: &str) -> bool {
         return false;
     }
     let before = before.trim_start();
-    if before.starts_with("//!") || matches!(before, "}" | ")]") {
+    if before.starts_with("//!") || before.ends_with("{}") || matches!(before, "}" | ")]") {
         return true;
     }
     if before.starts_with("///") {
@@ -154,11 +158,11 @@ fn between_items(before: &str, line: &str) -> bool {
     }
     let crate_of = |it: &str| it.strip_prefix("use ").and_then(|it| it.split("::").next().map(str::to_owned));
     if let (Some(one), Some(other)) = (crate_of(before), crate_of(text)) {
-        return one != other && before.ends_with(';');
+        return one != other;
     }
     let kind = |it: &str| it.trim_start_matches("pub ").split(' ').next().unwrap_or_default().to_owned();
     let documented = text.starts_with("///") || text.starts_with("#[");
-    let ends = before.ends_with(';');
+    let ends = before.ends_with(';') || before.starts_with("use ");
     let is_field = before.ends_with(',');
     !is_field && ends && (documented || kind(before) != kind(text))
 }

@@ -69,6 +69,11 @@ const PRELUDE: &[&str] = &[
     "Vec",
 ];
 
+/// Whether a reader takes the name for Rust's own.
+pub fn is_prelude(name: &str) -> bool {
+    PRELUDE.contains(&name)
+}
+
 /// The imports of one file, gathered while its view is made.
 #[derive(Debug)]
 pub struct Imports<'a> {

@@ -12,7 +12,7 @@ use crate::{
         names::{KEYWORDS, escape, to_snake},
     },
     model::{Aggregate, Module, RpcKind},
-    plan::types::struct_fields,
+    plan::{imports::is_prelude, types::struct_fields},
 };
 
 /// The names of a module's Rust items.
@@ -170,7 +170,7 @@ fn service(
     types: &mut BTreeSet<String>,
 ) -> ServiceSymbols {
     let name = service.descriptor.name();
-    let service_type = take(&camel(name, "Service"), types);
+    let service_type = take(&type_name(name, "Service"), types);
     let mut methods = BTreeSet::new();
     ServiceSymbols {
         module: take(&file_name(name, "service"), files),
@@ -186,7 +186,7 @@ fn read_model(
     types: &mut BTreeSet<String>,
     tables: &mut BTreeSet<String>,
 ) -> ReadModelSymbols {
-    let marker = take(&camel(&model.name, "ReadModel"), types);
+    let marker = take(&type_name(&model.name, "ReadModel"), types);
     let mut constants = BTreeSet::new();
     let mut columns = BTreeSet::new();
     let mut name = |field: &FieldDescriptor| ColumnSymbols {
@@ -215,6 +215,13 @@ fn camel(name: &str, fallback: &str) -> String {
     let camel = name.to_upper_camel_case();
     let usable = camel.starts_with(|it: char| it.is_ascii_alphabetic()) && camel.is_ascii();
     if usable { camel } else { format!("{fallback}{}", camel.replace(|it: char| !it.is_ascii_alphanumeric(), "")) }
+}
+
+/// `UpperCamel` for a type that seeds define; `kind` follows where Rust's prelude or the seeds mean something else.
+fn type_name(name: &str, kind: &str) -> String {
+    let name = camel(name, kind);
+    let is_taken = is_prelude(&name) || ["Accepted", "Context", "Executed", "Failure"].contains(&name.as_str());
+    if is_taken { name + kind } else { name }
 }
 
 /// `lower_snake`, a plain name in Rust and on any disk.

@@ -230,7 +230,12 @@ fn call(function: &str, arguments: &[Expr], (open, close): (char, char), place: 
         && overflows(argument)
     {
         let column = place.column + width(function) + 1;
-        let inside = layout(argument, Place { indent: place.indent, column, after: place.after + 1 });
+        let beside = Place { indent: place.indent, column, after: place.after + 1 };
+        let inside = match argument {
+            // What is too wide for arguments on one line breaks within, though the line would hold it.
+            Expr::Call(function, arguments) => call(function, arguments, ('(', ')'), beside),
+            _ => layout(argument, beside),
+        };
         // Where nothing fits, the fewer lines win.
         if fits(&inside, column, place.after + 1) || !fits(&lines, 0, 0) {
             return format!("{function}{open}{inside}{close}");
@@ -266,6 +271,27 @@ fn children(links: &[Link]) -> Vec<&[Link]> {
 }
 
 fn chain(root: &Expr, links: &[Link], place: Place) -> String {
+    chain_beside(root, links, place).unwrap_or_else(|| chain_below(root, links, place))
+}
+
+/// All links on the line of the root, where only what the last one's arguments hold needs more lines; `None` where
+/// rustfmt prefers the last one on a line of its own.
+fn chain_beside(root: &Expr, links: &[Link], place: Place) -> Option<String> {
+    let children = children(links);
+    let (last, others) = children.split_last()?;
+    let others: String = others.concat().iter().map(one_line_link).collect::<Option<_>>()?;
+    let head = one_line(root)? + &others;
+    let beside = child_links(last, Place { column: place.column + width(&head), ..place });
+    let inner = place.indent + TAB;
+    let below = child_links(last, Place { indent: inner, column: inner, ..place });
+    let room = if children.len() == 1 { MAX_WIDTH - place.column } else { CHAIN_WIDTH };
+    let fits = width(&head) + width(beside.lines().next().unwrap_or_default()) <= room;
+    let lines = beside.lines().count();
+    (fits && (lines >= 5 || below.lines().count() >= lines)).then(|| head + &beside)
+}
+
+/// Each link on its own line, below the root.
+fn chain_below(root: &Expr, links: &[Link], place: Place) -> String {
     let mut children = children(links).into_iter().peekable();
     let mut text = layout(root, place);
     // Short roots take links onto their line, as long as those stay on it.
