@@ -23,7 +23,7 @@ mod rules;
 
 use crate::{
     descriptors::Descriptors,
-    diagnostic::{Code, Diagnostic, Location, Severity},
+    diagnostic::{Code, Diagnostic, Diagnostics, Location, Severity},
     history::{Accepted, History, Subject},
     model::Module,
 };
@@ -92,6 +92,18 @@ pub fn findings(history: &History, module: &Module, descriptors: &Descriptors) -
     }
     findings.sort_by(|a, b| key(a).cmp(&key(b)));
     findings
+}
+
+/// [`findings`] as diagnostics, sorted: what is worth saying.
+///
+/// # Errors
+///
+/// One of them is breaking; all of them.
+pub fn judge(history: &History, module: &Module, descriptors: &Descriptors) -> Result<Diagnostics, Diagnostics> {
+    let mut all = Diagnostics::new();
+    all.extend(findings(history, module, descriptors).iter().map(Finding::diagnostic));
+    let all = all.sorted();
+    if all.has_errors() { Err(all) } else { Ok(all) }
 }
 
 fn key(finding: &Finding) -> (Location, Code, &str, &str) {

@@ -75,6 +75,15 @@ pub enum Subject {
     Rpc(String),
 }
 
+impl Subject {
+    /// The event type, or the full name of the rpc.
+    pub fn name(&self) -> &str {
+        match self {
+            Subject::Event(name) | Subject::Rpc(name) => name,
+        }
+    }
+}
+
 impl History {
     /// What there is to remember of `module`, as if it had no past.
     pub fn of(module: &Module) -> Self {
@@ -84,6 +93,11 @@ impl History {
             accepted: Vec::new(),
             events: events.map(|event| (event.event_type.clone(), EventHistory::of(event, module))).collect(),
         }
+    }
+
+    /// Whether nothing is remembered.
+    pub fn is_empty(&self) -> bool {
+        *self == History::default()
     }
 
     /// Takes in what `module` looks like now: its contract in place of the former, its shapes beside the former.
@@ -100,6 +114,13 @@ impl History {
         }
     }
 
+    /// Remembers that changes were accepted.
+    pub fn accept(&mut self, accepted: &[Accepted]) {
+        self.accepted.extend_from_slice(accepted);
+        self.accepted.sort();
+        self.accepted.dedup();
+    }
+
     /// Adds what only `other` knows: what two branches of version control recorded is all part of the past.
     pub fn unite(&mut self, other: History) {
         self.contract = match (self.contract.take(), other.contract) {
@@ -109,9 +130,7 @@ impl History {
             }
             (own, others) => own.or(others),
         };
-        self.accepted.extend(other.accepted);
-        self.accepted.sort();
-        self.accepted.dedup();
+        self.accept(&other.accepted);
         for (event_type, event) in other.events {
             match self.events.get_mut(&event_type) {
                 Some(known) => known.add(event.shapes),

@@ -15,7 +15,7 @@ use crate::model::{self, Module, Settings};
 use crate::output::{Change, OutputError, Project};
 use crate::reconcile::{Action, Step, steps};
 use crate::render::Bug;
-use crate::{plan, project};
+use crate::{evolution, plan, project};
 
 /// What the command line says.
 #[derive(Clone, Debug)]
@@ -52,6 +52,9 @@ pub enum Error {
     /// The protos are wrong.
     #[error("{0}")]
     Protos(Diagnostics),
+    /// Recorded events could not be read any more, or commands would mean something else.
+    #[error("{0}")]
+    Breaking(Diagnostics),
     /// The project can't be read or written.
     #[error(transparent)]
     Output(#[from] OutputError),
@@ -71,7 +74,8 @@ pub fn generate(request: &Request) -> Result<Report, Error> {
     let project = Project::open(&request.output)?;
     let descriptors = descriptors::compile(&request.protos, &request.proto_paths).map_err(Error::Protos)?;
     let settings = Settings { module: request.module.clone() };
-    let (module, warnings) = model::build(&descriptors, &settings).map_err(Error::Protos)?;
+    let (module, mut warnings) = model::build(&descriptors, &settings).map_err(Error::Protos)?;
+    warnings.append(compare(project.lock(), &module, &descriptors).map_err(Error::Breaking)?);
     let framework = framework(request, &project);
     let proposal = propose(&module, &descriptors, &framework)?;
     let steps = steps(&proposal, project.lock(), |path| project.read(path).ok().flatten());
@@ -80,6 +84,11 @@ pub fn generate(request: &Request) -> Result<Report, Error> {
     let changes = changes(&proposal, &steps, &lock, &project)?;
     project.write(&changes)?;
     Ok(Report { warnings, module, steps })
+}
+
+/// Compares the module with all that the lock remembers; gives what is worth saying.
+fn compare(lock: Option<&Lock>, module: &Module, descriptors: &Descriptors) -> Result<Diagnostics, Diagnostics> {
+    lock.map_or_else(|| Ok(Diagnostics::new()), |lock| evolution::judge(&lock.history, module, descriptors))
 }
 
 /// Every file that a project should have.
@@ -138,6 +147,8 @@ fn lock(
     lock.protos = import_names(descriptors).into_iter().map(|name| format!("proto/{name}")).collect();
     lock.proto_paths = vec!["proto".to_owned()];
     lock.framework = framework.to_string();
+    lock.history = before.map(|before| before.history.clone()).unwrap_or_default();
+    lock.history.record(module);
     for file in proposal {
         let emitted = Hash::of(file.contents.as_bytes());
         let known = before.and_then(|before| before.files.get(&file.path));

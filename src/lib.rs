@@ -21,6 +21,7 @@
 //! | [`contract`] | a module | what its callers lean on, likewise |
 //! | [`history`] | a module, again and again | every shape that its events ever had |
 //! | [`evolution`] | the history and the module | what recorded events and callers will notice |
+//! | [`accept`] | what a breaking change is about | the same, remembered as meant |
 //! | [`merge`] | the user's file, its base and the proposal | the three merged, or where they conflict |
 //! | [`structured`] | `Cargo.toml` or a Rust file | the same with Potter's keys and lines changed |
 //!
@@ -37,6 +38,7 @@
 //! # Ok::<(), potter_gen::diagnostic::Diagnostics>(())
 //! ```
 
+pub mod accept;
 pub mod contract;
 pub mod descriptors;
 pub mod diagnostic;

@@ -3,6 +3,8 @@
 //! Sorted TOML, committed with the project. It is all that a regeneration knows of the past: nothing depends on
 //! version control or on an older binary.
 
+mod conflict;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -10,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::file::Class;
+use crate::history::History;
 
 /// Name of the file, at the root of a project.
 pub const LOCK_PATH: &str = "potter.lock";
@@ -38,6 +41,9 @@ pub struct Lock {
     pub framework: String,
     /// Every file, by path.
     pub files: BTreeMap<String, LockedFile>,
+    /// Every shape that events ever had, what was accepted on purpose, and the contract that was published last.
+    #[serde(default, skip_serializing_if = "History::is_empty")]
+    pub history: History,
 }
 
 /// What is known of one file.
@@ -76,10 +82,41 @@ impl Lock {
             proto_paths: Vec::new(),
             framework: String::new(),
             files: BTreeMap::new(),
+            history: History::default(),
         }
     }
 
-    /// Reads a lock.
+    /// Reads a lock, even one in which version control left the marks of a conflict: see [`Lock::recover`].
+    ///
+    /// # Errors
+    /// The text isn't a lock, or one of a newer version of Potter.
+    pub fn read(text: &str) -> Result<Self, UnreadableLock> {
+        if conflict::is_in(text) { Self::recover(text) } else { Self::parse(text) }
+    }
+
+    /// Rebuilds a lock from both sides of its conflicts.
+    ///
+    /// What either side knows of the past is kept: the histories are united. Of what they say of one file, ours is
+    /// kept; a regeneration renews it.
+    ///
+    /// # Errors
+    /// One of the sides is no lock, or one of a newer version of Potter.
+    pub fn recover(text: &str) -> Result<Self, UnreadableLock> {
+        let sides = conflict::sides(text).map_err(UnreadableLock)?;
+        let side = |name: &str, text: &str| {
+            let told = |error: UnreadableLock| UnreadableLock(format!("{name} side of its conflict: {}", error.0));
+            Self::parse(text).map_err(told)
+        };
+        let mut lock = side("our", &sides.ours)?;
+        let theirs = side("their", &sides.theirs)?;
+        lock.history.unite(theirs.history);
+        for (path, file) in theirs.files {
+            lock.files.entry(path).or_insert(file);
+        }
+        Ok(lock)
+    }
+
+    /// Reads a lock that has no conflict.
     ///
     /// # Errors
     /// The text isn't a lock, or one of a newer version of Potter.
@@ -120,6 +157,7 @@ impl fmt::Display for Hash {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::history::{EventHistory, RecordedShape};
 
     fn sample() -> Lock {
         let mut lock = Lock::new("shop");
@@ -145,6 +183,64 @@ mod tests {
     fn files_are_sorted() {
         let text = sample().print();
         assert!(text.find("Cargo.toml") < text.find("src/main.rs"), "{text}");
+    }
+
+    /// The sample, its history knowing these shapes of one event.
+    fn with_shapes(shapes: &[&str]) -> Lock {
+        let mut lock = sample();
+        let recorded = shapes.iter().map(|fields| RecordedShape {
+            version: 1,
+            shape: format!("message .shop.OrderPlaced {{\n{fields}}}\n").parse().expect("a shape"),
+        });
+        let event = EventHistory { aggregate: "Order".into(), retired: false, shapes: recorded.collect() };
+        lock.history.events.insert("order.placed".into(), event);
+        lock
+    }
+
+    /// What version control leaves of two texts: common lines, and one conflict over all that differs.
+    fn conflicting(ours: &str, theirs: &str) -> String {
+        let (ours, theirs): (Vec<&str>, Vec<&str>) = (ours.lines().collect(), theirs.lines().collect());
+        let head = ours.iter().zip(&theirs).take_while(|(a, b)| a == b).count();
+        let tail = ours[head..].iter().rev().zip(theirs[head..].iter().rev()).take_while(|(a, b)| a == b).count();
+        let middle = |lines: &[&str]| lines[head..lines.len() - tail].join("\n");
+        format!(
+            "{}\n<<<<<<< HEAD\n{}\n||||||| 1234567\nformat = 0\n=======\n{}\n>>>>>>> topic\n{}\n",
+            ours[..head].join("\n"),
+            middle(&ours),
+            middle(&theirs),
+            ours[ours.len() - tail..].join("\n"),
+        )
+    }
+
+    const ID: &str = "  1 string order_id\n";
+    const NOTE: &str = "  1 string order_id\n  2 string note\n";
+    const CODE: &str = "  1 string order_id\n  2 int32 code\n";
+
+    #[test]
+    fn the_histories_of_a_conflict_are_united() {
+        let (ours, mut theirs) = (with_shapes(&[ID, NOTE]), with_shapes(&[ID, CODE]));
+        let only_theirs = theirs.files["Cargo.toml"].clone();
+        theirs.files.insert("src/lib.rs".into(), only_theirs);
+        let text = conflicting(&ours.print(), &theirs.print());
+        assert!(Lock::parse(&text).is_err(), "it has marks in it");
+        let united = Lock::read(&text).expect("both sides are locks");
+        assert_eq!(united.history, with_shapes(&[ID, NOTE, CODE]).history);
+        assert!(united.files.contains_key("src/lib.rs") && united.files.contains_key("src/main.rs"));
+    }
+
+    #[test]
+    fn a_conflict_that_is_cut_short_is_refused() {
+        let text = conflicting(&with_shapes(&[NOTE]).print(), &with_shapes(&[CODE]).print());
+        let cut = text.split(">>>>>>>").next().expect("there is something before");
+        let error = Lock::read(cut).expect_err("its end is missing").to_string();
+        assert!(error.contains("line") && error.contains(">>>>>>>"), "{error}");
+    }
+
+    #[test]
+    fn a_side_that_is_no_lock_is_told_from_the_other() {
+        let text = conflicting(&with_shapes(&[NOTE]).print(), &with_shapes(&[CODE]).print());
+        let error = Lock::read(&text.replace("2 int32 code", "2 int32 code\n  2 again")).expect_err("twice a number");
+        assert!(error.to_string().contains("their side"), "{error}");
     }
 
     #[test]

@@ -66,7 +66,7 @@ impl Project {
     pub fn open(root: &Path) -> Result<Self, OutputError> {
         journal::recover(root)?;
         let lock = match read(&root.join(LOCK_PATH))? {
-            Some(bytes) => Some(Lock::parse(&String::from_utf8_lossy(&bytes))?),
+            Some(bytes) => Some(Lock::read(&String::from_utf8_lossy(&bytes))?),
             None if is_free(root)? => None,
             None => return Err(OutputError::NotAProject(root.to_owned())),
         };

@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use potter_gen::accept;
 use potter_gen::diagnostic::Code;
 use potter_gen::explain;
 use potter_gen::framework::Framework;
+use potter_gen::history::Subject;
 use potter_gen::init::{self, Error, Report, Request};
 use potter_gen::model::Transport;
 use potter_gen::reconcile::Action;
@@ -31,6 +33,8 @@ enum Command {
     Init(Generate),
     /// Brings an existing project up to date with its protos; what you changed stays.
     Generate(Generate),
+    /// Accepts a breaking change on purpose; potter.lock keeps it with the reason.
+    Accept(Accept),
     /// Explains a diagnostic: what it means, what causes it, what to write instead.
     Explain {
         /// The code, such as P012; without it, all codes are listed.
@@ -60,10 +64,34 @@ struct Generate {
     force: bool,
 }
 
+#[derive(Args)]
+struct Accept {
+    #[command(flatten)]
+    subject: AcceptedSubject,
+    /// Why the change is fine.
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
+    /// The project's directory.
+    #[arg(long, short, value_name = "DIR", default_value = ".")]
+    output: PathBuf,
+}
+
+#[derive(Args)]
+#[group(required = true, multiple = false)]
+struct AcceptedSubject {
+    /// The event that changed, by its event_type.
+    #[arg(long, value_name = "TYPE")]
+    event: Option<String>,
+    /// The rpc that changed, by its full name: shop.Orders.PlaceOrder.
+    #[arg(long, value_name = "NAME")]
+    rpc: Option<String>,
+}
+
 fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Init(arguments) => generate(arguments, true),
         Command::Generate(arguments) => generate(arguments, false),
+        Command::Accept(arguments) => accept(arguments),
         Command::Explain { code } => {
             let page = code.map_or_else(explain::overview, |code| explain::explain(code).to_string());
             // Whoever closes the pipe has read enough.
@@ -89,9 +117,32 @@ fn generate(arguments: Generate, is_init: bool) -> ExitCode {
             eprint!("{findings}");
             ExitCode::from(INVALID_INPUT)
         }
+        Err(Error::Breaking(findings)) => {
+            eprint!("{findings}");
+            eprintln!("potter-gen: nothing was written; {} of these would break what is recorded", findings.errors());
+            ExitCode::from(NEEDS_A_PERSON)
+        }
         Err(error) => {
             eprintln!("potter-gen: {error}");
             ExitCode::from(if matches!(error, Error::Edited(_)) { NEEDS_A_PERSON } else { INVALID_INPUT })
+        }
+    }
+}
+
+fn accept(arguments: Accept) -> ExitCode {
+    let Accept { subject: AcceptedSubject { event, rpc }, reason, output } = arguments;
+    let subject = event.map(Subject::Event).or(rpc.map(Subject::Rpc)).expect("clap wants one of the two");
+    match accept::accept(&accept::Request { output, subject, reason }) {
+        Ok(accepted) => {
+            for it in accepted {
+                eprintln!("{:>10}  {}: {} → {}", "accepted", it.subject.name(), it.from, it.to);
+            }
+            eprintln!("\npotter.lock keeps it; `potter-gen update` goes on from here");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("potter-gen: {}", error.to_string().trim_end());
+            ExitCode::from(INVALID_INPUT)
         }
     }
 }

@@ -109,7 +109,7 @@ fn an_edition_is_located_whoever_sends_it() {
     file.extend([14 << 3, 0xEA, 0x07]);
     request.proto_file.push(file);
     let text = SHOP.replace("syntax = \"proto3\"", "edition = \"2026\"");
-    let findings = request::understand(&request, |_| Some(text.clone())).err().expect("this edition is not supported");
+    let findings = request::understand(&request, |_| Some(text.clone())).expect_err("this edition is not supported");
     let said = findings.to_string();
     assert!(said.starts_with("shop.proto:2:1: error[P003]: edition 2026"), "{said}");
     assert!(said.contains("| edition = \"2026\";"), "{said}");

@@ -1,0 +1,92 @@
+//! `accept`: an incompatible change is meant, and `potter.lock` remembers it with the reason.
+//!
+//! In: what the change is about. Out: what was added to the lock's history; the next run finds nothing wrong with it.
+//! Nothing but the lock is written.
+
+use std::path::{Path, PathBuf};
+
+use crate::{
+    descriptors,
+    diagnostic::{Diagnostics, suggestion},
+    evolution::{self, Finding},
+    history::{Accepted, Subject},
+    lock::{LOCK_PATH, Lock},
+    model::{self, Settings},
+    output::{Change, OutputError, Project},
+};
+
+/// What the command line says.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The project's directory.
+    pub output: PathBuf,
+    /// What the change is about.
+    pub subject: Subject,
+    /// Why it is fine.
+    pub reason: String,
+}
+
+/// Why nothing was accepted.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// There is no project, and so no past that a change could break.
+    #[error("{0} is no Potter project; name one with --output")]
+    NoProject(PathBuf),
+    /// The reason is empty.
+    #[error("--reason is empty; say for whoever reads potter.lock in some years why the change is fine")]
+    NoReason,
+    /// Nothing about the subject asks to be accepted.
+    #[error("there is nothing to accept about `{subject}`; {help}")]
+    Nothing {
+        /// What was to be accepted.
+        subject: String,
+        /// What could be.
+        help: String,
+    },
+    /// The protos are wrong.
+    #[error("{0}")]
+    Protos(Diagnostics),
+    /// The project can't be read or written.
+    #[error(transparent)]
+    Output(#[from] OutputError),
+}
+
+/// Accepts every breaking change about a subject.
+///
+/// # Errors
+/// See [`Error`]; nothing was written.
+pub fn accept(request: &Request) -> Result<Vec<Accepted>, Error> {
+    let project = Project::open(&request.output)?;
+    let lock = project.lock().ok_or_else(|| Error::NoProject(request.output.clone()))?;
+    let reason = Some(request.reason.trim()).filter(|it| !it.is_empty()).ok_or(Error::NoReason)?;
+    let findings = findings(lock, project.root()).map_err(Error::Protos)?;
+    let accepted = evolution::accept(&findings, &request.subject, reason);
+    if accepted.is_empty() {
+        return Err(nothing(&request.subject, &findings));
+    }
+    let mut lock = lock.clone();
+    lock.history.accept(&accepted);
+    project.write(&[Change { path: LOCK_PATH.to_owned(), contents: Some(lock.print().into_bytes()) }])?;
+    Ok(accepted)
+}
+
+/// What the project's protos break of its past.
+fn findings(lock: &Lock, root: &Path) -> Result<Vec<Finding>, Diagnostics> {
+    let within = |paths: &[String]| paths.iter().map(|path| root.join(path)).collect::<Vec<_>>();
+    let descriptors = descriptors::compile(&within(&lock.protos), &within(&lock.proto_paths))?;
+    let (module, _) = model::build(&descriptors, &Settings { module: Some(lock.module.clone()) })?;
+    Ok(evolution::findings(&lock.history, &module, &descriptors))
+}
+
+fn nothing(subject: &Subject, findings: &[Finding]) -> Error {
+    let breaking = findings.iter().filter(|it| it.is_breaking());
+    let mut names: Vec<&str> = breaking.flat_map(|it| &it.acceptable).map(|it| it.subject.name()).collect();
+    names.sort_unstable();
+    names.dedup();
+    let help = match names.as_slice() {
+        [] => "nothing in the protos breaks what was recorded".to_owned(),
+        names => suggestion(subject.name(), names.iter().copied()),
+    };
+    Error::Nothing { subject: subject.name().to_owned(), help }
+}

@@ -1,0 +1,4 @@
+//! Stories of services that live on: a proto changes, and what was recorded under the former one must stay readable.
+
+mod accepting;
+mod project;
