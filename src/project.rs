@@ -1,6 +1,6 @@
 //! The files of a project that aren't Rust: manifest, Makefile, container, README, environment.
 
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, SerializeOptions, Value};
 use serde::Serialize;
@@ -32,6 +32,8 @@ struct View {
     /// Potter's checkout, when the framework comes from one, and where it lies inside the image.
     checkout: Option<String>,
     checkout_in_image: Option<String>,
+    /// Where the service is built inside the image.
+    place_in_image: String,
     calls: Vec<Call>,
 }
 
@@ -80,7 +82,8 @@ fn view(module: &Module, setting: &Setting<'_>) -> View {
         .filter(|(_, transport)| has(*transport))
         .map(|(feature, _)| feature)
         .collect();
-    let checkout = setting.framework.checkout().map(|path| path.to_string_lossy().into_owned());
+    let checkout = setting.framework.checkout();
+    let place = place_in_image(checkout);
     View {
         package: module.name.clone(),
         title: module.openapi.as_ref().map_or_else(|| module.name.clone(), |openapi| openapi.title.clone()),
@@ -97,11 +100,19 @@ fn view(module: &Module, setting: &Setting<'_>) -> View {
         features: features.iter().map(|feature| format!("{feature:?}")).collect::<Vec<_>>().join(", "),
         potter: setting.framework.dependency("potter"),
         potter_client: setting.framework.dependency("client"),
-        checkout_in_image: checkout
-            .as_ref()
-            .map(|path| normalise(&Path::new("/service").join(path)).to_string_lossy().into_owned()),
-        checkout,
+        checkout_in_image: checkout.map(|path| normalise(&place.join(path)).to_string_lossy().into_owned()),
+        checkout: checkout.map(|path| path.to_string_lossy().into_owned()),
+        place_in_image: place.to_string_lossy().into_owned(),
         calls: calls(module, setting.comments),
+    }
+}
+
+/// A directory as deep as the way up to a checkout asks for, so that its relative path holds in the image too.
+fn place_in_image(checkout: Option<&Path>) -> PathBuf {
+    let up = checkout.iter().flat_map(|it| it.components()).filter(|it| *it == Component::ParentDir).count();
+    match up {
+        0 => PathBuf::from("/service"),
+        _ => std::iter::once("/potter").chain(std::iter::repeat_n("service", up)).collect(),
     }
 }
 

@@ -175,6 +175,10 @@ impl Loader {
     /// Finds a file: how it is called, where it is, and its text; no text for the well-known types.
     #[allow(clippy::type_complexity, reason = "a file has these three, and they are taken apart at once")]
     fn read(&mut self, name: &str) -> Option<Result<(String, Option<PathBuf>, Option<String>), Diagnostics>> {
+        // Copies of them, such as those in a generated project, may be older than what Potter goes by.
+        if let Some(text) = bundled::text(name) {
+            return Some(Ok((name.to_owned(), None, Some(text.to_owned()))));
+        }
         for include in &self.includes {
             let path = include.join(name);
             match fs::read(&path) {
@@ -190,9 +194,6 @@ impl Loader {
                     return Some(Err(Diagnostic::new(Code::FileNotFound, Some(location), message).into()));
                 }
             }
-        }
-        if let Some(text) = bundled::text(name) {
-            return Some(Ok((name.to_owned(), None, Some(text.to_owned()))));
         }
         GoogleFileResolver::new().open_file(name).ok().map(|_| Ok((name.to_owned(), None, None)))
     }

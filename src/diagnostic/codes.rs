@@ -82,7 +82,7 @@ codes! {
     UnknownReadModel "P040" Error "unknown read model";
     QueryWithoutReadModel "P041" Warning "query without a read model";
     RenamedFromExists "P042" Error "renamed_from names an rpc that still exists";
-    CommandIdQualified "P043" Warning "several services have a command of one name";
+    CommandIdQualified "P043" Warning "several commands have one name";
 
     DuplicateEventType "P050" Error "event_type used twice";
     EventWithoutAggregate "P051" Error "event without aggregate";

@@ -1,6 +1,6 @@
 //! Rpcs: commands and queries, with everything that they name resolved.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use heck::ToSnakeCase;
 use prost_reflect::{FieldDescriptor, MessageDescriptor, MethodDescriptor};
@@ -279,8 +279,8 @@ fn command_id(method: &MethodDescriptor, options: &CommandOptions, module: &str,
     options.id.clone()
 }
 
-/// Tells commands of the same default id apart by their services, which a warning asks to pin; ids that are written
-/// must differ.
+/// Tells commands of the same default id apart by their services, or within one service by their exact names, which
+/// a warning asks to pin; ids that are written must differ.
 fn unique_command_ids(services: &mut [Service], module: &str, context: &mut Context<'_>) {
     qualify_default_ids(services, module, context);
     let mut seen: Vec<(&str, &MethodDescriptor)> = Vec::new();
@@ -300,24 +300,37 @@ fn unique_command_ids(services: &mut [Service], module: &str, context: &mut Cont
 
 fn qualify_default_ids(services: &mut [Service], module: &str, context: &mut Context<'_>) {
     let is_default = |rpc: &Rpc| options::command(&rpc.descriptor).is_some_and(|it| it.id.is_empty());
-    let mut owners: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    let mut owners: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for rpc in services.iter().flat_map(|it| &it.rpcs).filter(|it| is_default(it)) {
         if let RpcKind::Command(command) = &rpc.kind {
             let service = rpc.descriptor.parent_service().full_name().to_owned();
-            owners.entry(command.id.clone()).or_default().insert(service);
+            owners.entry(command.id.clone()).or_default().push(service);
         }
     }
     for rpc in services.iter_mut().flat_map(|it| &mut it.rpcs).filter(|it| is_default(it)) {
         let RpcKind::Command(command) = &mut rpc.kind else { continue };
-        if owners[&command.id].len() > 1 {
-            let (name, service) = (rpc.descriptor.name(), rpc.descriptor.parent_service().name().to_snake_case());
-            let qualified = format!("{module}.{service}.{}", name.to_snake_case());
-            let text = format!("several services have a command {name}; this one goes by `{qualified}`");
-            let help = format!("pin it with `id: \"{qualified}\"`, so that it stays when services come and go");
+        let owners = &owners[&command.id];
+        if owners.len() > 1 {
+            let qualified = qualified_id(&rpc.descriptor, owners, module);
+            let text = format!("several commands go by `{}`; this one goes by `{qualified}`", command.id);
+            let help = format!("pin it with `id: \"{qualified}\"`, so that it stays when rpcs come and go");
             let element = Element::Method(&rpc.descriptor);
             context.on_option(element, extension::COMMAND, Code::CommandIdQualified, text, help);
             command.id = qualified;
         }
+    }
+}
+
+/// The id of one of several commands, in the services of `owners`, whose default ids are the same.
+fn qualified_id(method: &MethodDescriptor, owners: &[String], module: &str) -> String {
+    let service = method.parent_service();
+    let is_alone = owners.iter().filter(|it| *it == service.full_name()).count() == 1;
+    let name = if is_alone { method.name().to_snake_case() } else { method.name().to_owned() };
+    let is_one_service = owners.iter().all(|it| *it == service.full_name());
+    if is_one_service {
+        format!("{module}.{name}")
+    } else {
+        format!("{module}.{}.{name}", service.name().to_snake_case())
     }
 }
 

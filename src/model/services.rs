@@ -208,7 +208,10 @@ fn report_not_served(service: &ServiceDescriptor, name: &str, none_served: bool,
 }
 
 fn report_different(services: &[Annotated], context: &mut Context<'_>) {
-    let set = |it: &ServiceOptions| it.transport.iter().map(|it| it.to_lowercase()).collect::<BTreeSet<_>>();
+    let set = |it: &ServiceOptions| match it.transport.as_slice() {
+        [] => ["grpc", "rest"].map(str::to_owned).into(),
+        named => named.iter().map(|it| it.to_lowercase()).collect::<BTreeSet<_>>(),
+    };
     let Some(((first, options), others)) = services.split_first() else { return };
     for (service, _) in others.iter().filter(|(_, it)| set(it) != set(options)) {
         let message = format!(

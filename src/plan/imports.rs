@@ -75,7 +75,7 @@ pub fn is_prelude(name: &str) -> bool {
 }
 
 /// The imports of one file, gathered while its view is made.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Imports<'a> {
     names: &'a Names,
     /// Path of the module with all messages, `crate::generated::messages`.

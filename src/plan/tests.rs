@@ -257,8 +257,11 @@ pub(super) fn service_file(scope: &Scope<'_>) -> Result<File, Bug> {
     for service in &scope.symbols.services {
         imports.add(&format!("{library}::application"), &service.service);
     }
-    let way = (0..scope.module.aggregates.len()).find_map(|it| way_through(scope, AggregateId(it), &mut imports));
-    let test = way.unwrap_or_else(|| starts(scope));
+    let way = (0..scope.module.aggregates.len()).find_map(|it| {
+        let mut imports = imports.clone();
+        way_through(scope, AggregateId(it), &mut imports).map(|test| (test, imports))
+    });
+    let (test, imports) = way.unwrap_or_else(|| (starts(scope), imports));
     let view = ServiceTestView { uses: imports.render(0), tests: vec![test] };
     scope.written("tests/service.rs".into(), Class::Seed, &scope.module.name, "seed/tests/service.rs.tera", &view)
 }

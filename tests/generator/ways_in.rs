@@ -171,7 +171,7 @@ fn no_request_is_so_broken_that_it_panics() {
 }
 
 #[test]
-fn the_usual_imports_need_no_file_and_a_copy_of_ones_own_wins() {
+fn the_usual_imports_need_no_file_and_win_over_old_copies() {
     let with_all = format!(
         "{SHOP}\nimport \"github.com/akriventsev/potter/options.proto\";\nimport \"google/type/money.proto\";\n\
          import \"google/api/field_behavior.proto\";\nimport \"google/protobuf/wrappers.proto\";\n"
@@ -188,7 +188,7 @@ fn the_usual_imports_need_no_file_and_a_copy_of_ones_own_wins() {
     let (module, _) = build(&descriptors, &Settings::default()).unwrap_or_else(|findings| panic!("{findings}"));
     assert_eq!(module.name, "old");
     let read: Vec<_> = descriptors.protos().iter().map(|it| (it.name.as_str(), it.path.is_some())).collect();
-    assert_eq!(read, [("old.proto", true), ("potter/options.proto", true)]);
+    assert_eq!(read, [("old.proto", true), ("potter/options.proto", false)]);
 }
 
 #[test]

@@ -8,6 +8,7 @@ use potter_core::dispatch::{Dispatcher, Options};
 use potter_core::memory::MemoryStore;
 use potter_core::module::Module;
 use potter_core::store::SharedStore;
+#[cfg(feature = "rest")]
 use potter_http::Rest;
 use tokio::runtime::Runtime;
 
