@@ -14,6 +14,7 @@ quickstart: ## Generates the quick-start service into DIR, builds it and serves 
 
 test: tools ## Runs every test; installs what they need first.
 	cargo test --workspace --quiet
+	scripts/test-services
 
 services: ## Generates services, builds, tests, lints, starts and calls each.
 	scripts/test-services
