@@ -22,7 +22,7 @@ services: ## Generates services, builds, tests, lints, starts and calls each.
 check: ## Format, lints, docs: what must hold before a commit.
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --quiet -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc -p potter-gen --no-deps --quiet
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
 	scripts/check-text
 
 bless: ## Rewrites the expected outputs of the case directories; read the diff.

@@ -4,7 +4,7 @@
 //! workers of asynchronous commands. [`Dispatcher::call`] is the only way in; every transport uses it.
 //!
 //! `execution` is the path of a command, `repository` loads its aggregate, `accept` stores it for the workers
-//! ([`crate::worker`]); `answering` is the path of a query. `rules` checks every request before any of them.
+//! (`worker`); `answering` is the path of a query. `rules` checks every request before any of them.
 
 mod accept;
 mod answering;

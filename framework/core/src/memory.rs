@@ -1,6 +1,6 @@
 //! The store that lives and dies with its process: for tests, and for services that may forget.
 //!
-//! It keeps every promise of the port but durability. [`tables`] holds the read models.
+//! It keeps every promise of the port but durability. `tables` holds the read models.
 
 mod tables;
 

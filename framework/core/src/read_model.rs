@@ -1,4 +1,4 @@
-//! Read models: typed rows in tables, kept by projections, read through [`View`]s.
+//! Read models: typed rows in tables, kept by projections, read through [`View`](crate::query::View)s.
 
 use std::marker::PhantomData;
 

@@ -4,7 +4,7 @@
 //! an accepted command or its outcome. A store commits many units in one transaction and answers each only
 //! after that commit.
 //!
-//! [`contract`] (feature `contract`) is the suite that every store passes; [`sql`] is the text that the relational
+//! `contract` (feature `contract`) is the suite that every store passes; [`sql`] is the text that the relational
 //! ones share with the generator.
 
 #[cfg(any(test, feature = "contract"))]
