@@ -49,7 +49,7 @@ where
     for caller in 0..callers {
         let operate = operate.clone();
         tasks.spawn(async move {
-            let mut latencies = Vec::with_capacity(1 << 16);
+            let mut latencies = Vec::new();
             let mut called = Instant::now();
             for count in 0.. {
                 operate(caller, count).await;

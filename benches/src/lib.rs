@@ -14,6 +14,10 @@ use std::time::Instant;
 
 use drive::Summary;
 
+/// What a service has by default.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// How long the disk takes for what a commit must wait for: append 4 KiB, `fdatasync`; half of 1,000 times, and 99 of
 /// 100.
 ///

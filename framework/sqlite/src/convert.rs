@@ -6,6 +6,7 @@ use bytes::Bytes;
 use potter_core::event::{EventMetadata, RecordedEvent};
 use potter_core::read_model::Value;
 use potter_core::store::Generation;
+use rusqlite::ffi::SQLITE_CONSTRAINT_UNIQUE;
 use rusqlite::types::{ToSqlOutput, Type, ValueRef};
 use rusqlite::{Error, Row, ToSql};
 use uuid::Uuid;
@@ -59,6 +60,11 @@ pub(crate) fn unreadable(
     reason: impl Into<Box<dyn std::error::Error + Send + Sync>>,
 ) -> Error {
     Error::FromSqlConversionFailure(column, ty, reason.into())
+}
+
+/// Whether a row was refused by a unique index.
+pub(crate) fn is_not_unique(error: &Error) -> bool {
+    error.sqlite_error().is_some_and(|error| error.extended_code == SQLITE_CONSTRAINT_UNIQUE)
 }
 
 /// Nanoseconds since 1970; times beyond the years 1677 to 2262 become the nearest of those.

@@ -1,9 +1,9 @@
 //! The SQLite store of the Potter framework: one file, durable, nothing to install.
 //!
 //! [`SqliteStore::open`] takes a `DATABASE_DSN` and gives what [`potter_core::store::Store`] asks for. What goes where:
-//! `writer` is the thread that commits (group commit), `unit` what it writes for a command and `rows` for a
-//! projection; `checkpoint` empties the write-ahead log; `readers` are the threads that read; `admin` holds migrations, rebuilds and purges; `schema.sql`
-//! describes the tables.
+//! `writer` is the thread that commits (group commit), `unit` what it writes for a command (`versions` saves it
+//! searches) and `rows` for a projection; `checkpoint` empties the write-ahead log; `readers` are the threads that read;
+//! `admin` holds migrations, rebuilds and purges; `schema.sql` describes the tables.
 //!
 //! Durable means: `journal_mode = WAL` with `synchronous = FULL`, so that whatever was answered is on the disk.
 //! Several processes may use the file at the same time; each sees the others' events at most 50 ms later.
@@ -17,6 +17,7 @@ mod readers;
 mod records;
 mod rows;
 mod unit;
+mod versions;
 mod writer;
 
 use bytes::Bytes;

@@ -6,11 +6,10 @@ use potter_core::store::sql::{ROW_COLUMN, quoted};
 use potter_core::store::{
     Condition, Generation, ParkedEvent, ProjectionBatch, ProjectionError, RowChange, Selected, Selection, Test,
 };
-use rusqlite::ffi::SQLITE_CONSTRAINT_UNIQUE;
 use rusqlite::types::Value as SqlValue;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params, params_from_iter};
 
-use crate::convert::{Parameter, bytes, generation as stored, nanoseconds, time};
+use crate::convert::{Parameter, bytes, generation as stored, is_not_unique, nanoseconds, time};
 
 /// The name of a generation's table.
 pub(crate) fn table_name(table: &Table, generation: Generation) -> String {
@@ -302,10 +301,6 @@ fn park(connection: &Connection, batch: &ProjectionBatch) -> rusqlite::Result<()
         statement.execute(params![batch.projection, generation, position])?;
     }
     Ok(())
-}
-
-fn is_not_unique(error: &rusqlite::Error) -> bool {
-    error.sqlite_error().is_some_and(|error| error.extended_code == SQLITE_CONSTRAINT_UNIQUE)
 }
 
 /// SQLite says `UNIQUE constraint failed: products.sku`.

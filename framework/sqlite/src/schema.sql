@@ -15,7 +15,7 @@ CREATE TABLE potter_events ( -- the event log; nothing in it is ever changed or 
   actor          TEXT,                -- who, if that is known
   recorded_at    INTEGER NOT NULL
 ) STRICT;
-CREATE UNIQUE INDEX potter_events_stream ON potter_events (aggregate, aggregate_id, version);
+CREATE UNIQUE INDEX potter_events_stream ON potter_events (aggregate_id, aggregate, version); -- ids differ early, kinds seldom
 
 CREATE TABLE potter_snapshots ( -- the latest snapshot of each stream; may be emptied at any time
   aggregate    TEXT    NOT NULL,

@@ -8,12 +8,15 @@ use potter_core::store::{
 };
 use rusqlite::{Connection, OptionalExtension, Statement, params};
 
-use crate::convert::nanoseconds;
+use crate::convert::{is_not_unique, nanoseconds};
 use crate::records;
+use crate::versions::Versions;
 
 /// The writer's statements, prepared once.
 pub(crate) struct Statements<'c> {
     connection: &'c Connection,
+    /// Of the streams that were written to last.
+    pub(crate) versions: Versions,
     head: Statement<'c>,
     version: Statement<'c>,
     insert_event: Statement<'c>,
@@ -43,6 +46,7 @@ impl<'c> Statements<'c> {
     pub(crate) fn prepare(connection: &'c Connection) -> rusqlite::Result<Self> {
         Ok(Self {
             connection,
+            versions: Versions::new(),
             head: connection.prepare("SELECT coalesce(max(position), 0) FROM potter_events")?,
             version: connection.prepare(
                 "SELECT coalesce(max(version), 0) FROM potter_events WHERE aggregate = ?1 AND aggregate_id = ?2",
@@ -79,7 +83,7 @@ impl<'c> Statements<'c> {
         self.head.query_row([], |row| row.get(0))
     }
 
-    /// Checks everything before it writes anything, so that a refused unit leaves nothing behind and needs no
+    /// Checks everything before it has written anything, so that a refused unit leaves nothing behind and needs no
     /// savepoint. Moves `head` on by the events written.
     pub(crate) fn write(&mut self, unit: &Unit, head: &mut u64) -> Result<(), Refused> {
         self.check(unit)?;
@@ -113,35 +117,59 @@ impl<'c> Statements<'c> {
         {
             return Err(Refused::Unit(CommitError::Settled));
         }
-        if let Some(append) = &unit.append {
-            let actual = self.version.query_row(params![append.aggregate, append.aggregate_id], |row| row.get(0))?;
-            if actual != append.expected_version {
-                return Err(Refused::Unit(CommitError::Conflict { actual }));
-            }
+        unit.append.as_ref().map_or(Ok(()), |append| self.check_version(append))
+    }
+
+    fn check_version(&mut self, append: &Append) -> Result<(), Refused> {
+        let actual = match self.versions.get(append.aggregate, &append.aggregate_id) {
+            Some(known) => known,
+            // Whether the stream exists shows at the index when its first event goes in.
+            None if append.expected_version == 0 => return Ok(()),
+            None => self.stored_version(append)?,
+        };
+        match actual == append.expected_version {
+            true => Ok(()),
+            false => Err(Refused::Unit(CommitError::Conflict { actual })),
         }
+    }
+
+    fn stored_version(&mut self, append: &Append) -> rusqlite::Result<u64> {
+        self.version.query_row(params![append.aggregate, append.aggregate_id], |row| row.get(0))
+    }
+
+    /// Begins with what may still be refused: the first event.
+    fn append(&mut self, append: &Append, head: &mut u64) -> Result<(), Refused> {
+        let mut version = append.expected_version;
+        for event in &append.events {
+            match self.insert_event(append, event, *head + 1, version + 1) {
+                Err(error) if is_not_unique(&error) && version == append.expected_version => {
+                    let actual = self.stored_version(append)?;
+                    return Err(Refused::Unit(CommitError::Conflict { actual }));
+                }
+                inserted => inserted?,
+            }
+            (*head, version) = (*head + 1, version + 1);
+        }
+        self.versions.set(append.aggregate, &append.aggregate_id, version);
         Ok(())
     }
 
-    fn append(&mut self, append: &Append, head: &mut u64) -> rusqlite::Result<()> {
-        let time = nanoseconds(append.time);
-        for (event, version) in append.events.iter().zip(append.expected_version + 1..) {
-            let NewEvent { id, event_type, schema_version, payload } = event;
-            *head += 1;
-            self.insert_event.execute(params![
-                *head,
-                append.aggregate,
-                append.aggregate_id,
-                version,
-                id.as_bytes(),
-                event_type,
-                schema_version,
-                payload.as_ref(),
-                append.metadata.correlation_id,
-                append.metadata.causation_id,
-                append.metadata.actor,
-                time,
-            ])?;
-        }
+    fn insert_event(&mut self, append: &Append, event: &NewEvent, position: u64, version: u64) -> rusqlite::Result<()> {
+        let NewEvent { id, event_type, schema_version, payload } = event;
+        self.insert_event.execute(params![
+            position,
+            append.aggregate,
+            append.aggregate_id,
+            version,
+            id.as_bytes(),
+            event_type,
+            schema_version,
+            payload.as_ref(),
+            append.metadata.correlation_id,
+            append.metadata.causation_id,
+            append.metadata.actor,
+            nanoseconds(append.time),
+        ])?;
         Ok(())
     }
 

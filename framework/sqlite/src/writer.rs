@@ -150,7 +150,10 @@ fn serve(
         };
         match job {
             Job::Shared(task) => next = transactions.share(task, jobs),
-            Job::Alone(act) => act(connection),
+            Job::Alone(act) => {
+                act(connection);
+                transactions.statements.versions.forget();
+            }
             Job::Close(answer) => return Some(answer),
         }
         next = next.or_else(|| jobs.try_recv().ok());
@@ -206,6 +209,7 @@ impl Transactions<'_> {
         let connection = self.statements.connection();
         let transaction = Rollback::begin(connection).map_err(of_transaction)?;
         let mut head = self.statements.head().map_err(of_transaction)?;
+        self.statements.versions.begin(head);
         let mut outcomes = Vec::with_capacity(tasks.len().max(64));
         let mut bytes = 0;
         loop {
@@ -221,6 +225,7 @@ impl Transactions<'_> {
             outcomes.push(self.execute(&tasks[at], &mut head).map_err(|error| Failure { at: Some(at), error })?);
         }
         transaction.commit().map_err(of_transaction)?;
+        self.statements.versions.committed(head);
         Ok((outcomes, head))
     }
 
