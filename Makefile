@@ -9,7 +9,7 @@ help: ## Lists the commands.
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 14
 
 quickstart: ## Generates the quick-start service into DIR, builds it and serves it.
-	cargo run --quiet --bin potter-gen -- init --proto examples/quickstart/catalogue.proto --module catalogue --output "$(DIR)"
+	cargo run --bin potter-gen -- init --proto examples/quickstart/catalogue.proto --module catalogue --output "$(DIR)"
 	cd "$(DIR)" && CARGO_TARGET_DIR="$(CURDIR)/target" cargo run
 
 test: tools ## Runs every test; installs what they need first.
