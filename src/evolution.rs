@@ -12,6 +12,7 @@
 //!
 //! What was accepted on purpose ([`History::accepted`]) is not found again.
 
+mod addition;
 mod difference;
 mod events;
 mod fit;
@@ -28,6 +29,7 @@ use crate::{
     model::Module,
 };
 
+pub use addition::{differences, message_only_adds, only_adds};
 pub use rules::{Category, Rule};
 
 /// A change that recorded events or callers will notice.
@@ -104,6 +106,23 @@ pub fn judge(history: &History, module: &Module, descriptors: &Descriptors) -> R
     all.extend(findings(history, module, descriptors).iter().map(Finding::diagnostic));
     let all = all.sorted();
     if all.has_errors() { Err(all) } else { Ok(all) }
+}
+
+/// What is wrong with a module whose past is unknown: events that have a former version.
+pub fn without_past(module: &Module, descriptors: &Descriptors) -> Diagnostics {
+    let places = place::Places::new(descriptors);
+    let later = module.events.iter().filter(|it| it.version > 1);
+    let mut findings = Diagnostics::new();
+    findings.extend(later.map(|event| {
+        let text = format!(
+            "event `{}` has version {}, and what its former versions were isn't known here",
+            event.event_type, event.version
+        );
+        let help = "name the project's lock: `--potter_opt=lock=…/potter.lock`\n\
+                    or write `lock=none` if no former version was ever recorded";
+        Diagnostic::new(Code::PastUnknown, Some(events::version_place(event, &places)), text).help(help)
+    }));
+    findings.sorted()
 }
 
 fn key(finding: &Finding) -> (Location, Code, &str, &str) {

@@ -100,6 +100,13 @@ impl History {
         *self == History::default()
     }
 
+    /// The history and what `module` looks like now.
+    pub fn with(&self, module: &Module) -> Self {
+        let mut history = self.clone();
+        history.record(module);
+        history
+    }
+
     /// Takes in what `module` looks like now: its contract in place of the former, its shapes beside the former.
     pub fn record(&mut self, module: &Module) {
         let now = History::of(module);

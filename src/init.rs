@@ -10,6 +10,7 @@ use crate::diagnostic::Diagnostics;
 use crate::docs::Comments;
 use crate::file::{Class, File};
 use crate::framework::Framework;
+use crate::history::History;
 use crate::lock::{Hash, LOCK_PATH, Lock, LockedFile};
 use crate::model::{self, Module, Settings};
 use crate::output::{Change, OutputError, Project};
@@ -77,7 +78,8 @@ pub fn generate(request: &Request) -> Result<Report, Error> {
     let (module, mut warnings) = model::build(&descriptors, &settings).map_err(Error::Protos)?;
     warnings.append(compare(project.lock(), &module, &descriptors).map_err(Error::Breaking)?);
     let framework = framework(request, &project);
-    let proposal = propose(&module, &descriptors, &framework)?;
+    let history = history(project.lock(), &module);
+    let proposal = propose(&module, &descriptors, &framework, &history)?;
     let steps = steps(&proposal, project.lock(), |path| project.read(path).ok().flatten());
     refuse_edited(&steps, request.force)?;
     let lock = lock(&module, &descriptors, &framework, &proposal, &steps, project.lock());
@@ -91,11 +93,21 @@ fn compare(lock: Option<&Lock>, module: &Module, descriptors: &Descriptors) -> R
     lock.map_or_else(|| Ok(Diagnostics::new()), |lock| evolution::judge(&lock.history, module, descriptors))
 }
 
+/// What the lock remembers, and with it what there is now.
+fn history(before: Option<&Lock>, module: &Module) -> History {
+    before.map(|before| before.history.clone()).unwrap_or_default().with(module)
+}
+
 /// Every file that a project should have.
-fn propose(module: &Module, descriptors: &Descriptors, framework: &Framework) -> Result<Vec<File>, Bug> {
+fn propose(
+    module: &Module,
+    descriptors: &Descriptors,
+    framework: &Framework,
+    history: &History,
+) -> Result<Vec<File>, Bug> {
     let comments = Comments::of(descriptors.pool().files());
     let protos = import_names(descriptors);
-    let mut files = plan::files(module, descriptors)?;
+    let mut files = plan::files(module, descriptors, history)?;
     files.extend(project::files(module, &project::Setting { framework, protos: &protos, comments: &comments })?);
     files.extend(descriptors.protos().iter().map(|proto| proto_file(module, proto)));
     files.sort();
@@ -147,8 +159,7 @@ fn lock(
     lock.protos = import_names(descriptors).into_iter().map(|name| format!("proto/{name}")).collect();
     lock.proto_paths = vec!["proto".to_owned()];
     lock.framework = framework.to_string();
-    lock.history = before.map(|before| before.history.clone()).unwrap_or_default();
-    lock.history.record(module);
+    lock.history = history(before, module);
     for file in proposal {
         let emitted = Hash::of(file.contents.as_bytes());
         let known = before.and_then(|before| before.files.get(&file.path));

@@ -9,6 +9,7 @@ mod copy;
 mod defaults;
 mod descriptor_set;
 mod domain;
+mod history;
 mod imports;
 mod infrastructure;
 mod project;
@@ -33,6 +34,7 @@ use crate::{
     descriptors::Descriptors,
     docs::Comments,
     file::{Class, File},
+    history::History,
     lower,
     lower::{Lowered, RustPath},
     messages,
@@ -46,19 +48,19 @@ use symbols::Symbols;
 /// The messages' module in a service.
 const MESSAGES: &str = "crate::generated::messages";
 
-/// The files of a project that follow from its protos, sorted by path.
+/// The files of a project that follow from its protos and from its past, sorted by path.
 ///
 /// # Errors
 ///
 /// A bug in Potter.
-pub fn files(module: &Module, descriptors: &Descriptors) -> Result<Vec<File>, Bug> {
+pub fn files(module: &Module, descriptors: &Descriptors, history: &History) -> Result<Vec<File>, Bug> {
     let comments = Comments::of(descriptors.pool().files());
     let mut lowered = lower::lower(&module.messages, &module.enums, &comments);
     lowered.names.root = root_package(module, &lowered);
     let library = library_name(&module.name);
     let symbols = Symbols::new(module, lowered.names.clone(), &library);
     let origin = origin(descriptors);
-    let scope = Scope { module, symbols: &symbols, comments: &comments, descriptors, origin: &origin };
+    let scope = Scope { module, history, symbols: &symbols, comments: &comments, descriptors, origin: &origin };
     let mut files = Vec::new();
     files.extend(messages_files(&scope, "src/generated/messages", "::potter", &lowered)?);
     files.extend(domain::files(&scope)?);
@@ -79,6 +81,8 @@ pub fn library_name(module: &str) -> String {
 /// What all parts of the plan look at.
 struct Scope<'a> {
     module: &'a Module,
+    /// What is known of the module's past.
+    history: &'a History,
     symbols: &'a Symbols,
     comments: &'a Comments,
     descriptors: &'a Descriptors,

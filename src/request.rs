@@ -11,6 +11,9 @@ use prost::Message;
 use crate::{
     descriptors::{Descriptors, RawRequest},
     diagnostic::{Code, Diagnostic, Diagnostics, suggestion},
+    evolution,
+    history::History,
+    lock::Lock,
     model::{self, Module, Settings},
 };
 
@@ -24,10 +27,15 @@ pub struct Parameters {
     pub module: Option<String>,
     /// `framework=path:…`, `git:…` or `version:…`: where the framework comes from.
     pub framework: Option<String>,
+    /// `lock=PATH`: the project's `potter.lock`, which knows the past of its events; `none`: there is no past.
+    pub lock: Option<String>,
 }
 
+/// `lock=none`.
+const NO_LOCK: &str = "none";
+
 /// The names of all parameters.
-const PARAMETERS: &[&str] = &["module", "framework"];
+const PARAMETERS: &[&str] = &["module", "framework", "lock"];
 
 /// Everything that a request says, understood.
 #[derive(Debug)]
@@ -38,6 +46,8 @@ pub struct Input {
     pub descriptors: Descriptors,
     /// What they mean.
     pub module: Module,
+    /// What the lock remembers, and with it what there is now.
+    pub history: History,
     /// What is worth saying on standard error.
     pub warnings: Diagnostics,
 }
@@ -67,7 +77,8 @@ pub fn decode(bytes: &[u8]) -> Result<RawRequest, NoRequest> {
     RawRequest::decode(bytes).map_err(|error| NoRequest(format!("standard input is no CodeGeneratorRequest: {error}")))
 }
 
-/// Understands a request. `read` gives the text of a proto file by its import name, if it is at hand.
+/// Understands a request. `read` gives the text of a proto file by its import name, if it is at hand, and that of the
+/// lock by its path.
 ///
 /// # Errors
 ///
@@ -79,21 +90,53 @@ pub fn understand(request: &RawRequest, read: impl Fn(&str) -> Option<String>) -
         Parameters::default()
     });
     let settings = Settings { module: parameters.module.clone() };
-    let built = Descriptors::from_request(request, read)
+    let built = Descriptors::from_request(request, &read)
         .and_then(|descriptors| model::build(&descriptors, &settings).map(|built| (descriptors, built)));
-    match built {
-        Ok((descriptors, (module, warnings))) if !wrong.has_errors() => {
-            Ok(Input { parameters, descriptors, module, warnings })
-        }
-        Ok((_, (_, warnings))) => {
-            wrong.append(warnings);
-            Err(wrong.sorted())
-        }
+    let (descriptors, (module, mut warnings)) = match built {
+        Ok(built) => built,
         Err(findings) => {
             wrong.append(findings);
-            Err(wrong.sorted())
+            return Err(wrong.sorted());
         }
+    };
+    let history = history(&parameters, &module, &descriptors, read).unwrap_or_else(|findings| {
+        wrong.append(findings);
+        History::default()
+    });
+    match evolution::judge(&history, &module, &descriptors) {
+        Ok(findings) => warnings.append(findings),
+        Err(findings) => wrong.append(findings),
     }
+    if wrong.has_errors() {
+        wrong.append(warnings);
+        return Err(wrong.sorted());
+    }
+    let history = history.with(&module);
+    Ok(Input { parameters, descriptors, module, history, warnings: warnings.sorted() })
+}
+
+/// The past, as the lock has it. A module in which an event has a former version has a past, and somebody must say
+/// where it is: without it, what was recorded could no longer be read.
+fn history(
+    parameters: &Parameters,
+    module: &Module,
+    descriptors: &Descriptors,
+    read: impl Fn(&str) -> Option<String>,
+) -> Result<History, Diagnostics> {
+    let path = match parameters.lock.as_deref() {
+        Some(NO_LOCK) => return Ok(History::default()),
+        Some(path) => path,
+        None => {
+            let findings = evolution::without_past(module, descriptors);
+            return if findings.is_empty() { Ok(History::default()) } else { Err(findings) };
+        }
+    };
+    let text = read(path).ok_or_else(|| {
+        let message = format!("parameter `lock` names `{path}`, which cannot be read");
+        refuse(message).help("name potter.lock as seen from where the compiler runs, or write `lock=none`")
+    })?;
+    let lock = Lock::read(&text).map_err(|error| refuse(format!("`{path}` cannot be understood: {error}")))?;
+    Ok(lock.history)
 }
 
 /// Reads `key=value,key=value`. A value may stand in double quotes, in which a comma is nothing special; quotes and
@@ -116,7 +159,8 @@ pub fn parameters(text: &str) -> Result<Parameters, Diagnostics> {
     if wrong.has_errors() {
         return Err(wrong);
     }
-    Ok(Parameters { module: found.remove("module"), framework: found.remove("framework") })
+    let mut take = |key| found.remove(key);
+    Ok(Parameters { module: take("module"), framework: take("framework"), lock: take("lock") })
 }
 
 /// Says whether a parameter is known, has a value, and is new.
@@ -234,7 +278,7 @@ mod tests {
 
     #[test]
     fn reads_parameters() {
-        let module = |name: &str| Ok(Parameters { module: Some(name.into()), framework: None });
+        let module = |name: &str| Ok(Parameters { module: Some(name.into()), ..Parameters::default() });
         assert_eq!(parameters(""), Ok(Parameters::default()));
         assert_eq!(parameters("module=shop"), module("shop"));
         assert_eq!(parameters(" module = shop ,"), module("shop"));

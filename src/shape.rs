@@ -46,6 +46,7 @@ macro_rules! serde_as_text {
 }
 pub(crate) use serde_as_text;
 
+pub(crate) mod rebuild;
 pub(crate) mod text;
 mod types;
 

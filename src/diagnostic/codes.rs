@@ -120,6 +120,7 @@ codes! {
     EventVersionLowered "P209" Error "version of a recorded event lowered";
     EventJsonChanged "P210" Warning "JSON of a recorded event changed";
     ReservationRemoved "P211" Warning "reserved number or name of a recorded event released";
+    PastUnknown "P212" Error "former versions of an event unknown";
 
     CommandIdChanged "P220" Error "id of a command changed";
     AsyncFlipped "P221" Error "command became async, or ceased to be";

@@ -8,7 +8,7 @@ use super::{
     reading::{At, Obstacle, obstacles},
 };
 use crate::{
-    diagnostic::{Code, Severity},
+    diagnostic::{Code, Location, Severity},
     history::{Accepted, EventHistory, History, Subject},
     model::{Event, Module},
     shape::Shape,
@@ -186,17 +186,20 @@ impl Judge<'_> {
         let now = Shape::of(&event.message);
         let shapes: Vec<_> = recorded.shapes_of(event.version).rev().collect();
         let Some(latest) = shapes.first() else { return };
-        let mut told = BTreeSet::new();
+        let mut told: BTreeMap<(Code, At), Obstacle> = BTreeMap::new();
         for was in &shapes {
             let silenced = self.silenced(event, was, &shapes, &now);
             for obstacle in obstacles(was, &now, latest) {
                 let known = (obstacle.at.clone(), obstacle.keep.clone());
-                if silenced.contains(&known) || !told.insert((obstacle.code, obstacle.at.clone())) {
+                if silenced.contains(&known) {
                     continue;
                 }
                 let from = was.hash();
                 let acceptable = Acceptable { subject: Subject::Event(event.event_type.clone()), from, to: now.hash() };
-                unreadable.add(obstacle, event, acceptable);
+                // Told once, of the latest shape that has it; accepted for all of them.
+                let place = (obstacle.code, obstacle.at.clone());
+                let first = told.entry(place).or_insert(obstacle);
+                unreadable.add(first, event, acceptable);
             }
         }
     }
@@ -225,16 +228,22 @@ struct Met {
     event_type: String,
     message: String,
     version: u32,
-    acceptable: Acceptable,
+    /// For each of its shapes that has the obstacle.
+    acceptable: Vec<Acceptable>,
 }
 
 impl Unreadable {
-    fn add(&mut self, obstacle: Obstacle, event: &Event, acceptable: Acceptable) {
-        self.obstacles.entry(obstacle).or_default().push(Met {
+    fn add(&mut self, obstacle: &Obstacle, event: &Event, acceptable: Acceptable) {
+        let met = self.obstacles.entry(obstacle.clone()).or_default();
+        if let Some(known) = met.iter_mut().find(|it| it.event_type == event.event_type) {
+            known.acceptable.push(acceptable);
+            return;
+        }
+        met.push(Met {
             event_type: event.event_type.clone(),
             message: event.message.name().to_owned(),
             version: event.version,
-            acceptable,
+            acceptable: vec![acceptable],
         });
     }
 
@@ -256,7 +265,7 @@ fn finding(obstacle: Obstacle, met: Vec<Met>, places: &Places<'_>) -> Finding {
     }
     ways_out.push(obstacle.keep);
     if breaking {
-        ways_out.extend(met.iter().map(|it| accept(&it.acceptable.subject)));
+        ways_out.extend(met.iter().map(|it| accept(&Subject::Event(it.event_type.clone()))));
     }
     Finding {
         code: obstacle.code,
@@ -265,8 +274,13 @@ fn finding(obstacle: Obstacle, met: Vec<Met>, places: &Places<'_>) -> Finding {
         message: format!("{}; recorded in {}", obstacle.message, events.join(", ")),
         ways_out,
         rules: Vec::new(),
-        acceptable: met.into_iter().map(|it| it.acceptable).collect(),
+        acceptable: met.into_iter().flat_map(|it| it.acceptable).collect(),
     }
+}
+
+/// Where an event's version is given.
+pub(super) fn version_place(event: &Event, places: &Places<'_>) -> Location {
+    places.event_option(&event.message, key::VERSION)
 }
 
 /// How a change is accepted.

@@ -7,6 +7,7 @@ use super::{
     Scope, copy,
     copy::Value,
     defaults::{default_literal, enum_literal, unset_test},
+    history::{self, Reader},
     imports::Imports,
     rules::{self, Effect, Rule, Source, default_of},
     symbols::{AggregateSymbols, docs_or},
@@ -48,8 +49,13 @@ pub(super) fn files(scope: &Scope<'_>) -> Result<Vec<File>, Bug> {
     if let Some(file) = values::file(scope)? {
         files.push(file);
         modules.push("value_objects");
-        modules.sort_unstable();
     }
+    let past = history::files(scope)?;
+    if !past.is_empty() {
+        modules.push("history");
+    }
+    files.extend(past);
+    modules.sort_unstable();
     let view = ModulesView { modules };
     files.push(scope.generated("src/generated/domain/mod.rs".into(), name, "generated/domain/mod.rs.tera", &view)?);
     Ok(files)
@@ -95,6 +101,10 @@ pub(super) struct EventView {
     pub ty: String,
     pub event_type: String,
     pub version: u32,
+    /// A retired event is still read, and no longer made.
+    pub retired: bool,
+    /// How former versions are read.
+    pub readers: Vec<Reader>,
 }
 
 #[derive(Serialize)]
@@ -178,7 +188,13 @@ fn aggregate_view<'a>(scope: &Scope<'a>, id: AggregateId) -> AggregateView<'a> {
 }
 
 pub(super) fn event_view(scope: &Scope<'_>, event: &Event, variant: &str, imports: &mut Imports<'_>) -> EventView {
+    let readers = history::readers(scope, event);
+    if !readers.is_empty() {
+        imports.add("crate::generated::domain", "history");
+    }
     EventView {
+        retired: event.retired,
+        readers,
         docs: docs_or(scope.comments, &event.message, format!("Recorded as `{}`.", event.event_type)),
         variant: variant.to_owned(),
         ty: imports.path(scope.path(&event.message)),

@@ -95,7 +95,7 @@ pub struct ColumnSymbols {
 impl Symbols {
     /// Names everything in a module whose messages are named.
     pub fn new(module: &Module, names: Names, library: &str) -> Self {
-        let mut files = taken(&["mod", "value_objects"]);
+        let mut files = taken(&["history", "mod", "value_objects"]);
         let mut types = BTreeSet::new();
         let aggregates =
             module.aggregates.iter().map(|it| aggregate(module, it, &names, &mut files, &mut types)).collect();
@@ -225,7 +225,7 @@ fn type_name(name: &str, kind: &str) -> String {
 }
 
 /// `lower_snake`, a plain name in Rust and on any disk.
-fn file_name(name: &str, fallback: &str) -> String {
+pub fn file_name(name: &str, fallback: &str) -> String {
     let snake: String =
         name.to_snake_case().chars().map(|it| if it.is_ascii_alphanumeric() { it } else { '_' }).collect();
     let usable = snake.starts_with(|it: char| it.is_ascii_alphabetic());

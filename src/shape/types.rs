@@ -184,6 +184,16 @@ impl TypeShape {
     }
 }
 
+impl TypeShape {
+    /// The message or enum that it names.
+    pub fn named(&self) -> Option<&str> {
+        match self {
+            TypeShape::Message(name) | TypeShape::Group(name) | TypeShape::Enum(name) => Some(name),
+            TypeShape::Scalar(_) => None,
+        }
+    }
+}
+
 impl fmt::Display for TypeShape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

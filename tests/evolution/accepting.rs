@@ -16,6 +16,11 @@ fn order_placed() -> Subject {
     Subject::Event("order.placed".to_owned())
 }
 
+/// Accepts what changed in `order.placed`.
+pub fn accept_order_placed(project: &Project) {
+    accepting(project, order_placed(), "nobody wrote a note").expect("there is something to accept");
+}
+
 #[test]
 fn the_lock_remembers_every_shape_of_an_event() {
     let project = Project::new(&proto(&placed(1, "")));

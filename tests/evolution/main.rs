@@ -2,3 +2,4 @@
 
 mod accepting;
 mod project;
+mod upcasting;

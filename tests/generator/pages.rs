@@ -7,6 +7,7 @@ use potter_gen::{
     diagnostic::{Code, Diagnostics},
     evolution, explain,
     history::History,
+    lock::Lock,
     request,
 };
 
@@ -89,6 +90,7 @@ fn complete_and_build(example: &Example<'_>) -> Option<Diagnostics> {
             Err(findings) => Some(findings),
         },
         "parameters" => request::parameters(example.text.trim()).err(),
+        "sh" if example.text.contains("--potter_out") => second_version(example.text),
         "sh" if example.text.contains("--descriptor_set_out") => set_made_by(example.text),
         "sh" => compile(&["shp.proto".into()], &[]).err().filter(|_| example.text.contains("shp.proto")),
         kind => panic!("what is an example in {kind}?"),
@@ -103,6 +105,17 @@ fn set_made_by(command: &str) -> Option<Diagnostics> {
     let file = if command.contains("--include_imports") { set } else { set.into_iter().rev().take(1).collect() };
     let set = prost::Message::encode_to_vec(&protos::FileDescriptorSetBytes { file });
     Descriptors::from_set(&set, &[], |_| None).err()
+}
+
+/// What the plugin says of an event's second version with the options of a command.
+fn second_version(command: &str) -> Option<Diagnostics> {
+    let event = "message E { option (potter.event) = { event_type: \"e\" aggregate: \"Product\" version: 2 }; }";
+    let folder = protos::write(&[("shop.proto", &complete(event))]);
+    let descriptors = compile(&[folder.path().join("shop.proto")], &[]).expect("this proto is right");
+    let options = command.split_whitespace().filter_map(|it| it.strip_prefix("--potter_opt="));
+    let request = protos::request(&descriptors, &options.collect::<Vec<_>>().join(","));
+    let read = |name: &str| name.ends_with("potter.lock").then(|| Lock::new("shop").print());
+    request::understand(&request, read).err()
 }
 
 /// Examples show what matters; the rest is the same for all: the head, a service, an aggregate, and the messages of

@@ -111,6 +111,23 @@ pub fn masked(mask: &Option<FieldMask>, field: &str) -> bool {
     paths.is_empty() || paths.iter().any(|it| it == "*" || it == field)
 }
 
+/// The same data as another message: one that has every field of the first as it was, and perhaps more.
+///
+/// Generated code turns a former version of an event into the next one so, where nothing but additions lies between.
+///
+/// ```
+/// # use potter_core::{domain::same_data, prost_types::{Duration, Timestamp}};
+/// let duration = Duration { seconds: 3, nanos: 5 };
+/// assert_eq!(same_data::<Timestamp>(&duration), Timestamp { seconds: 3, nanos: 5 });
+/// ```
+///
+/// # Panics
+/// The other message has a field of the same number and another type.
+#[must_use]
+pub fn same_data<M: prost::Message + Default>(message: &impl prost::Message) -> M {
+    M::decode(message.encode_to_vec().as_slice()).expect("the other message has every field of this one as it was")
+}
+
 /// A value that cannot be made, because one of its fields breaks a rule.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{field}` {message}")]

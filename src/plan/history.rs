@@ -1,0 +1,273 @@
+//! The past of events: what each version was, how it becomes the next, and proof that all of it is still read.
+//!
+//! In: the shapes that `potter.lock` keeps. A version that differs from the next one by additions alone becomes it by
+//! itself, as protobuf reads it; any other hop is a trait, and the code that reads recorded events doesn't compile
+//! before somebody has implemented it. Nothing is ever filled in.
+
+mod fixtures;
+mod versions;
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+
+use super::{Scope, symbols};
+use crate::{
+    evolution,
+    file::File,
+    history::EventHistory,
+    model::{Event, EventId},
+    render::Bug,
+    rust,
+    shape::Shape,
+};
+use versions::Version;
+
+/// How recorded events of a former version are read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct Reader {
+    pub version: u32,
+    /// The function, from the module `history`.
+    pub function: String,
+}
+
+pub(super) fn files(scope: &Scope<'_>) -> Result<Vec<File>, Bug> {
+    let mut files = Vec::new();
+    let mut modules = Vec::new();
+    for (id, _) in events(scope) {
+        if let Some(past) = Past::of(scope, id) {
+            files.push(past.file(scope)?);
+            modules.push(past.module);
+        }
+    }
+    modules.sort_unstable();
+    let fixtures = fixtures::files(scope)?;
+    let view = ModulesView { modules, replay: !fixtures.is_empty() };
+    files.extend(fixtures);
+    if !files.is_empty() {
+        let path = "src/generated/domain/history/mod.rs".to_owned();
+        files.push(scope.generated(path, &scope.module.name, "generated/domain/history/mod.rs.tera", &view)?);
+    }
+    Ok(files)
+}
+
+#[derive(Serialize)]
+struct ModulesView {
+    modules: Vec<String>,
+    replay: bool,
+}
+
+/// The former versions of an event that are still read.
+pub(super) fn readers(scope: &Scope<'_>, event: &Event) -> Vec<Reader> {
+    let Some((id, _)) = events(scope).find(|(_, it)| it.event_type == event.event_type) else { return Vec::new() };
+    let module = module_name(scope, id);
+    let shapes = recorded(scope, event).map(former_shapes).unwrap_or_default();
+    let former = shapes.into_iter().filter(|(version, _)| *version < event.version);
+    former.map(|(version, _)| Reader { version, function: format!("history::{module}::from_v{version}") }).collect()
+}
+
+fn events<'a>(scope: &Scope<'a>) -> impl Iterator<Item = (EventId, &'a Event)> {
+    scope.module.events.iter().enumerate().map(|(index, event)| (EventId(index), event))
+}
+
+fn recorded<'a>(scope: &Scope<'a>, event: &Event) -> Option<&'a EventHistory> {
+    scope.history.events.get(&event.event_type)
+}
+
+/// Each version with the shape that it had last: that one reads all that it had before.
+fn former_shapes(recorded: &EventHistory) -> Vec<(u32, &Shape)> {
+    let mut shapes: Vec<(u32, &Shape)> = Vec::new();
+    for it in &recorded.shapes {
+        match shapes.last_mut() {
+            Some(last) if last.0 == it.version => last.1 = &it.shape,
+            _ => shapes.push((it.version, &it.shape)),
+        }
+    }
+    shapes
+}
+
+/// The module of an event's past, named after its message; it doesn't depend on which other events have a past.
+fn module_name(scope: &Scope<'_>, id: EventId) -> String {
+    let mut taken = BTreeSet::from(["mod".to_owned(), "replay".to_owned()]);
+    let names = scope.module.events.iter().take(id.0 + 1);
+    let names = names.map(|event| symbols::take(&symbols::file_name(event.message.name(), "event"), &mut taken));
+    names.last().expect("the event is one of the module's")
+}
+
+/// An event that was something else once.
+struct Past<'a> {
+    event: &'a Event,
+    module: String,
+    /// Ascending; the last is what it is now.
+    versions: Vec<Version>,
+}
+
+impl<'a> Past<'a> {
+    /// None for an event that has no former version.
+    fn of(scope: &Scope<'a>, id: EventId) -> Option<Self> {
+        let event = &scope.module.events[id.0];
+        let former = former_shapes(recorded(scope, event)?);
+        let former = former.into_iter().filter(|(version, _)| *version < event.version);
+        let mut versions: Vec<_> = former.map(|(number, shape)| Version::former(number, shape.clone())).collect();
+        if versions.is_empty() {
+            return None;
+        }
+        versions.push(Version::current(event.version, Shape::of(&event.message)));
+        Some(Past { event, module: module_name(scope, id), versions })
+    }
+
+    fn file(&self, scope: &Scope<'_>) -> Result<File, Bug> {
+        let (aggregate, symbols) = scope.aggregate(self.event.aggregate);
+        let mut imports = scope.imports(&["DecodeError", "Message", "same_data"]);
+        for name in ["DecodeError", "Message"] {
+            imports.add("potter::prost", name);
+        }
+        let conversions = self.conversions();
+        if !conversions.is_empty() {
+            imports.add("potter::domain", "same_data");
+        }
+        let is_written = |(was, now): (&Version, &Version)| !is_derived(was, now);
+        let state = match self.pairs().any(is_written) {
+            true => imports.path(scope.path(&aggregate.message)),
+            false => String::new(),
+        };
+        let seed = format!("src/domain/{}.rs", symbols.module);
+        let view = PastView {
+            event_type: &self.event.event_type,
+            hops: self.hops(&state, &seed),
+            seed: &seed,
+            versions: self.versions.iter().map(|it| it.view(scope)).collect::<Result<_, Bug>>()?,
+            readers: self.readers(&state),
+            conversions,
+            uses: imports.render(0),
+            state,
+        };
+        let path = format!("src/generated/domain/history/{}.rs", self.module);
+        let symbol = self.event.message.full_name();
+        scope.generated(path, symbol, "generated/domain/history/event.rs.tera", &view)
+    }
+
+    fn pairs(&self) -> impl DoubleEndedIterator<Item = (&Version, &Version)> {
+        self.versions.iter().zip(self.versions.iter().skip(1))
+    }
+
+    /// The hops that somebody has to write.
+    fn hops(&self, state: &str, seed: &str) -> Vec<HopView> {
+        let written = self.pairs().filter(|(was, now)| !is_derived(was, now));
+        written.map(|(was, now)| self.hop(was, now, state, seed)).collect()
+    }
+
+    fn hop(&self, was: &Version, now: &Version, state: &str, seed: &str) -> HopView {
+        let (name, module, event_type) = (self.trait_name(was, now), &self.module, &self.event.event_type);
+        let (from, to) = (was.number, now.number);
+        let signature = format!("fn upcast(event: v{from}::{}) -> v{to}::{}", was.root(), now.root());
+        let message = format!("`{name}` is missing: what `{event_type}` version {from} says as version {to}");
+        let label = format!("recorded events of version {from} cannot be read without it");
+        let note = format!("write `impl {name} for {state} {{ {signature} {{ … }} }}` in {seed}");
+        let uses = format!("with `use crate::generated::domain::history::{module}::{{{name}, v{from}, v{to}}};`");
+        HopView {
+            differences: evolution::differences(&was.shape, &now.shape),
+            message: formatted_literal(&message),
+            label: formatted_literal(&label),
+            note: formatted_literal(&note),
+            uses: formatted_literal(&uses),
+            name,
+            from,
+            to,
+            signature,
+        }
+    }
+
+    fn trait_name(&self, was: &Version, now: &Version) -> String {
+        format!("{}V{}ToV{}", self.versions.last().map(Version::root).unwrap_or_default(), was.number, now.number)
+    }
+
+    /// The messages that become those of the next version by themselves.
+    fn conversions(&self) -> Vec<ConversionView> {
+        let of_pair = |(was, now): (&Version, &Version)| {
+            let mut names: Vec<(String, String)> =
+                was.shape.types().messages().map(|(name, _)| (name.to_owned(), name.to_owned())).collect();
+            names.retain(|(name, _)| name != was.shape.message());
+            names.push((was.shape.message().to_owned(), now.shape.message().to_owned()));
+            let adds = |(before, after): &(String, String)| {
+                evolution::message_only_adds((was.shape.types(), before), (now.shape.types(), after))
+            };
+            let conversion = |(before, after): (String, String)| {
+                Some(ConversionView { from: was.path(&before)?, to: now.path(&after)? })
+            };
+            names.into_iter().filter(adds).filter_map(conversion).collect::<Vec<_>>()
+        };
+        self.pairs().flat_map(of_pair).collect()
+    }
+
+    /// How each former version is read: additions at the beginning are read as what they became at once.
+    fn readers(&self, state: &str) -> Vec<ReaderView> {
+        let reader = |first: usize| {
+            let mut at = first;
+            while at + 1 < self.versions.len() && is_derived(&self.versions[at], &self.versions[at + 1]) {
+                at += 1;
+            }
+            let steps = self.pairs().skip(at).map(|(was, now)| match is_derived(was, now) {
+                true => format!("v{}::{}::from(event)", now.number, now.root()),
+                false => format!("<{state} as {}>::upcast(event)", self.trait_name(was, now)),
+            });
+            let as_what = &self.versions[at];
+            ReaderView {
+                version: self.versions[first].number,
+                decoded: format!("v{}::{}", as_what.number, as_what.root()),
+                steps: steps.collect(),
+                current: self.versions.last().map(|it| format!("v{}::{}", it.number, it.root())).unwrap_or_default(),
+            }
+        };
+        (0..self.versions.len() - 1).map(reader).collect()
+    }
+}
+
+/// A literal of a text in which the compiler looks for format arguments.
+fn formatted_literal(text: &str) -> String {
+    rust::string_literal(&text.replace('{', "{{").replace('}', "}}"))
+}
+
+fn is_derived(was: &Version, now: &Version) -> bool {
+    evolution::only_adds(&was.shape, &now.shape)
+}
+
+#[derive(Serialize)]
+struct PastView<'a> {
+    event_type: &'a str,
+    seed: &'a str,
+    versions: Vec<versions::VersionView>,
+    hops: Vec<HopView>,
+    conversions: Vec<ConversionView>,
+    readers: Vec<ReaderView>,
+    state: String,
+    uses: String,
+}
+
+#[derive(Serialize)]
+struct HopView {
+    name: String,
+    from: u32,
+    to: u32,
+    /// Of the method, without its body.
+    signature: String,
+    differences: Vec<String>,
+    message: String,
+    label: String,
+    note: String,
+    uses: String,
+}
+
+#[derive(Serialize)]
+struct ConversionView {
+    from: String,
+    to: String,
+}
+
+#[derive(Serialize)]
+struct ReaderView {
+    version: u32,
+    decoded: String,
+    steps: Vec<String>,
+    current: String,
+}
