@@ -10,11 +10,7 @@ use super::well_known::WellKnown;
 /// An `Any` may hold an `Any`, as bytes, so that decoding doesn't bound their nesting. Deeper ones stay bytes.
 const MAX_ANYS: usize = 16;
 
-/// Writes a message in canonical proto3 JSON.
-///
-/// ```ignore
-/// serde_json::to_vec(&Written::from(&message))
-/// ```
+/// A message that serde writes in canonical proto3 JSON.
 #[derive(Clone, Copy, Debug)]
 pub struct Written<'a> {
     message: &'a DynamicMessage,
