@@ -13,7 +13,18 @@
 //! | [`plan`] | a module | [`file::File`]s: which there are, and a view of each for its template |
 //! | [`render`], [`rust`] | views and small syntax trees | text |
 //!
-//! Beside them, for regeneration:
+//! Around them, what makes a project of it and keeps it one for years:
+//!
+//! | part | in | out |
+//! |---|---|---|
+//! | [`proposal`] | the plan, the framework, the past | every file that a project should have |
+//! | [`migrations`] | tables as they were and as they are | the next migration |
+//! | [`reconcile`] | proposal, lock and disk | what happens to each file, and why |
+//! | [`update`] | a command line | all of the above in a row, carried out |
+//! | [`output`] | changes | the disk, all or nothing |
+//! | [`report`] | what is done | text and JSON |
+//!
+//! and what they lean on:
 //!
 //! | part | in | out |
 //! |---|---|---|
@@ -21,9 +32,9 @@
 //! | [`contract`] | a module | what its callers lean on, likewise |
 //! | [`history`] | a module, again and again | every shape that its events ever had |
 //! | [`evolution`] | the history and the module | what recorded events and callers will notice |
-//! | [`accept`] | what a breaking change is about | the same, remembered as meant |
 //! | [`merge`] | the user's file, its base and the proposal | the three merged, or where they conflict |
 //! | [`structured`] | `Cargo.toml` or a Rust file | the same with Potter's keys and lines changed |
+//! | [`rename`], [`tokens`] | a user's Rust file, old and new names | the same with the names changed |
 //!
 //! What is wrong in the input comes out as [`diagnostic::Diagnostics`], all of it in one run; [`explain`] has a page
 //! for each code. Nothing here prints or exits: that is for the binaries.
@@ -48,23 +59,28 @@ pub mod explain;
 pub mod file;
 pub mod framework;
 pub mod history;
-pub mod init;
 pub mod lock;
 pub mod lower;
 pub mod merge;
 pub mod messages;
+pub mod migrations;
 pub mod model;
 pub mod openapi;
 pub mod options;
 pub mod output;
 pub mod plan;
 pub mod project;
+pub mod proposal;
 pub mod reconcile;
+pub mod rename;
 pub mod render;
+pub mod report;
 pub mod request;
 pub mod rust;
 pub mod shape;
 pub mod structured;
+pub mod tokens;
+pub mod update;
 
 #[cfg(test)]
 mod testing;

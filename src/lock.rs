@@ -13,6 +13,8 @@ use sha2::{Digest, Sha256};
 
 use crate::file::Class;
 use crate::history::History;
+use crate::migrations::Tables;
+use crate::rename::Names;
 
 /// Name of the file, at the root of a project.
 pub const LOCK_PATH: &str = "potter.lock";
@@ -33,6 +35,9 @@ pub struct Lock {
     pub generator: String,
     /// Name of the module.
     pub module: String,
+    /// Whether that name was given on the command line, and so holds whatever the protos say.
+    #[serde(skip_serializing_if = "is_false", default)]
+    pub module_given: bool,
     /// The protos, relative to the project.
     pub protos: Vec<String>,
     /// Directories in which imports are looked up, relative to the project.
@@ -44,6 +49,12 @@ pub struct Lock {
     /// Every shape that events ever had, what was accepted on purpose, and the contract that was published last.
     #[serde(default, skip_serializing_if = "History::is_empty")]
     pub history: History,
+    /// The read models' tables as the migrations make them.
+    #[serde(skip_serializing_if = "Tables::is_empty", default)]
+    pub tables: Tables,
+    /// What user code calls what the protos name; see [`crate::rename`].
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub names: Names,
 }
 
 /// What is known of one file.
@@ -56,9 +67,16 @@ pub struct LockedFile {
     pub symbol: String,
     /// What was proposed last.
     pub emitted: Hash,
-    /// For seeds: the proposal that the user's file is based on; its bytes are kept in the project.
+    /// For seeds: the proposal that the user's file is based on, and for migrations the file itself; the bytes are kept
+    /// in the project.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub base: Option<Hash>,
+    /// For structured files: Potter's part, as [`crate::structured::parts`] tells it.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub parts: Vec<String>,
+    /// Those of the parts that the user changed or took out, and that are the user's from then on.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub released: Vec<String>,
 }
 
 /// SHA-256 of a file, in lowercase hexadecimal.
@@ -78,11 +96,14 @@ impl Lock {
             format: FORMAT,
             generator: env!("CARGO_PKG_VERSION").to_owned(),
             module: module.to_owned(),
+            module_given: false,
             protos: Vec::new(),
             proto_paths: Vec::new(),
             framework: String::new(),
             files: BTreeMap::new(),
             history: History::default(),
+            tables: Tables::new(),
+            names: Names::new(),
         }
     }
 
@@ -113,6 +134,11 @@ impl Lock {
         for (path, file) in theirs.files {
             lock.files.entry(path).or_insert(file);
         }
+        for (identity, name) in theirs.names {
+            lock.names.entry(identity).or_insert(name);
+        }
+        // A table that the sides don't agree on is made anew by the next migration.
+        lock.tables.retain(|name, table| theirs.tables.get(name) == Some(table));
         Ok(lock)
     }
 
@@ -134,6 +160,11 @@ impl Lock {
         let body = toml::to_string(self).expect("a lock is made of strings, numbers and tables");
         format!("{HEADER}{body}")
     }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_false(it: &bool) -> bool {
+    !it
 }
 
 impl Hash {
@@ -168,6 +199,8 @@ mod tests {
                 symbol: "shop".into(),
                 emitted: Hash::of(path.as_bytes()),
                 base: Some(Hash::of(b"base")),
+                parts: Vec::new(),
+                released: Vec::new(),
             };
             lock.files.insert(path.into(), file);
         }

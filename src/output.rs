@@ -7,6 +7,7 @@
 
 mod journal;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Component, Path, PathBuf};
@@ -38,6 +39,9 @@ pub enum OutputError {
     /// Another command is writing the project.
     #[error("{0} is being written by another potter-gen")]
     Busy(PathBuf),
+    /// An earlier command was interrupted, and its work waits to be finished.
+    #[error("an interrupted command left {0} halfway; `potter-gen update` finishes its work")]
+    Interrupted(PathBuf),
     /// `potter.lock` cannot be read.
     #[error(transparent)]
     Lock(#[from] UnreadableLock),
@@ -65,6 +69,21 @@ impl Project {
     /// The directory is neither, or it cannot be read.
     pub fn open(root: &Path) -> Result<Self, OutputError> {
         journal::recover(root)?;
+        Self::found(root)
+    }
+
+    /// As [`Project::open`], without writing anything.
+    ///
+    /// # Errors
+    /// The directory is neither, it cannot be read, or an interrupted command left it halfway.
+    pub fn look(root: &Path) -> Result<Self, OutputError> {
+        if journal::is_there(root) {
+            return Err(OutputError::Interrupted(root.to_owned()));
+        }
+        Self::found(root)
+    }
+
+    fn found(root: &Path) -> Result<Self, OutputError> {
         let lock = match read(&root.join(LOCK_PATH))? {
             Some(bytes) => Some(Lock::read(&String::from_utf8_lossy(&bytes))?),
             None if is_free(root)? => None,
@@ -89,6 +108,26 @@ impl Project {
     /// The file system fails.
     pub fn read(&self, path: &str) -> Result<Option<Vec<u8>>, OutputError> {
         read(&self.root.join(path))
+    }
+
+    /// The paths of all files in a folder of the project and below it; symbolic links are not followed.
+    ///
+    /// # Errors
+    /// The file system fails.
+    pub fn list(&self, folder: &str) -> Result<BTreeSet<String>, OutputError> {
+        let mut found = BTreeSet::new();
+        let mut open = vec![folder.to_owned()];
+        while let Some(folder) = open.pop() {
+            for (name, kind) in entries(&self.root.join(&folder))? {
+                let path = format!("{folder}/{name}");
+                if kind.is_dir() {
+                    open.push(path);
+                } else {
+                    found.insert(path);
+                }
+            }
+        }
+        Ok(found)
     }
 
     /// Makes all changes, or none. A file that has its bytes already isn't touched.
@@ -152,6 +191,22 @@ fn is_free(root: &Path) -> Result<bool, OutputError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
         Err(error) => Err(at(root)(error)),
     }
+}
+
+/// Names and kinds of what is in a directory; nothing if there is none.
+fn entries(folder: &Path) -> Result<Vec<(String, fs::FileType)>, OutputError> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return Ok(Vec::new());
+        }
+        Err(error) => return Err(at(folder)(error)),
+    };
+    let named = |entry: io::Result<fs::DirEntry>| {
+        let entry = entry?;
+        Ok((entry.file_name().to_string_lossy().into_owned(), entry.file_type()?))
+    };
+    entries.map(named).collect::<io::Result<_>>().map_err(at(folder))
 }
 
 fn read(path: &Path) -> Result<Option<Vec<u8>>, OutputError> {

@@ -4,6 +4,7 @@
 //! have working rules (`rules`), what each file says (a view for its template). Templates loop and print.
 
 mod application;
+mod called;
 mod constraints;
 mod copy;
 mod defaults;
@@ -25,7 +26,7 @@ mod transport;
 mod types;
 mod values;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use prost_reflect::MessageDescriptor;
 use serde::Serialize;
@@ -38,6 +39,7 @@ use crate::{
     lower,
     lower::{Lowered, RustPath},
     messages,
+    migrations::Tables,
     model::{AggregateId, Module},
     render,
     render::Bug,
@@ -48,12 +50,32 @@ use symbols::Symbols;
 /// The messages' module in a service.
 const MESSAGES: &str = "crate::generated::messages";
 
+/// What follows from the protos, and from their past.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The files, sorted by path.
+    pub files: Vec<File>,
+    /// The read models' tables, for the migrations.
+    pub tables: Tables,
+    /// What user code calls what the protos name: see [`crate::rename`].
+    pub names: BTreeMap<String, String>,
+}
+
 /// The files of a project that follow from its protos and from its past, sorted by path.
 ///
 /// # Errors
 ///
 /// A bug in Potter.
 pub fn files(module: &Module, descriptors: &Descriptors, history: &History) -> Result<Vec<File>, Bug> {
+    Ok(plan(module, descriptors, history)?.files)
+}
+
+/// Everything that follows from the protos and from their past.
+///
+/// # Errors
+///
+/// A bug in Potter.
+pub fn plan(module: &Module, descriptors: &Descriptors, history: &History) -> Result<Plan, Bug> {
     let comments = Comments::of(descriptors.pool().files());
     let mut lowered = lower::lower(&module.messages, &module.enums, &comments);
     lowered.names.root = root_package(module, &lowered);
@@ -70,7 +92,7 @@ pub fn files(module: &Module, descriptors: &Descriptors, history: &History) -> R
     files.extend(project::files(&scope)?);
     files.extend(sdk::files(&scope)?);
     files.sort();
-    Ok(files)
+    Ok(Plan { files, tables: infrastructure::tables(&scope), names: called::names(&scope) })
 }
 
 /// The name of a module's library, as Rust code writes it.

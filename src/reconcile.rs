@@ -1,11 +1,31 @@
 //! What a regeneration does to each file: the proposal, the lock and the disk, laid side by side.
 //!
-//! Pure: it gets bytes and gives [`Step`]s; what a dry run prints is what a run carries out.
+//! In: a [`Proposal`], the lock, a way to read files. Out: [`Step`]s, each with the bytes before and after. Nothing is
+//! written here: what a dry run prints is what a run carries out.
+//!
+//! | part | decides on |
+//! |---|---|
+//! | here | files that are Potter's |
+//! | `seed` | files that are the user's once they are written |
+//! | `structured` | files of which some lines are Potter's |
+//! | `gone` | files that are no longer proposed |
 
-use std::collections::BTreeMap;
+mod gone;
+mod seed;
+mod structured;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::file::{Class, File};
 use crate::lock::{Hash, Lock, LockedFile};
+use crate::merge::unified;
+use crate::output::OutputError;
+use crate::proposal::Proposal;
+use crate::rename::Renaming;
+use crate::tokens;
+
+pub use gone::is_in_potters_folder;
+pub use seed::PENDING;
 
 /// What happens to one file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +38,28 @@ pub struct Step {
     pub symbol: String,
     /// What happens.
     pub action: Action,
+    /// Why, for a person.
+    pub reason: String,
+    /// The bytes on disk.
+    pub before: Option<Vec<u8>>,
+    /// The bytes afterwards.
+    pub after: Option<Vec<u8>>,
+    /// The proposal, where it is not what comes afterwards.
+    pub proposed: Option<Vec<u8>>,
+    /// Where a proposal waits: what the file is based on, and so what is new in the proposal.
+    pub base: Option<Vec<u8>>,
+    /// Where the file was, if it moves.
+    pub moved_from: Option<String>,
+}
+
+/// The unified diff of two versions of a file, as far as they are text.
+fn diff(path: &str, before: Option<&[u8]>, after: Option<&[u8]>) -> String {
+    let text = |bytes: Option<&[u8]>| std::str::from_utf8(bytes.unwrap_or_default()).map(str::to_owned).ok();
+    let (Some(old), Some(new)) = (text(before), text(after)) else {
+        return format!("{path} is no text\n");
+    };
+    let name = |side: &str, there: bool| if there { format!("{side}/{path}") } else { "/dev/null".to_owned() };
+    unified(&old, &new, (&name("a", before.is_some()), &name("b", after.is_some())))
 }
 
 /// What happens to a file.
@@ -29,122 +71,261 @@ pub enum Action {
     Keep,
     /// The tool's, or a seed that nobody changed since it was written.
     Replace,
-    /// The user changed it, and the proposal is what it was: left alone.
+    /// Potter's keys or lines in it change, the user's stay.
+    Edit,
+    /// The user changed it, and there is nothing new for it: left alone.
     LeaveChanged,
     /// The user changed it, and so did the proposal: left alone, the proposal is set aside.
     SetAside,
+    /// Both changed it, and the changes don't touch each other: both are taken.
+    Merge,
+    /// Both changed the same lines: both versions are put between markers.
+    Mark,
+    /// What it names is called differently now: the names in it follow.
+    Follow,
     /// The tool's, but edited by hand: the run stops.
     Edited,
-    /// No longer proposed, and nobody changed it: removed.
+    /// The tool's, but edited by hand, and it is to be overwritten: the old copy is kept aside.
+    Overwrite,
+    /// No longer proposed: removed.
     Remove,
-    /// No longer proposed, but the user changed it: left alone, and reported.
+    /// No longer proposed, but the user changed it; or it was never Potter's: left alone, and reported.
     Orphan,
+    /// The user doesn't want it done now.
+    Skip,
 }
 
 impl Action {
-    /// Whether the user's own version of the file stays in place.
-    pub fn leaves_the_users_file(self) -> bool {
-        matches!(self, Self::LeaveChanged | Self::SetAside | Self::Orphan)
+    /// The word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Keep => "keep",
+            Self::Replace => "replace",
+            Self::Edit => "edit",
+            Self::LeaveChanged => "leave",
+            Self::SetAside => "pending",
+            Self::Merge => "merge",
+            Self::Mark => "conflict",
+            Self::Follow => "rename",
+            Self::Edited => "edited",
+            Self::Overwrite => "overwrite",
+            Self::Remove => "remove",
+            Self::Orphan => "orphan",
+            Self::Skip => "skip",
+        }
+    }
+
+    /// Whether a person has to look at the file before all is well.
+    pub fn needs_a_person(self) -> bool {
+        matches!(self, Self::SetAside | Self::Mark | Self::Edited)
+    }
+}
+
+impl Step {
+    /// Whether the file on disk is changed.
+    pub fn writes(&self) -> bool {
+        self.before != self.after || self.moved_from.is_some()
+    }
+
+    /// What changes on disk, as a unified diff.
+    pub fn diff(&self) -> String {
+        diff(&self.path, self.before.as_deref(), self.after.as_deref())
+    }
+
+    /// What is new in the proposal that waits, as a unified diff; nothing if none does.
+    pub fn news(&self) -> String {
+        let base = self.base.as_deref().or(self.before.as_deref());
+        self.proposed.as_deref().map(|it| diff(&self.path, base, Some(it))).unwrap_or_default()
+    }
+
+    fn to(mut self, action: Action, after: Option<Vec<u8>>, reason: impl Into<String>) -> Self {
+        self.action = action;
+        self.after = after;
+        self.reason = reason.into();
+        self
+    }
+
+    /// The file stays as it is.
+    pub(crate) fn stays(mut self, action: Action, reason: impl Into<String>) -> Self {
+        self.after = self.before.clone();
+        self.action = action;
+        self.reason = reason.into();
+        self.moved_from = None;
+        self
+    }
+}
+
+/// What the user allows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Allowed {
+    /// Hand-edited files of the tool are overwritten.
+    pub force: bool,
+    /// Orphans are removed.
+    pub prune: bool,
+    /// Changes on both sides are merged where they don't touch.
+    pub merge: bool,
+    /// Where they do, both versions are put between markers.
+    pub markers: bool,
+}
+
+/// What there is beside the proposal.
+pub struct Past<'a> {
+    /// The lock; none for a new project.
+    pub lock: Option<&'a Lock>,
+    /// What is called differently now.
+    pub renaming: &'a Renaming,
+    /// What the user allows.
+    pub allowed: Allowed,
+    /// Files in folders of Potter's, and the user's Rust files: what else there is on disk.
+    pub others: &'a BTreeSet<String>,
+    /// Gives a file's bytes, `None` where there is none.
+    #[allow(clippy::type_complexity, reason = "it is one function, and it is written out once")]
+    pub disk: &'a dyn Fn(&str) -> Result<Option<Vec<u8>>, OutputError>,
+}
+
+impl Past<'_> {
+    fn locked(&self, path: &str) -> Option<&LockedFile> {
+        self.lock.and_then(|lock| lock.files.get(path))
+    }
+
+    /// The bytes of a base, if they are still there.
+    fn base(&self, hash: Option<&Hash>) -> Result<Option<Vec<u8>>, OutputError> {
+        hash.map_or(Ok(None), |hash| (self.disk)(&hash.base_path()))
     }
 }
 
 /// The steps that lead from what is on disk to what is proposed, sorted by path.
 ///
-/// `disk` gives a file's bytes, `None` where there is none.
-pub fn steps(proposal: &[File], lock: Option<&Lock>, disk: impl Fn(&str) -> Option<Vec<u8>>) -> Vec<Step> {
-    let known = |path: &str| lock.and_then(|lock| lock.files.get(path));
+/// # Errors
+/// A file can't be read.
+pub fn steps(proposal: &Proposal, past: &Past<'_>) -> Result<Vec<Step>, OutputError> {
     let mut steps = BTreeMap::new();
-    for file in proposal {
-        let action = action(file, known(&file.path), disk(&file.path).as_deref());
-        let step = Step { path: file.path.clone(), class: file.class, symbol: file.symbol.clone(), action };
+    let moves: BTreeMap<&str, &str> = moves(proposal, past);
+    for file in &proposal.files {
+        let step = step(file, moves.get(file.path.as_str()).copied(), past)?;
         steps.insert(file.path.clone(), step);
     }
-    for (path, locked) in lock.iter().flat_map(|lock| &lock.files) {
-        if !steps.contains_key(path)
-            && let Some(action) = action_when_gone(locked, disk(path).as_deref())
-        {
-            let step = Step { path: path.clone(), class: locked.class, symbol: locked.symbol.clone(), action };
-            steps.insert(path.clone(), step);
+    for (path, locked) in past.lock.iter().flat_map(|lock| &lock.files) {
+        if !steps.contains_key(path) && !moves.values().any(|old| old == path) {
+            steps.extend(gone::step(path, locked, past)?.map(|it| (path.clone(), it)));
         }
     }
-    steps.into_values().collect()
+    for path in past.others.iter().filter(|path| !moves.values().any(|old| old == path)) {
+        if !steps.contains_key(path) {
+            steps.extend(gone::other(path, past)?.map(|it| (path.clone(), it)));
+        }
+    }
+    Ok(steps.into_values().collect())
 }
 
-fn action(file: &File, locked: Option<&LockedFile>, disk: Option<&[u8]>) -> Action {
-    let Some(disk) = disk else { return Action::Create };
-    if disk == file.contents.as_bytes() {
-        return Action::Keep;
+/// Old path by new path of the files that move.
+fn moves<'a>(proposal: &'a Proposal, past: &'a Past<'_>) -> BTreeMap<&'a str, &'a str> {
+    let locked = past.lock.iter().flat_map(|lock| lock.files.keys());
+    let moved = locked.filter_map(|old| past.renaming.moved(old).map(|new| (new, old.as_str())));
+    let is_proposed = |path: &str| proposal.files.iter().any(|it| it.path == path);
+    moved.filter(|(new, old)| past.locked(new).is_none() && is_proposed(new) && !is_proposed(old)).collect()
+}
+
+fn step(file: &File, moved_from: Option<&str>, past: &Past<'_>) -> Result<Step, OutputError> {
+    let there = moved_from.unwrap_or(&file.path);
+    let before = (past.disk)(there)?;
+    let locked = past.locked(there);
+    let step = Step {
+        path: file.path.clone(),
+        class: file.class,
+        symbol: file.symbol.clone(),
+        action: Action::Keep,
+        reason: String::new(),
+        after: before.clone(),
+        before,
+        proposed: None,
+        base: None,
+        moved_from: moved_from.map(str::to_owned),
+    };
+    let Some(disk) = step.before.clone() else { return Ok(create(step, file, locked)) };
+    let proposed = file.contents.as_bytes();
+    if is_same(&disk, proposed) && step.moved_from.is_none() {
+        return Ok(step.stays(Action::Keep, "it is as it should be"));
     }
-    let proposed = Hash::of(file.contents.as_bytes());
-    let untouched = locked.is_some_and(|locked| Hash::of(disk) == *locked.base.as_ref().unwrap_or(&locked.emitted));
-    let proposed_before = locked.is_some_and(|locked| locked.emitted == proposed);
     match file.class {
-        Class::Generated if untouched => Action::Replace,
-        Class::Generated => Action::Edited,
-        // What was applied to a database stays as it is.
-        Class::Append => Action::LeaveChanged,
-        Class::Seed | Class::Structured if untouched => Action::Replace,
-        Class::Seed | Class::Structured if proposed_before => Action::LeaveChanged,
-        Class::Seed | Class::Structured => Action::SetAside,
+        Class::Generated => Ok(generated(step, &disk, file, locked, past.allowed)),
+        Class::Append => Ok(step.stays(Action::LeaveChanged, "what may have been applied is never changed")),
+        Class::Structured => Ok(structured::step(step, &disk, file, locked)),
+        Class::Seed => seed::step(step, &disk, file, locked, past),
     }
 }
 
-/// What happens to a file that is no longer proposed; `None` if it is gone already.
-fn action_when_gone(locked: &LockedFile, disk: Option<&[u8]>) -> Option<Action> {
-    let untouched = Hash::of(disk?) == *locked.base.as_ref().unwrap_or(&locked.emitted);
-    Some(match locked.class {
-        Class::Append => Action::Keep,
-        _ if untouched => Action::Remove,
-        _ => Action::Orphan,
-    })
+fn create(step: Step, file: &File, locked: Option<&LockedFile>) -> Step {
+    let reason = match locked {
+        Some(_) => "it was deleted",
+        None => "the protos ask for it",
+    };
+    let after = Some(file.contents.clone().into_bytes());
+    Step { moved_from: None, ..step }.to(Action::Create, after, reason)
+}
+
+/// Line ends are the checkout's affair.
+fn is_same(disk: &[u8], proposed: &[u8]) -> bool {
+    disk == proposed || is_crlf(disk) && without_cr(disk) == proposed
+}
+
+fn is_crlf(bytes: &[u8]) -> bool {
+    bytes.windows(2).any(|it| it == b"\r\n")
+}
+
+fn without_cr(bytes: &[u8]) -> Vec<u8> {
+    let ends_line = |at: usize| bytes.get(at + 1) == Some(&b'\n');
+    let kept = bytes.iter().enumerate().filter(|(at, byte)| **byte != b'\r' || !ends_line(*at));
+    kept.map(|(_, byte)| *byte).collect()
+}
+
+/// Whether the bytes are those that were written, line ends aside.
+fn is_as_written(disk: &[u8], written: &Hash) -> bool {
+    Hash::of(disk) == *written || is_crlf(disk) && Hash::of(&without_cr(disk)) == *written
+}
+
+fn generated(step: Step, disk: &[u8], file: &File, locked: Option<&LockedFile>, allowed: Allowed) -> Step {
+    let after = Some(file.contents.clone().into_bytes());
+    match () {
+        () if locked.is_some_and(|it| is_as_written(disk, &it.emitted)) => {
+            step.to(Action::Replace, after, "the protos or Potter changed")
+        }
+        () if has_conflict_markers(disk) => step.to(Action::Replace, after, "it has markers of a merge conflict"),
+        () if differs_in_layout(&file.path, disk, &file.contents) => {
+            step.to(Action::Replace, after, "it was laid out differently")
+        }
+        () if allowed.force => step.to(Action::Overwrite, after, "it was edited by hand, and is Potter's"),
+        () => step.to(Action::Edited, after, "it was edited by hand, and is Potter's"),
+    }
+}
+
+/// Whether two versions of a file say the same, laid out differently.
+pub fn differs_in_layout(path: &str, disk: &[u8], proposed: &str) -> bool {
+    let Ok(disk) = std::str::from_utf8(disk) else { return false };
+    match path.rsplit('.').next() {
+        Some("rs") => tokens::same_but_for_layout(disk, proposed),
+        Some("json") => same_json(disk, proposed),
+        _ => disk.lines().map(str::trim_end).eq(proposed.lines().map(str::trim_end)),
+    }
+}
+
+fn same_json(one: &str, other: &str) -> bool {
+    let read = |text: &str| serde_json::from_str::<serde_json::Value>(text).ok();
+    read(one).is_some_and(|it| Some(it) == read(other))
+}
+
+/// Whether version control, or Potter, left both sides of a conflict in a file.
+pub fn has_conflict_markers(bytes: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(bytes);
+    ['<', '=', '>'].iter().all(|sign| text.lines().any(|line| is_marker(line, *sign)))
+}
+
+/// Seven signs or more, and behind them nothing or what the side is called.
+fn is_marker(line: &str, sign: char) -> bool {
+    let label = line.trim_start_matches(sign);
+    line.len() - label.len() >= 7 && (label.trim().is_empty() || label.starts_with(' '))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The action for a file of `class` that was proposed as `before`, is on disk as `disk` and proposed as `now`.
-    fn told(class: Class, before: Option<&str>, disk: Option<&str>, now: Option<&str>) -> Option<Action> {
-        let mut lock = Lock::new("shop");
-        if let Some(before) = before {
-            let emitted = Hash::of(before.as_bytes());
-            lock.files.insert("f".into(), LockedFile { class, symbol: "s".into(), emitted, base: None });
-        }
-        let proposal: Vec<File> = now
-            .map(|now| File { path: "f".into(), class, symbol: "s".into(), contents: now.into() })
-            .into_iter()
-            .collect();
-        let steps = steps(&proposal, Some(&lock), |_| disk.map(|it| it.as_bytes().to_vec()));
-        steps.first().map(|step| step.action)
-    }
-
-    #[test]
-    fn the_ownership_table_holds() {
-        use Action::*;
-        use Class::*;
-        let (a, b, c) = (Some("a"), Some("b"), Some("c"));
-        for (class, before, disk, now, expected) in [
-            (Generated, None, None, a, Some(Create)),
-            (Generated, a, a, a, Some(Keep)),
-            (Generated, a, a, b, Some(Replace)),
-            (Generated, a, c, b, Some(Edited)),
-            (Generated, None, c, b, Some(Edited)),
-            (Generated, a, b, b, Some(Keep)),
-            (Generated, a, a, None, Some(Remove)),
-            (Generated, a, c, None, Some(Orphan)),
-            (Seed, None, None, a, Some(Create)),
-            (Seed, a, a, b, Some(Replace)),
-            (Seed, a, c, a, Some(LeaveChanged)),
-            (Seed, a, c, b, Some(SetAside)),
-            (Seed, a, None, b, Some(Create)),
-            (Seed, a, a, None, Some(Remove)),
-            (Seed, a, c, None, Some(Orphan)),
-            (Seed, a, None, None, None),
-            (Append, a, c, b, Some(LeaveChanged)),
-            (Append, a, a, None, Some(Keep)),
-        ] {
-            let actual = told(class, before, disk, now);
-            assert_eq!(actual, expected, "{class}: before {before:?}, on disk {disk:?}, now {now:?}");
-        }
-    }
-}
+mod tests;

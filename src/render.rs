@@ -53,6 +53,7 @@ static TERA: LazyLock<Tera> = LazyLock::new(|| {
         "generated/transport/mod.rs.tera",
         "generated/transport/rest.rs.tera",
         "migration.sql.tera",
+        "migrations.rs.tera",
         "project/.dockerignore.tera",
         "project/.env.example.tera",
         "project/.gitignore.tera",

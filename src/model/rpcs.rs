@@ -235,10 +235,6 @@ fn renamed_from(
         let text = format!("{} is renamed from `{old}`, which still exists", method.name());
         let help = "name the rpc as it was called before, or leave `renamed_from` out".to_owned();
         report(method, key::RENAMED_FROM, Some(old), Code::RenamedFromExists, (text, help), context);
-    } else {
-        let text = format!("renamed_from of {} has no effect in this version", method.name());
-        let help = "rename the method in the files of the domain by hand; `id` keeps the name on the wire".to_owned();
-        report(method, key::RENAMED_FROM, Some(old), Code::OptionWithoutEffect, (text, help), context);
     }
     Some(old.to_owned())
 }

@@ -20,6 +20,11 @@ pub(super) fn apply(root: &Path, changes: &[&Change]) -> Result<(), OutputError>
     finish(root)
 }
 
+/// Whether an interrupted command's work waits to be finished.
+pub(super) fn is_there(root: &Path) -> bool {
+    journal(root).exists()
+}
+
 /// Finishes or forgets what an interrupted command began.
 pub(super) fn recover(root: &Path) -> Result<(), OutputError> {
     if !journal(root).exists() && !staged(root).exists() {

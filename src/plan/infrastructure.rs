@@ -1,4 +1,4 @@
-//! The infrastructure: how read models are kept in tables, and the migrations that make these.
+//! The infrastructure: how read models are kept in tables, and what these look like for the migrations.
 
 use serde::Serialize;
 
@@ -8,14 +8,12 @@ use super::{
     types::{FieldType, Shape},
 };
 use crate::{
-    file::{Class, File},
+    file::File,
+    migrations::{self, Table, Tables},
     model::{Column, ReadModel},
     render::Bug,
     rust,
 };
-
-/// The first migration.
-const FIRST: &str = "0001_init";
 
 pub(super) fn files(scope: &Scope<'_>) -> Result<Vec<File>, Bug> {
     let mut files = Vec::new();
@@ -37,19 +35,15 @@ pub(super) fn files(scope: &Scope<'_>) -> Result<Vec<File>, Bug> {
         )?);
     }
     modules.sort_unstable();
-    let view = ModulesView { modules, migrations: vec![FIRST] };
+    let view = ModulesView { modules };
     let path = "src/generated/infrastructure/mod.rs".to_owned();
     files.push(scope.generated(path, name, "generated/infrastructure/mod.rs.tera", &view)?);
-    let view = MigrationView { tables: (0..scope.module.read_models.len()).map(|it| table_view(scope, it)).collect() };
-    let path = format!("migrations/sqlite/{FIRST}.sql");
-    files.push(scope.written(path, Class::Append, name, "migration.sql.tera", &view)?);
     Ok(files)
 }
 
 #[derive(Serialize)]
 struct ModulesView<'a> {
     modules: Vec<&'a str>,
-    migrations: Vec<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -173,20 +167,22 @@ fn value(scope: &Scope<'_>, column: &Column, imports: &mut super::imports::Impor
     }
 }
 
-#[derive(Serialize)]
-struct MigrationView<'a> {
-    tables: Vec<TableView<'a>>,
-}
-
-#[derive(Serialize)]
-struct TableView<'a> {
-    name: &'a str,
-    key: &'a str,
-    columns: Vec<ColumnView<'a>>,
-}
-
-fn table_view<'a>(scope: &Scope<'a>, index: usize) -> TableView<'a> {
-    let symbols = &scope.symbols.read_models[index];
-    let columns = columns(&scope.module.read_models[index], index, scope);
-    TableView { name: &symbols.table, key: &symbols.columns[0].column, columns }
+/// The tables by name, for the migrations.
+pub(super) fn tables(scope: &Scope<'_>) -> Tables {
+    let table = |(index, model): (usize, &ReadModel)| {
+        let symbols = &scope.symbols.read_models[index];
+        let columns = columns(model, index, scope).into_iter().map(|it| migrations::Column {
+            name: it.column.to_owned(),
+            ty: it.sql_type.to_owned(),
+            indexed: it.indexed,
+            unique: it.unique,
+        });
+        let table = Table {
+            projection: model.name.clone(),
+            key: symbols.columns[0].column.clone(),
+            columns: columns.collect(),
+        };
+        (symbols.table.clone(), table)
+    };
+    scope.module.read_models.iter().enumerate().map(table).collect()
 }

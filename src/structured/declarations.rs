@@ -28,6 +28,11 @@ pub fn declarations(text: &str, before: &[&str], now: &[&str]) -> String {
     lines.concat()
 }
 
+/// The declarations of a text, in order.
+pub(super) fn of(text: &str) -> Vec<String> {
+    text.lines().filter(|line| kind(line) != Kind::Other).map(|line| line.trim().to_owned()).collect()
+}
+
 /// Puts a declaration before the first of Potter's own of its kind that sorts behind it, else behind the last of
 /// them, else behind the last declaration of its kind, else behind the head of the file.
 fn insert(lines: &mut Vec<String>, declaration: &str, own: &BTreeSet<&str>, end: &str) {

@@ -1,6 +1,9 @@
 //! Keys of `Cargo.toml`.
 
-use toml_edit::{Array, DocumentMut, Item, Table, TableLike, Value};
+use std::fmt;
+use std::str::FromStr;
+
+use toml_edit::{Array, DocumentMut, Item, Key, Table, TableLike, Value};
 
 use super::line_end;
 
@@ -53,6 +56,92 @@ impl Entry {
             _ => false,
         }
     }
+}
+
+/// `dependencies.potter = "0.1"` for a key, `workspace.members += "sdk"` for an item.
+impl fmt::Display for Entry {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path: Vec<String> = self.path().iter().map(|it| Key::new(it).display_repr().into_owned()).collect();
+        let path = path.join(".");
+        match self {
+            Entry::Key { value, .. } => write!(out, "{path} = {value}"),
+            Entry::Item { item, .. } => write!(out, "{path} += {}", Value::from(item.as_str())),
+        }
+    }
+}
+
+impl FromStr for Entry {
+    type Err = MalformedManifest;
+
+    fn from_str(text: &str) -> Result<Self, MalformedManifest> {
+        let wrong = || MalformedManifest(format!("`{text}` is no key with a value"));
+        // The sign that comes first: the other one may be part of the value.
+        let (item, key) = (text.split_once(" += "), text.split_once(" = "));
+        let is_item = item.is_some_and(|(path, _)| key.is_none_or(|(other, _)| path.len() < other.len()));
+        let (path, value) = if is_item { item } else { key }.ok_or_else(wrong)?;
+        let path = Key::parse(path).map_err(|_| wrong())?.iter().map(|it| it.get().to_owned()).collect();
+        match (is_item, parse(value)?) {
+            (true, Value::String(item)) => Ok(Entry::Item { path, item: item.into_value() }),
+            (true, _) => Err(wrong()),
+            (false, _) => Ok(Entry::Key { path, value: value.to_owned() }),
+        }
+    }
+}
+
+/// The tables whose keys follow from the protos; everything else that Potter writes into a new `Cargo.toml` is only
+/// where the user begins.
+const FOLLOWING: [&[&str]; 3] = [&["dependencies"], &["workspace", "dependencies"], &["package", "name"]];
+
+/// What Potter writes into a `Cargo.toml` that it proposes.
+pub(super) fn entries(text: &str) -> Result<Vec<Entry>, MalformedManifest> {
+    let mut document: DocumentMut = text.parse().map_err(|error| MalformedManifest(format!("Cargo.toml: {error}")))?;
+    let mut found = Vec::new();
+    for path in FOLLOWING {
+        let path = owned(path);
+        let (name, tables) = path.split_last().expect("none of them is empty");
+        if let Some(item) = find(document.as_table_mut(), tables).and_then(|it| it.get(name)) {
+            take_apart(item, &path, true, &mut found);
+        }
+    }
+    let members = owned(&["workspace", "members"]);
+    if let Some(item) = find(document.as_table_mut(), &members[..1]).and_then(|it| it.get("members")) {
+        take_apart(item, &members, false, &mut found);
+    }
+    Ok(found)
+}
+
+/// Arrays of strings and the tables around them are taken apart, so that items of the user's keep their place among
+/// Potter's; other values are changed as a whole.
+fn take_apart(item: &Item, path: &[String], is_outermost: bool, found: &mut Vec<Entry>) {
+    let of = |name: &str| [path, &[name.to_owned()]].concat();
+    if let Some(array) = item.as_array() {
+        let items = array.iter().filter_map(Value::as_str);
+        found.extend(items.map(|it| Entry::Item { path: path.to_vec(), item: it.to_owned() }));
+    } else if let Some(table) = item.as_table_like().filter(|it| is_outermost || has_array(*it)) {
+        table.iter().for_each(|(name, item)| take_apart(item, &of(name), false, found));
+    } else if let Some(value) = item.as_value() {
+        found.push(Entry::Key { path: path.to_vec(), value: value.to_string().trim().to_owned() });
+    }
+}
+
+fn has_array(table: &dyn TableLike) -> bool {
+    table.iter().any(|(_, item)| item.is_array())
+}
+
+/// Those of the entries that a text doesn't have as they are.
+pub(super) fn missing(text: &str, entries: &[Entry]) -> Result<Vec<Entry>, MalformedManifest> {
+    let mut document: DocumentMut = text.parse().map_err(|error| MalformedManifest(format!("Cargo.toml: {error}")))?;
+    let mut is_there = |entry: &Entry| {
+        let Some((name, tables)) = entry.path().split_last() else { return true };
+        let item = find(document.as_table_mut(), tables).and_then(|table| table.get(name));
+        item.is_some_and(|there| match entry {
+            Entry::Key { value, .. } => is_value(there, value),
+            Entry::Item { item, .. } => {
+                there.as_array().is_some_and(|it| it.iter().any(|it| it.as_str() == Some(item)))
+            }
+        })
+    };
+    Ok(entries.iter().filter(|entry| !is_there(entry)).cloned().collect())
 }
 
 fn owned(path: &[&str]) -> Vec<String> {

@@ -4,8 +4,8 @@ use std::{fs, path::PathBuf};
 
 use potter_gen::{
     framework::Framework,
-    init::{Error, Report, Request, generate},
     lock::Lock,
+    update::{Error, Plan, Request, run},
 };
 
 /// A project on disk.
@@ -65,17 +65,16 @@ impl Project {
     }
 
     /// Brings it up to date with a proto, as `potter-gen update` does.
-    pub fn update(&self, proto: &str) -> Result<Report, Error> {
+    pub fn update(&self, proto: &str) -> Result<Plan, Error> {
         let source = self.source();
         fs::create_dir_all(source.parent().expect("it is in a folder")).expect("a writable folder");
         fs::write(&source, proto).expect("a writable folder");
-        generate(&Request {
+        run(&Request {
             protos: vec![source.clone()],
             proto_paths: vec![source.parent().expect("it is in a folder").to_owned()],
-            module: None,
             output: self.root(),
             framework: Some(Framework::Version("0.1.0".to_owned())),
-            force: false,
+            ..Request::default()
         })
     }
 
@@ -98,7 +97,7 @@ impl Project {
 }
 
 /// What a refused change is told.
-pub fn refusal(result: Result<Report, Error>) -> String {
+pub fn refusal(result: Result<Plan, Error>) -> String {
     match result {
         Ok(_) => panic!("this change breaks what was recorded"),
         Err(Error::Breaking(findings)) => findings.to_string(),

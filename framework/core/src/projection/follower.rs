@@ -11,7 +11,7 @@ use super::batch::{Blocked, ByKey, Changes, Plan, Poison, Rows};
 use crate::event::RecordedEvent;
 use crate::failure::Failure;
 use crate::read_model::ReadModel;
-use crate::store::{Generation, ParkedEvent, ProjectionBatch, ProjectionError, SharedStore, StoreError};
+use crate::store::{Generation, ParkedEvent, ProjectionBatch, ProjectionError, RowChange, SharedStore, StoreError};
 
 /// Events in a batch at most.
 const BATCH: usize = 2048;
@@ -41,6 +41,16 @@ pub(super) struct Follower<M: ReadModel> {
     /// How often rows have changed.
     pub changes: u64,
     ahead: Option<JoinHandle<Result<Vec<RecordedEvent>, StoreError>>>,
+    /// The batch whose commit goes on while the next is prepared. `rows` are already as it leaves them.
+    pending: Option<Pending>,
+}
+
+/// A batch whose commit goes on. Nothing of it is parked.
+struct Pending {
+    events: Vec<RecordedEvent>,
+    last: u64,
+    taken_in: u64,
+    commit: JoinHandle<Result<(), ProjectionError>>,
 }
 
 impl<M: ReadModel> Follower<M> {
@@ -70,6 +80,7 @@ impl<M: ReadModel> Follower<M> {
             taken_in: 0,
             changes: 0,
             ahead: None,
+            pending: None,
         }
     }
 
@@ -85,24 +96,44 @@ impl<M: ReadModel> Follower<M> {
 
     /// Takes in the next batch; false if there was none.
     ///
-    /// After an error nothing of what wasn't committed is kept, and it can be called again.
+    /// While there is more, its commit may still go on afterwards. After an error nothing of what wasn't committed is
+    /// kept, and it can be called again.
     pub async fn advance(&mut self) -> Result<bool, ProjectionError> {
-        let events = self.next_events().await?;
-        if events.is_empty() {
-            return Ok(false);
-        }
-        if events.len() == BATCH {
-            self.read_ahead(events[BATCH - 1].position);
-        }
-        let taken_in = self.take_in_all(&events).await;
-        if taken_in.is_err() {
+        let advanced = self.take_in_next().await;
+        if advanced.is_err() {
             self.ahead = None;
         }
-        taken_in.map(|()| true)
+        advanced
+    }
+
+    async fn take_in_next(&mut self) -> Result<bool, ProjectionError> {
+        let events = self.next_events().await?;
+        if events.is_empty() {
+            let was_pending = self.pending.is_some();
+            return self.settle().await.map(|_| was_pending);
+        }
+        if events.len() < BATCH {
+            self.settle().await?;
+            return self.take_in_all(&events).await.map(|()| true);
+        }
+        self.read_ahead(events[BATCH - 1].position);
+        let prepared = self.prepare(&events).await;
+        // What was prepared stands on the batch before it; and what isn't used is read from the table again.
+        let stands = self.settle().await?;
+        match prepared? {
+            Some((changes, taken_in)) if stands => self.begin_commit(events, changes, taken_in),
+            _ => self.take_in_all(&events).await?,
+        }
+        Ok(true)
     }
 
     /// Writes the checkpoint if events have been passed over since.
     pub async fn keep_checkpoint(&mut self) -> Result<(), ProjectionError> {
+        self.settle().await?;
+        self.write_checkpoint().await
+    }
+
+    async fn write_checkpoint(&mut self) -> Result<(), ProjectionError> {
         if self.position > self.checkpoint {
             self.commit(self.position, Changes::none(), Vec::new(), Vec::new()).await?;
         }
@@ -113,6 +144,7 @@ impl<M: ReadModel> Follower<M> {
     pub async fn reload(&mut self) -> Result<(), StoreError> {
         self.forget_rows();
         self.ahead = None;
+        self.pending = None;
         self.checkpoint = self.store.checkpoint(M::NAME, self.generation).await?;
         self.position = self.checkpoint;
         self.changes += 1;
@@ -137,6 +169,7 @@ impl<M: ReadModel> Follower<M> {
 
     /// Tries to take in what is parked, row by row and in order; answers how many events that were.
     pub async fn replay_parked(&mut self) -> Result<usize, ProjectionError> {
+        self.settle().await?;
         let mut still_blocked = Blocked::default();
         let mut replayed = 0;
         for parked in self.store.parked(M::NAME, self.generation).await? {
@@ -168,7 +201,10 @@ impl<M: ReadModel> Follower<M> {
     async fn next_events(&mut self) -> Result<Vec<RecordedEvent>, StoreError> {
         match self.ahead.take() {
             Some(ahead) => ahead.await.unwrap_or_else(|error| Err(StoreError::new("read ahead", error))),
-            None => self.store.read_all(self.position, BATCH).await,
+            None => {
+                let after = self.pending.as_ref().map_or(self.position, |pending| pending.last);
+                self.store.read_all(after, BATCH).await
+            }
         }
     }
 
@@ -176,6 +212,47 @@ impl<M: ReadModel> Follower<M> {
     fn read_ahead(&mut self, after: u64) {
         let store = self.store.clone();
         self.ahead = Some(tokio::spawn(async move { store.read_all(after, BATCH).await }));
+    }
+
+    /// What a batch changes, and how many events it takes in; `None` if there is nothing to do, or something to park.
+    async fn prepare(&mut self, events: &[RecordedEvent]) -> Result<Option<(Changes<M::Row>, u64)>, StoreError> {
+        let plan = Plan::<M>::new(events, &HashMap::new(), &self.blocked);
+        if plan.is_empty() || !plan.park.is_empty() {
+            return Ok(None);
+        }
+        let taken_in = plan.len() as u64;
+        let rows = self.rows_of(&plan.keys).await?;
+        Ok(plan.project(rows).ok().map(|changes| (changes, taken_in)))
+    }
+
+    /// Lets the store commit a batch while the next is prepared.
+    fn begin_commit(&mut self, events: Vec<RecordedEvent>, changes: Changes<M::Row>, taken_in: u64) {
+        let Changes { rows, put, remove } = changes;
+        let (last, weight) = (events.last().map_or(self.position, |event| event.position), weight(&put));
+        let batch = ProjectionBatch { put, remove, ..self.batch(last) };
+        let store = self.store.clone();
+        let commit = tokio::spawn(async move { store.commit_projection(batch).await });
+        self.remember(rows, weight);
+        self.pending = Some(Pending { events, last, taken_in, commit });
+    }
+
+    /// Waits for the commit that goes on; false if its events had to be taken in otherwise, so that nothing that was
+    /// prepared in the meantime stands.
+    async fn settle(&mut self) -> Result<bool, ProjectionError> {
+        let Some(Pending { events, last, taken_in, commit }) = self.pending.take() else { return Ok(true) };
+        let Err(error) = commit.await.unwrap_or_else(|error| Err(StoreError::new("commit a projection", error).into()))
+        else {
+            (self.checkpoint, self.position) = (last, last);
+            self.changes += 1;
+            self.taken_in += taken_in;
+            return Ok(true);
+        };
+        self.forget_rows();
+        self.ahead = None;
+        match error {
+            ProjectionError::NotUnique { .. } => self.take_in_all(&events).await.map(|()| false),
+            error => Err(error),
+        }
     }
 
     /// Takes in events; those that cannot be are found by halving and parked.
@@ -233,7 +310,7 @@ impl<M: ReadModel> Follower<M> {
     async fn pass_over(&mut self, position: u64) -> Result<(), ProjectionError> {
         self.position = position;
         if self.position - self.checkpoint >= CHECKPOINT_EVERY {
-            self.keep_checkpoint().await?;
+            self.write_checkpoint().await?;
         }
         Ok(())
     }
@@ -270,18 +347,8 @@ impl<M: ReadModel> Follower<M> {
         unpark: Vec<u64>,
     ) -> Result<(), ProjectionError> {
         let Changes { rows, put, remove } = changes;
-        let weight: usize = put.iter().map(|change| change.row.len() + 2 * change.key.len()).sum();
-        let batch = ProjectionBatch {
-            projection: M::NAME,
-            table: M::TABLE,
-            generation: self.generation,
-            expected_checkpoint: self.checkpoint,
-            checkpoint,
-            put,
-            remove,
-            park: park.clone(),
-            unpark,
-        };
+        let weight = weight(&put);
+        let batch = ProjectionBatch { put, remove, park: park.clone(), unpark, ..self.batch(checkpoint) };
         self.store.commit_projection(batch).await?;
         self.checkpoint = checkpoint;
         self.position = self.position.max(checkpoint);
@@ -291,6 +358,21 @@ impl<M: ReadModel> Follower<M> {
             self.remember(rows, weight);
         }
         Ok(())
+    }
+
+    /// Nothing but a move of the checkpoint.
+    fn batch(&self, checkpoint: u64) -> ProjectionBatch {
+        ProjectionBatch {
+            projection: M::NAME,
+            table: M::TABLE,
+            generation: self.generation,
+            expected_checkpoint: self.checkpoint,
+            checkpoint,
+            put: Vec::new(),
+            remove: Vec::new(),
+            park: Vec::new(),
+            unpark: Vec::new(),
+        }
     }
 
     fn remember(&mut self, rows: Vec<(String, Option<M::Row>)>, weight: usize) {
@@ -339,6 +421,11 @@ impl<R> Changes<R> {
     fn none() -> Self {
         Self { rows: Vec::new(), put: Vec::new(), remove: Vec::new() }
     }
+}
+
+/// Bytes in memory of the rows that are put, about.
+fn weight(put: &[RowChange]) -> usize {
+    put.iter().map(|change| change.row.len() + 2 * change.key.len()).sum()
 }
 
 /// A row that the projection itself has written and cannot read is a broken table.

@@ -95,6 +95,64 @@ async fn a_store_that_fails_is_tried_again() {
     assert_eq!(rows(&*store).await[0].stock, 5);
 }
 
+/// Far more events than fit into a batch, so that the commit of one goes on while the next is prepared; answers with
+/// the stock that each product must have in the end.
+async fn many_events(store: &dyn Store, poison: &[(u64, u8, ProductEvent)]) -> BTreeMap<String, i64> {
+    const PRODUCTS: u8 = 100;
+    let (mut versions, mut stocks, mut blocked) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
+    for id in 0..PRODUCTS {
+        let created = ProductCreated { name: format!("name of {id}"), stock: 1_000, ..Default::default() };
+        record(store, &mut versions, &(id, created.into())).await;
+        stocks.insert(format!("name of {id}"), 1_000);
+    }
+    for (count, id) in (0..9_000_u64).zip((0..PRODUCTS).cycle()) {
+        for (_, id, event) in poison.iter().filter(|(when, ..)| *when == count) {
+            record(store, &mut versions, &(*id, event.clone())).await;
+            blocked.push(*id);
+        }
+        record(store, &mut versions, &(id, StockReserved { quantity: 1 }.into())).await;
+        if !blocked.contains(&id) {
+            *stocks.get_mut(&format!("name of {id}")).expect("created") -= 1;
+        }
+    }
+    stocks
+}
+
+async fn stocks(app: &TestApp) -> BTreeMap<String, i64> {
+    app.settle().await;
+    let rows = rows(app.dispatcher().store().as_ref()).await;
+    rows.into_iter().map(|row| (row.name, row.stock)).collect()
+}
+
+#[tokio::test]
+async fn a_batch_that_stumbles_does_not_harm_the_one_prepared_upon_it() {
+    let not_unique = |of: u8| ProductRenamed { name: format!("name of {of}") }.into();
+    let panics = || ProductRenamed { name: UNPROJECTABLE.to_owned() }.into();
+    // In the second batch and right after it; in the last full one.
+    let poison = [(3_000, 7, not_unique(8)), (4_100, 9, panics()), (6_100, 50, not_unique(51)), (8_000, 11, panics())];
+    let store = TestStore::new();
+    let expected = many_events(&*store, &poison).await;
+    let app = store.start().await;
+    assert_eq!(stocks(&app).await, expected);
+    let mut waiting: Vec<_> = parked(&*store).await.into_iter().map(|it| it.key).collect();
+    waiting.sort();
+    waiting.dedup();
+    assert_eq!(waiting, ["11", "50", "7", "9"]);
+    app.dispatcher().rebuild("Products").await.expect("rebuilt");
+    assert_eq!(stocks(&app).await, expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_fails_between_batches_is_tried_again() {
+    let store = TestStore::new();
+    let expected = many_events(&*store, &[]).await;
+    store.fail_projections(3);
+    let app = store.start().await;
+    app.dispatcher().settle(Duration::from_secs(60)).await.expect("it works again");
+    assert_eq!(stocks(&app).await, expected);
+    assert_eq!(condition(&app), (ProjectionState::Active, 0));
+}
+
 #[tokio::test]
 async fn an_event_that_panics_blocks_its_row_only() {
     let app = app().await;

@@ -3,12 +3,7 @@
 
 mod product_view;
 
-use potter::store::Migration;
+#[path = "../../../migrations/sqlite/mod.rs"]
+mod migrations;
 
-/// The migrations of this module's own tables, in the order in which they apply.
-pub const MIGRATIONS: &[Migration] = &[
-    Migration {
-        name: "0001_init",
-        sql: include_str!("../../../migrations/sqlite/0001_init.sql"),
-    },
-];
+pub use migrations::MIGRATIONS;

@@ -1,0 +1,60 @@
+//! The `potter-gen` binary: the generator on the command line.
+
+mod accept;
+mod ask;
+mod update;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use potter_gen::diagnostic::Code;
+use potter_gen::explain;
+
+/// Exit code for input that is wrong.
+const INVALID_INPUT: u8 = 3;
+/// Exit code for what needs a person's decision.
+const NEEDS_A_PERSON: u8 = 2;
+
+/// Turns an annotated proto into a running, event-sourced CQRS service.
+#[derive(Parser)]
+#[command(name = "potter-gen", version, about)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Makes a project that builds, tests and serves as it stands.
+    Init(update::Init),
+    /// Brings a project up to date with its protos; what you changed stays.
+    ///
+    /// Exits with 0 when all is well, 2 when something waits for you, 3 when the input is wrong.
+    #[command(visible_alias = "generate")]
+    Update(update::Update),
+    /// Accepts a breaking change on purpose; potter.lock keeps it with the reason.
+    Accept(accept::Accept),
+    /// Explains a diagnostic: what it means, what causes it, what to write instead.
+    Explain {
+        /// The code, such as P012; without it, all codes are listed.
+        code: Option<Code>,
+    },
+}
+
+fn main() -> ExitCode {
+    match Arguments::parse().command {
+        Command::Init(arguments) => update::init(arguments),
+        Command::Update(arguments) => update::update(arguments),
+        Command::Accept(arguments) => accept::accept(arguments),
+        Command::Explain { code } => {
+            show(&code.map_or_else(explain::overview, |code| explain::explain(code).to_string()));
+            ExitCode::SUCCESS
+        }
+    }
+}
+
+/// Prints on standard output. Whoever closes the pipe has read enough.
+fn show(text: &str) {
+    let _ = write!(std::io::stdout(), "{text}");
+}

@@ -1,0 +1,212 @@
+//! `init` and `update`.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, ValueEnum};
+use potter_gen::framework::Framework;
+use potter_gen::model::Transport;
+use potter_gen::output::Project;
+use potter_gen::reconcile::Allowed;
+use potter_gen::report;
+use potter_gen::update::{self, Error, Plan, Request};
+
+use crate::{INVALID_INPUT, NEEDS_A_PERSON, ask, show};
+
+#[derive(Args)]
+pub struct Init {
+    /// The annotated proto; repeat it for several files of one module.
+    #[arg(long = "proto", value_name = "FILE", required = true)]
+    protos: Vec<PathBuf>,
+    /// The project's directory.
+    #[arg(long, short, value_name = "DIR")]
+    output: PathBuf,
+    #[command(flatten)]
+    source: Source,
+    /// Overwrite files of Potter that were edited by hand; the old ones are kept under .potter/edited/.
+    #[arg(long)]
+    force: bool,
+}
+
+/// Where everything comes from.
+#[derive(Args)]
+pub struct Source {
+    /// Where imports are looked up; default: the directory of the first proto.
+    #[arg(long = "proto-path", short = 'I', value_name = "DIR")]
+    proto_paths: Vec<PathBuf>,
+    /// Name of the module; default: `module_name` of its services.
+    #[arg(long, value_name = "NAME")]
+    module: Option<String>,
+    /// Where the framework comes from: path:DIR, git:URL or version:NUMBER.
+    #[arg(long, value_name = "SOURCE")]
+    framework: Option<Framework>,
+}
+
+#[derive(Args)]
+pub struct Update {
+    /// The annotated proto; default: the project's own, as potter.lock remembers them.
+    #[arg(long = "proto", value_name = "FILE")]
+    protos: Vec<PathBuf>,
+    /// The project's directory.
+    #[arg(long, short, value_name = "DIR", default_value = ".")]
+    output: PathBuf,
+    #[command(flatten)]
+    source: Source,
+    /// Print what would be done to each file, why, and the diff; write nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// Ask about each file, showing its diff.
+    #[arg(long, conflicts_with = "dry_run")]
+    interactive: bool,
+    /// How the plan is printed.
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+    /// Merge what changed in your files and in Potter's proposals, where they don't touch each other.
+    #[arg(long)]
+    merge: bool,
+    /// What becomes of a file whose same lines you and Potter changed; implies --merge.
+    #[arg(long, value_enum, value_name = "HOW")]
+    conflict: Option<Conflict>,
+    /// Write conflict markers even if the working tree has uncommitted changes.
+    #[arg(long)]
+    allow_dirty: bool,
+    /// Overwrite files of Potter that were edited by hand; the old ones are kept under .potter/edited/.
+    #[arg(long)]
+    force: bool,
+    /// Remove files that the protos no longer ask for, even if you changed them.
+    #[arg(long)]
+    prune: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Conflict {
+    /// The file stays as it is; the proposal waits under .potter/pending/.
+    Leave,
+    /// Both versions are written into the file, between markers.
+    Markers,
+}
+
+/// Makes a project; an existing one is brought up to date.
+pub fn init(arguments: Init) -> ExitCode {
+    let Init { protos, output, source, force } = arguments;
+    let allowed = Allowed { force, ..Allowed::default() };
+    let request = request(protos, output, source, allowed);
+    told(update::run(&request).map(|plan| {
+        eprint!("{}", plan.warnings);
+        if plan.is_new { welcome(&plan, &request.output) } else { done(&plan) }
+    }))
+}
+
+/// Brings a project up to date.
+pub fn update(arguments: Update) -> ExitCode {
+    let allowed = Allowed {
+        force: arguments.force,
+        prune: arguments.prune,
+        merge: arguments.merge || arguments.conflict == Some(Conflict::Markers),
+        markers: arguments.conflict == Some(Conflict::Markers),
+    };
+    let Update { protos, output, source, dry_run, interactive, format, allow_dirty, .. } = arguments;
+    let request = Request { allow_dirty, ..request(protos, output, source, allowed) };
+    if !update::is_project(&request.output) {
+        return told(Err(Error::NoProject(request.output.display().to_string())));
+    }
+    if dry_run {
+        return told(update::plan(&request).map(|plan| preview(&plan, format)));
+    }
+    told(carried_out(&request, interactive).map(|plan| match plan {
+        Some(plan) => report(&plan, format),
+        None => {
+            eprintln!("nothing was written");
+            ExitCode::SUCCESS
+        }
+    }))
+}
+
+/// The plan that was carried out; none if the person wants nothing done.
+fn carried_out(request: &Request, interactive: bool) -> Result<Option<Plan>, Error> {
+    Project::open(&request.output)?;
+    let mut plan = update::plan(request)?;
+    if interactive && !plan.ask(ask::ask)? {
+        return Ok(None);
+    }
+    plan.carry_out()?;
+    Ok(Some(plan))
+}
+
+fn request(protos: Vec<PathBuf>, output: PathBuf, source: Source, allowed: Allowed) -> Request {
+    let Source { proto_paths, module, framework } = source;
+    Request { protos, proto_paths, module, output, framework, allowed, allow_dirty: false }
+}
+
+/// Says why nothing was written, if so.
+fn told(result: Result<ExitCode, Error>) -> ExitCode {
+    let error = match result {
+        Ok(code) => return code,
+        Err(error) => error,
+    };
+    match &error {
+        Error::Protos(findings) => eprint!("{findings}"),
+        Error::Breaking(findings) => {
+            eprint!("{findings}");
+            eprintln!("potter-gen: nothing was written: this would break what is recorded");
+        }
+        error => eprintln!("potter-gen: {error}"),
+    }
+    ExitCode::from(if error.needs_a_person() { NEEDS_A_PERSON } else { INVALID_INPUT })
+}
+
+/// The plan as it would be carried out, and how that would end.
+fn preview(plan: &Plan, format: Format) -> ExitCode {
+    match format {
+        Format::Json => show(&report::plan::json(plan)),
+        Format::Text => {
+            eprint!("{}{}", plan.breaking, plan.warnings);
+            show(&report::plan::details(plan));
+            eprintln!("{}; nothing was written", report::plan::summary(plan));
+        }
+    }
+    match plan.refuse() {
+        Ok(()) => code(plan),
+        // The findings have been printed.
+        Err(Error::Breaking(_)) => ExitCode::from(NEEDS_A_PERSON),
+        Err(error) => told(Err(error)),
+    }
+}
+
+fn report(plan: &Plan, format: Format) -> ExitCode {
+    if format == Format::Json {
+        show(&report::plan::json(plan));
+        return code(plan);
+    }
+    eprint!("{}", plan.warnings);
+    done(plan)
+}
+
+fn done(plan: &Plan) -> ExitCode {
+    eprint!("{}", report::plan::text(plan));
+    eprintln!("{}", report::plan::summary(plan));
+    code(plan)
+}
+
+fn code(plan: &Plan) -> ExitCode {
+    ExitCode::from(if plan.needs_a_person() { NEEDS_A_PERSON } else { 0 })
+}
+
+/// Says what to do next.
+fn welcome(plan: &Plan, output: &Path) -> ExitCode {
+    eprintln!("{:>10}  {} files in {}", "wrote", plan.steps.len(), output.display());
+    let port = if plan.module.transports.contains(&Transport::Rest) { "8080" } else { "50051" };
+    eprintln!("\nNext:\n  cd {}\n  make run      # serves on port {port}\n  make test", output.display());
+    if port == "8080" {
+        eprintln!("\nThen open http://localhost:8080/docs, or take a request from README.md.");
+    }
+    ExitCode::SUCCESS
+}

@@ -1,0 +1,58 @@
+//! What user code calls what the protos name, by an identity that survives a renaming.
+
+use std::collections::BTreeMap;
+
+use prost_reflect::MessageDescriptor;
+
+use super::Scope;
+use crate::model::{Rpc, RpcKind};
+
+/// The Rust names by identity: `event product.created` is `ProductCreated`. `potter.lock` remembers them; see
+/// [`crate::rename`] for what becomes of a difference.
+pub(super) fn names(scope: &Scope<'_>) -> BTreeMap<String, String> {
+    let module = scope.module;
+    let mut names = BTreeMap::new();
+    for it in &module.aggregates {
+        names.insert(format!("aggregate {}", it.name), ident(scope, &it.message));
+    }
+    for it in &module.events {
+        names.insert(format!("event {}", it.event_type), ident(scope, &it.message));
+    }
+    for it in &module.errors {
+        names.insert(format!("error {}", it.code), ident(scope, &it.message));
+    }
+    for symbols in &scope.symbols.read_models {
+        let table = &symbols.table;
+        names.insert(format!("read-model {table}"), symbols.marker.clone());
+        names.insert(format!("projection {table}"), symbols.projection.clone());
+        names.insert(format!("view {table}"), symbols.module.clone());
+    }
+    rpcs(scope, &mut names);
+    // Well-known types have no name of their own in user code.
+    names.retain(|_, name| !name.is_empty());
+    names
+}
+
+fn rpcs(scope: &Scope<'_>, names: &mut BTreeMap<String, String>) {
+    for (service, symbols) in scope.module.services.iter().zip(&scope.symbols.services) {
+        for (rpc, method) in service.rpcs.iter().zip(&symbols.methods) {
+            let full = rpc.descriptor.full_name();
+            names.insert(format!("answer {full}"), method.clone());
+            names.insert(format!("request {full}"), ident(scope, &rpc.descriptor.input()));
+            names.insert(format!("reply {full}"), ident(scope, &rpc.descriptor.output()));
+            command(scope, rpc, names);
+        }
+    }
+}
+
+fn command(scope: &Scope<'_>, rpc: &Rpc, names: &mut BTreeMap<String, String>) {
+    let RpcKind::Command(command) = &rpc.kind else { return };
+    let full = rpc.descriptor.full_name();
+    let (_, symbols) = scope.aggregate(command.aggregate);
+    names.insert(format!("rule {full}"), symbols.commands[full].clone());
+    names.insert(format!("command {}", command.id), full.to_owned());
+}
+
+fn ident(scope: &Scope<'_>, message: &MessageDescriptor) -> String {
+    scope.symbols.names.message(message).map_or_else(String::new, |it| it.ident.clone())
+}

@@ -1,0 +1,87 @@
+//! Files that are on disk or in the lock and no longer proposed.
+
+use super::{Action, Past, Step, is_as_written};
+use crate::file::Class;
+use crate::lock::LockedFile;
+use crate::output::OutputError;
+
+/// What happens to a file of the lock that is no longer proposed; `None` if it is gone already.
+pub(super) fn step(path: &str, locked: &LockedFile, past: &Past<'_>) -> Result<Option<Step>, OutputError> {
+    let before = (past.disk)(path)?;
+    let step = Step {
+        path: path.to_owned(),
+        class: locked.class,
+        symbol: locked.symbol.clone(),
+        action: Action::Keep,
+        reason: String::new(),
+        after: before.clone(),
+        before,
+        proposed: None,
+        base: None,
+        moved_from: None,
+    };
+    if locked.class == Class::Append {
+        return kept_for_good(step, locked, past).map(Some);
+    }
+    let Some(disk) = step.before.clone() else { return Ok(None) };
+    let written = locked.base.as_ref().unwrap_or(&locked.emitted);
+    Ok(Some(match () {
+        () if is_as_written(&disk, written) => step.to(Action::Remove, None, "the protos no longer ask for it"),
+        () if past.allowed.prune => {
+            step.to(Action::Remove, None, "the protos no longer ask for it, and --prune was given")
+        }
+        () => step.stays(Action::Orphan, "the protos no longer ask for it, but you changed it; --prune removes it"),
+    }))
+}
+
+/// A migration stays, and comes back if it was deleted: databases may have it.
+fn kept_for_good(step: Step, locked: &LockedFile, past: &Past<'_>) -> Result<Step, OutputError> {
+    let base = past.base(locked.base.as_ref())?;
+    Ok(match (&step.before, base) {
+        (None, Some(base)) => step.to(Action::Create, Some(base), "it was deleted, and databases may have applied it"),
+        (None, None) => step.stays(Action::LeaveChanged, "it was deleted, and no copy of it is left"),
+        (Some(disk), _) if is_as_written(disk, &locked.emitted) => step.stays(Action::Keep, "it is as it was applied"),
+        (Some(_), Some(base)) if past.allowed.force => {
+            step.to(Action::Overwrite, Some(base), "it was changed, and databases may have applied it")
+        }
+        (Some(_), _) => {
+            step.stays(Action::LeaveChanged, "it was changed, and databases may have applied it; --force restores it")
+        }
+    })
+}
+
+/// What happens to a file that neither the lock nor the proposal knows: in a folder of Potter's it is an orphan, and
+/// in a Rust file of the user's names follow.
+pub(super) fn other(path: &str, past: &Past<'_>) -> Result<Option<Step>, OutputError> {
+    let Some(disk) = (past.disk)(path)? else { return Ok(None) };
+    let is_potters = is_in_potters_folder(path);
+    let step = Step {
+        path: path.to_owned(),
+        class: if is_potters { Class::Generated } else { Class::Seed },
+        symbol: String::new(),
+        action: Action::Keep,
+        reason: String::new(),
+        before: Some(disk.clone()),
+        after: Some(disk.clone()),
+        proposed: None,
+        base: None,
+        moved_from: None,
+    };
+    if is_potters {
+        return Ok(Some(match past.allowed.prune {
+            true => step.to(Action::Remove, None, "Potter doesn't know it, and --prune was given"),
+            false => step.stays(
+                Action::Orphan,
+                "it is in a folder of Potter's, who doesn't know it; move it, or --prune removes it",
+            ),
+        }));
+    }
+    let Ok(text) = std::str::from_utf8(&disk) else { return Ok(None) };
+    let renamed = past.renaming.of_types(text);
+    Ok((renamed != text).then(|| step.to(Action::Follow, Some(renamed.into_bytes()), past.renaming.told())))
+}
+
+/// Whether all files of the folder that a path is in are generated.
+pub fn is_in_potters_folder(path: &str) -> bool {
+    ["src/generated/", "sdk/"].iter().any(|folder| path.starts_with(folder))
+}

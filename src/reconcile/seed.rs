@@ -1,0 +1,101 @@
+//! Seeds: written once, the user's afterwards.
+
+use super::{Action, Past, Step, has_conflict_markers, is_as_written, is_crlf, is_same, without_cr};
+use crate::file::File;
+use crate::lock::{Hash, LockedFile};
+use crate::merge::{Merge, merge};
+use crate::output::OutputError;
+
+/// Where proposals that wait for a person are kept.
+pub const PENDING: &str = ".potter/pending";
+
+/// What happens to a seed that is there and isn't what is proposed.
+pub(super) fn step(
+    step: Step,
+    disk: &[u8],
+    file: &File,
+    locked: Option<&LockedFile>,
+    past: &Past<'_>,
+) -> Result<Step, OutputError> {
+    let proposed = file.contents.as_bytes();
+    let base_hash = locked.and_then(|it| it.base.as_ref());
+    if base_hash.is_some_and(|base| is_as_written(disk, base)) {
+        let after = Some(with_ends_of(disk, proposed));
+        return Ok(step.to(Action::Replace, after, "nobody changed it since it was written"));
+    }
+    let base = past.base(base_hash)?;
+    if let Some(followed) = follow(&step, disk, base.as_deref(), file, past) {
+        return Ok(followed);
+    }
+    if base_hash == Some(&Hash::of(proposed)) {
+        return Ok(yours(step, disk));
+    }
+    if is_settled(file, locked, past)? {
+        return Ok(step.stays(Action::LeaveChanged, "yours; its pending proposal was removed, and so is settled"));
+    }
+    Ok(both_changed(step, disk, base.as_deref(), proposed, past))
+}
+
+fn yours(step: Step, disk: &[u8]) -> Step {
+    match has_conflict_markers(disk) {
+        true => step.stays(Action::Mark, "markers of a conflict are left in it"),
+        false => step.stays(Action::LeaveChanged, "yours; there is nothing new for it"),
+    }
+}
+
+/// A file that was saved with CRLF keeps it.
+fn with_ends_of(disk: &[u8], proposed: &[u8]) -> Vec<u8> {
+    match is_crlf(disk) {
+        true => String::from_utf8_lossy(&without_cr(proposed)).replace('\n', "\r\n").into_bytes(),
+        false => proposed.to_vec(),
+    }
+}
+
+/// What the file names is called differently now: the names follow, and what else is new for it is merged where it
+/// can be, since the file is written anyway.
+fn follow(step: &Step, disk: &[u8], base: Option<&[u8]>, file: &File, past: &Past<'_>) -> Option<Step> {
+    let renamed = |bytes: &[u8]| std::str::from_utf8(bytes).ok().map(|text| past.renaming.of_all(text).into_bytes());
+    if !file.path.ends_with(".rs") || past.renaming.is_empty() {
+        return None;
+    }
+    let mine = renamed(disk).filter(|it| it != disk || step.moved_from.is_some())?;
+    let reason = past.renaming.told();
+    let proposed = file.contents.as_bytes();
+    let base = base.and_then(renamed);
+    if let Some(Merge::Clean(merged)) = base.as_deref().map(|base| merge(base, &mine, proposed)) {
+        return Some(step.clone().to(Action::Follow, Some(merged), reason));
+    }
+    // What is new for it besides the names waits for a person.
+    let step = Step { proposed: Some(proposed.to_vec()), base, ..step.clone() };
+    Some(step.to(Action::Follow, Some(mine), reason))
+}
+
+/// Whoever removes a pending proposal has dealt with it.
+fn is_settled(file: &File, locked: Option<&LockedFile>, past: &Past<'_>) -> Result<bool, OutputError> {
+    let proposed = Hash::of(file.contents.as_bytes());
+    let was_set_aside = locked.is_some_and(|it| it.emitted == proposed && it.base.as_ref() != Some(&proposed));
+    Ok(was_set_aside && (past.disk)(&format!("{PENDING}/{}", file.path))?.is_none())
+}
+
+fn both_changed(mut step: Step, disk: &[u8], base: Option<&[u8]>, proposed: &[u8], past: &Past<'_>) -> Step {
+    let merged = base.map(|base| merge(base, disk, proposed));
+    let reason = match merged {
+        Some(Merge::Clean(merged)) if is_same(&merged, disk) => {
+            return step.stays(Action::LeaveChanged, "yours; all that is new is in it already");
+        }
+        Some(Merge::Clean(merged)) if past.allowed.merge => {
+            return step.to(Action::Merge, Some(merged), "your changes and the new ones don't touch each other");
+        }
+        Some(Merge::Conflict(conflict)) if past.allowed.markers => {
+            let reason = format!("you and Potter changed the same lines in {} places", conflict.places);
+            return step.to(Action::Mark, Some(conflict.marked), reason);
+        }
+        Some(Merge::Clean(_)) => "you changed it, and so did Potter; --merge takes both".to_owned(),
+        Some(Merge::Conflict(it)) => format!("you and Potter changed the same lines in {} places", it.places),
+        Some(Merge::NotText) => "you changed it, and so did Potter; it is no text".to_owned(),
+        None => "it is there already, and Potter would write another".to_owned(),
+    };
+    step.proposed = Some(proposed.to_vec());
+    step.base = base.map(<[u8]>::to_vec);
+    step.stays(Action::SetAside, reason)
+}

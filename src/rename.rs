@@ -1,0 +1,254 @@
+//! Renaming: the user's code follows when the proto calls the same thing by another name.
+//!
+//! In: what user code called everything at the last regeneration, and what it calls it now, by identities that
+//! survive a renaming (an `event_type`, an aggregate's `name`, a table, an rpc and its `renamed_from`). Out: a
+//! [`Renaming`], which changes the names in a text and nothing else: no comment, no string, no blank.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::model::{Module, RpcKind};
+use crate::tokens::{Kind, Token, tokens};
+
+/// Names by identity, as `plan` tells them and `potter.lock` remembers them.
+pub type Names = BTreeMap<String, String>;
+
+/// Which names change into which.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Renaming {
+    /// Types and modules, wherever they stand.
+    words: BTreeMap<String, String>,
+    /// Methods, where they are written or called.
+    methods: BTreeMap<String, String>,
+    /// Files that are called after what was renamed: new path by old path.
+    moves: BTreeMap<String, String>,
+}
+
+impl Renaming {
+    /// What became of the names of `before`.
+    pub fn between(before: &Names, now: &Names, module: &Module) -> Self {
+        let mut renaming = Self::default();
+        for (identity, name) in before {
+            renaming.same_identity(identity, name, now);
+        }
+        for (old, new) in rpcs(before, now, module) {
+            renaming.rpc(&old, &new, before, now);
+        }
+        renaming.drop_the_doubtful(before, now);
+        renaming
+    }
+
+    /// Whether nothing was renamed.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Where a file goes that was called after what was renamed.
+    pub fn moved(&self, path: &str) -> Option<&str> {
+        self.moves.get(path).map(String::as_str)
+    }
+
+    /// What was renamed, for a person: `ProductCreated` to `ProductAdded`.
+    pub fn told(&self) -> String {
+        let pairs = self.words.iter().chain(&self.methods);
+        pairs.map(|(old, new)| format!("{old} is {new}")).collect::<Vec<_>>().join(", ")
+    }
+
+    /// The text with the new names of types and modules.
+    pub fn of_types(&self, text: &str) -> String {
+        let of_words = Self { words: self.words.clone(), ..Self::default() };
+        of_words.of_all(text)
+    }
+
+    /// The text with all new names: for a file in which methods of these names are the rpcs'.
+    pub fn of_all(&self, text: &str) -> String {
+        let all = tokens(text);
+        let significant: Vec<usize> = (0..all.len()).filter(|at| is_significant(&all[*at])).collect();
+        let mut texts: Vec<&str> = all.iter().map(|it| it.text).collect();
+        let mut literals: Vec<(usize, String)> = Vec::new();
+        for (place, at) in significant.iter().enumerate() {
+            let near = Near { all: &all, significant: &significant, place };
+            match all[*at].kind {
+                Kind::Word => texts[*at] = self.word(&near),
+                Kind::Literal => literals.extend(self.unimplemented(&near).map(|it| (*at, it))),
+                _ => {}
+            }
+        }
+        literals.iter().for_each(|(at, text)| texts[*at] = text);
+        texts.concat()
+    }
+
+    fn word<'a>(&'a self, near: &Near<'a>) -> &'a str {
+        let word = near.text(0);
+        let is_method = || match near.text(-1) {
+            "fn" => true,
+            "." | ":" => near.text(1) == "(" || (near.text(1), near.text(2)) == (":", ":"),
+            _ => false,
+        };
+        match (self.words.get(word), self.methods.get(word)) {
+            (Some(new), _) => new,
+            (None, Some(new)) if is_method() => new,
+            _ => word,
+        }
+    }
+
+    /// `Unimplemented("reserve_stock")` names the method in a string.
+    fn unimplemented(&self, near: &Near<'_>) -> Option<String> {
+        let is_refusal = near.text(-1) == "(" && near.text(-2) == "Unimplemented";
+        let old = near.text(0).trim_matches('"');
+        self.methods.get(old).filter(|_| is_refusal).map(|new| format!("\"{new}\""))
+    }
+
+    fn same_identity(&mut self, identity: &str, name: &str, now: &Names) {
+        let Some(new) = now.get(identity).filter(|new| *new != name) else { return };
+        match identity.split_once(' ') {
+            Some(("answer" | "rule", _)) => drop(self.methods.insert(name.to_owned(), new.clone())),
+            Some(("command", _)) => {}
+            Some(("view", _)) => {
+                let path = |module: &str| format!("src/application/{module}.rs");
+                self.moves.insert(path(name), path(new));
+                self.words.insert(name.to_owned(), new.clone());
+            }
+            _ => drop(self.words.insert(name.to_owned(), new.clone())),
+        }
+    }
+
+    fn rpc(&mut self, old: &str, new: &str, before: &Names, now: &Names) {
+        for (role, is_method) in [("answer", true), ("rule", true), ("request", false), ("reply", false)] {
+            let (from, to) = (before.get(&format!("{role} {old}")), now.get(&format!("{role} {new}")));
+            if let (Some(from), Some(to)) = (from, to)
+                && from != to
+            {
+                let names = if is_method { &mut self.methods } else { &mut self.words };
+                names.insert(from.clone(), to.clone());
+            }
+        }
+    }
+
+    /// A name that still stands for something, or a new one that did already, is not renamed.
+    fn drop_the_doubtful(&mut self, before: &Names, now: &Names) {
+        let (were, are): (BTreeSet<_>, BTreeSet<_>) = (before.values().collect(), now.values().collect());
+        for names in [&mut self.words, &mut self.methods] {
+            names.retain(|old, new| !are.contains(old) && !were.contains(new));
+        }
+        let words = &self.words;
+        let module = |path: &str| path.rsplit('/').next().unwrap_or_default().trim_end_matches(".rs").to_owned();
+        self.moves.retain(|old, _| words.contains_key(&module(old)));
+    }
+}
+
+/// The rpcs that are there under another name: by `renamed_from`, or by the command's unchanged `id`.
+fn rpcs(before: &Names, now: &Names, module: &Module) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for rpc in module.services.iter().flat_map(|it| &it.rpcs) {
+        let RpcKind::Command(command) = &rpc.kind else { continue };
+        let full = rpc.descriptor.full_name();
+        let service = rpc.descriptor.parent_service().full_name().to_owned();
+        let named = command.renamed_from.as_ref().map(|old| format!("{service}.{old}"));
+        let by_id = before.get(&format!("command {}", command.id)).cloned();
+        let is_gone = |old: &String| old != full && !now.contains_key(&format!("answer {old}"));
+        found.extend(named.or(by_id).filter(is_gone).map(|old| (old, full.to_owned())));
+    }
+    found
+}
+
+fn is_significant(token: &Token<'_>) -> bool {
+    !matches!(token.kind, Kind::Space | Kind::Comment)
+}
+
+/// A token among those that mean something.
+struct Near<'a> {
+    all: &'a [Token<'a>],
+    significant: &'a [usize],
+    place: usize,
+}
+
+impl<'a> Near<'a> {
+    /// The token so many places away; empty beyond the ends.
+    fn text(&self, away: isize) -> &'a str {
+        let at = self.place.checked_add_signed(away).and_then(|it| self.significant.get(it));
+        at.map_or("", |at| self.all[*at].text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::testing;
+
+    fn names(pairs: &[(&str, &str)]) -> Names {
+        pairs.iter().map(|(identity, name)| ((*identity).to_owned(), (*name).to_owned())).collect()
+    }
+
+    fn renaming() -> Renaming {
+        Renaming {
+            words: names(&[("Placed", "Ordered"), ("PlaceRequest", "OrderRequest")]),
+            methods: names(&[("place", "order")]),
+            moves: BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn only_names_change() {
+        let text = "// Placed by place().\nfn place(&self, it: PlaceRequest) {\n    /* PlaceRequest */ self.place (it);\n\
+                    \x20   let place = \"Placed\";\n    Rules::place::<Placed>(place);\n    Unimplemented(\"place\")\n}\n";
+        let expected = "// Placed by place().\nfn order(&self, it: OrderRequest) {\n    /* PlaceRequest */ self.order \
+                        (it);\n    let place = \"Placed\";\n    Rules::order::<Ordered>(place);\n    \
+                        Unimplemented(\"order\")\n}\n";
+        assert_eq!(renaming().of_all(text), expected);
+        assert!(renaming().of_types(text).contains("fn place(&self, it: OrderRequest)"));
+    }
+
+    #[test]
+    fn identities_tell_what_was_renamed() {
+        let before =
+            names(&[("event order.placed", "Placed"), ("read-model orders", "Orders"), ("view orders", "orders")]);
+        let now = names(&[("event order.placed", "Ordered"), ("read-model orders", "Lines"), ("view orders", "lines")]);
+        let (_, module) = testing::shop("");
+        let renaming = Renaming::between(&before, &now, &module);
+        assert_eq!(renaming.of_types("orders: Orders, Placed"), "lines: Lines, Ordered");
+        assert_eq!(renaming.moved("src/application/orders.rs"), Some("src/application/lines.rs"));
+    }
+
+    #[test]
+    fn names_that_still_stand_for_something_stay() {
+        let before = names(&[("event a", "A"), ("event b", "B")]);
+        let (_, module) = testing::shop("");
+        let swapped = names(&[("event a", "B"), ("event b", "A")]);
+        assert!(Renaming::between(&before, &swapped, &module).is_empty());
+        let taken = names(&[("event a", "C"), ("event b", "B"), ("event c", "A")]);
+        assert!(Renaming::between(&before, &taken, &module).is_empty());
+    }
+
+    #[test]
+    fn an_rpc_is_followed_by_renamed_from_and_by_its_id() {
+        let before = names(&[
+            ("answer shop.Orders.Place", "place"),
+            ("rule shop.Orders.Place", "place"),
+            ("request shop.Orders.Place", "PlaceRequest"),
+            ("command shop.place_order", "shop.Orders.Place"),
+        ]);
+        let now = names(&[
+            ("answer shop.Orders.PlaceOrder", "place_order"),
+            ("rule shop.Orders.PlaceOrder", "place_order"),
+            ("request shop.Orders.PlaceOrder", "PlaceOrderRequest"),
+        ]);
+        let (_, module) = testing::shop("");
+        let renaming = Renaming::between(&before, &now, &module);
+        assert_eq!(renaming.of_all("fn place(it: PlaceRequest)"), "fn place_order(it: PlaceOrderRequest)");
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_but_names_changes(text in "(Placed|place|PlaceRequest|[a-z]{1,3}|\"|//|\n| |\\(|\\.|fn )*") {
+            let all = renaming().of_all(&text);
+            let kinds = |text: &str| tokens(text).iter().map(|it| it.kind).collect::<Vec<_>>();
+            prop_assert_eq!(kinds(&all), kinds(&text));
+            let other = |text: &str| -> Vec<String> {
+                tokens(text).iter().filter(|it| it.kind != Kind::Word).map(|it| it.text.to_owned()).collect()
+            };
+            prop_assert_eq!(other(&all), other(&text));
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! What a run does.
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::reconcile::{Action, Step};
+use crate::update::Plan;
+
+/// Each file that changes or waits, and why a person is needed where one is.
+pub fn text(plan: &Plan) -> String {
+    plan.steps.iter().filter(|step| is_worth_saying(step)).map(line).collect()
+}
+
+/// Each file that changes or waits, with reason, owner, proto element and diff.
+pub fn details(plan: &Plan) -> String {
+    plan.steps.iter().filter(|step| is_worth_saying(step)).map(detail).collect()
+}
+
+/// A step with reason, owner, proto element and diff.
+pub fn detail(step: &Step) -> String {
+    let symbol = if step.symbol.is_empty() { String::new() } else { format!(", {}", step.symbol) };
+    let Step { class, reason, .. } = step;
+    let waiting = step.proposed.as_ref().map(|_| format!("What is new waits:\n{}", step.news())).unwrap_or_default();
+    format!("{}{class}{symbol}: {reason}\n{}{waiting}\n", head(step), step.diff())
+}
+
+/// One JSON document: every file with action, reason, owner, proto element and diff.
+pub fn json(plan: &Plan) -> String {
+    let steps: Vec<StepView<'_>> = plan.steps.iter().map(StepView::of).collect();
+    let diagnostics = plan.breaking.iter().chain(plan.warnings.iter());
+    let document = json!({
+        "steps": steps,
+        "diagnostics": diagnostics.map(diagnostic).collect::<Vec<_>>(),
+        "needs_a_person": plan.needs_a_person() || plan.refuse().is_err(),
+    });
+    format!("{document:#}\n")
+}
+
+/// A diagnostic as JSON.
+pub(super) fn diagnostic(it: &crate::diagnostic::Diagnostic) -> Value {
+    let place = it.location.as_ref();
+    json!({
+        "code": it.code.to_string(),
+        "severity": if it.severity == crate::diagnostic::Severity::Error { "error" } else { "warning" },
+        "file": place.map(|place| place.file.clone()),
+        "line": place.map(|place| place.line).filter(|line| *line > 0),
+        "column": place.map(|place| place.column).filter(|column| *column > 0),
+        "message": it.message,
+        "help": it.help,
+    })
+}
+
+/// How many files are changed, and how many wait.
+pub fn summary(plan: &Plan) -> String {
+    let changed = plan.steps.iter().filter(|step| step.writes()).count();
+    let waiting = plan.steps.iter().filter(|step| step.proposed.is_some()).count();
+    let orphans = plan.steps.iter().filter(|step| step.action == Action::Orphan).count();
+    if changed + waiting + orphans == 0 {
+        return "everything is up to date".to_owned();
+    }
+    let mut parts = vec![counted(changed, "file changes", "files change")];
+    parts.extend((waiting > 0).then(|| counted(waiting, "waits for you", "wait for you")));
+    parts.extend((orphans > 0).then(|| counted(orphans, "orphan", "orphans")));
+    parts.join(", ")
+}
+
+fn counted(count: usize, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
+fn is_worth_saying(step: &Step) -> bool {
+    step.writes() || step.action.needs_a_person() || step.action == Action::Orphan
+}
+
+fn head(step: &Step) -> String {
+    let from = step.moved_from.as_ref().map(|old| format!(" (was {old})")).unwrap_or_default();
+    format!("{:>10}  {}{from}\n", step.action.name(), step.path)
+}
+
+fn line(step: &Step) -> String {
+    let plain = matches!(step.action, Action::Create | Action::Replace | Action::Edit | Action::Remove);
+    let aside = if step.proposed.is_some() { "; see .potter/pending/" } else { "" };
+    match plain {
+        true => head(step),
+        false => format!("{}            {}{aside}\n", head(step), step.reason),
+    }
+}
+
+#[derive(Serialize)]
+struct StepView<'a> {
+    path: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    moved_from: Option<&'a str>,
+    action: &'static str,
+    reason: &'a str,
+    class: String,
+    symbol: &'a str,
+    changes_the_file: bool,
+    diff: String,
+    /// What is new in a proposal that waits.
+    pending: String,
+}
+
+impl<'a> StepView<'a> {
+    fn of(step: &'a Step) -> Self {
+        Self {
+            path: &step.path,
+            moved_from: step.moved_from.as_deref(),
+            action: step.action.name(),
+            reason: &step.reason,
+            class: step.class.to_string(),
+            symbol: &step.symbol,
+            changes_the_file: step.writes(),
+            diff: step.diff(),
+            pending: step.news(),
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! `init`, `generate` and `update`: from protos to a project on disk.
+//!
+//! In: what the command line says. Out: a [`Plan`], which says what would be done to each file and why, and which is
+//! then carried out as it is. The stages before do the thinking; here they are put in a row:
+//!
+//! `protos → model → judge → propose → reconcile → record → changes → output`
+//!
+//! | part | in | out |
+//! |---|---|---|
+//! | `request` | the command line, the lock | what is asked for, the remembered filled in |
+//! | `judge` | the lock's history, the model | what recorded events and callers will notice |
+//! | `record` | the proposal and its steps | the new lock |
+//! | `changes` | the same | every change to the disk, bases and pending proposals included |
+
+mod answer;
+mod changes;
+mod judge;
+mod record;
+mod request;
+mod tree;
+
+use std::path::Path;
+
+use crate::diagnostic::Diagnostics;
+use crate::lock::{LOCK_PATH, Lock};
+use crate::model::{self, Module, Settings};
+use crate::output::{Change, OutputError, Project};
+use crate::proposal::{Past, Proposal, Source, propose};
+use crate::reconcile::{self, Action, Step, steps};
+use crate::rename::Renaming;
+use crate::render::Bug;
+use crate::{descriptors, migrations};
+
+pub use answer::Answer;
+pub use judge::{Judgement, judge};
+pub use request::Request;
+
+/// What a run does, before it does it.
+#[derive(Debug)]
+pub struct Plan {
+    /// What was found worth saying in the protos, and of what changed in them.
+    pub warnings: Diagnostics,
+    /// What stops the run: stored events could no longer be read, or commands would mean something else.
+    pub breaking: Diagnostics,
+    /// The model.
+    pub module: Module,
+    /// What is done to each file, sorted by path.
+    pub steps: Vec<Step>,
+    /// Whether there was no project before.
+    pub is_new: bool,
+    pub(crate) lock: Lock,
+    proposal: Proposal,
+    project: Project,
+    wants_clean_tree: bool,
+}
+
+/// Why nothing was written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The protos are wrong.
+    #[error("{0}")]
+    Protos(Diagnostics),
+    /// The change would break what is recorded.
+    #[error("{0}")]
+    Breaking(Diagnostics),
+    /// There is no project, and no proto was named to make one.
+    #[error("{0} is no Potter project; `potter-gen init` makes one")]
+    NoProject(String),
+    /// The project can't be read or written.
+    #[error(transparent)]
+    Output(#[from] OutputError),
+    /// Files of the tool were edited by hand.
+    #[error("edited by hand, and they are Potter's: {}; move your changes, or use --force, which keeps the old files under .potter/edited/", .0.join(", "))]
+    Edited(Vec<String>),
+    /// Markers would be written among changes that aren't committed.
+    #[error(
+        "--conflict=markers wants a working tree without uncommitted changes, so that it can be undone: {0}; commit first, or use --allow-dirty"
+    )]
+    Dirty(String),
+    /// Potter is wrong.
+    #[error(transparent)]
+    Bug(#[from] Bug),
+}
+
+impl Error {
+    /// Whether a person has to decide; otherwise the input is invalid.
+    pub fn needs_a_person(&self) -> bool {
+        matches!(self, Self::Breaking(_) | Self::Edited(_) | Self::Dirty(_))
+    }
+}
+
+/// Generates a project, or brings an existing one up to date.
+///
+/// # Errors
+/// See [`Error`]; nothing was written.
+pub fn run(request: &Request) -> Result<Plan, Error> {
+    Project::open(&request.output)?;
+    let plan = plan(request)?;
+    plan.carry_out()?;
+    Ok(plan)
+}
+
+/// What [`run`] would do. Nothing is written.
+///
+/// # Errors
+/// See [`Error`].
+pub fn plan(request: &Request) -> Result<Plan, Error> {
+    let project = Project::look(&request.output)?;
+    let (source, warnings) = source(request, &project)?;
+    let judgement = judge(project.lock(), &source);
+    let past = Past { lock: project.lock().cloned(), migrations: migrations_on_disk(&project)? };
+    let proposal = propose(&source, &past)?;
+    let steps = reconciled(&proposal, &source.module, request, &project)?;
+    let module_given = request.module_given(project.lock());
+    let lock = record::lock(
+        &record::Run { source: &source, proposal: &proposal, before: project.lock(), module_given },
+        &steps,
+    );
+    let mut all = warnings;
+    all.append(judgement.warnings);
+    Ok(Plan {
+        warnings: all,
+        breaking: judgement.breaking,
+        module: source.module,
+        is_new: project.lock().is_none(),
+        wants_clean_tree: request.allowed.markers && !request.allow_dirty,
+        steps,
+        lock,
+        proposal,
+        project,
+    })
+}
+
+/// Compiles the protos and understands them.
+fn source(request: &Request, project: &Project) -> Result<(Source, Diagnostics), Error> {
+    let asked =
+        request.filled_in(project.lock()).ok_or_else(|| Error::NoProject(request.output.display().to_string()))?;
+    let compiled = descriptors::compile(&asked.protos, &asked.proto_paths);
+    let descriptors = compiled.map_err(Error::Protos)?;
+    let settings = Settings { module: asked.module };
+    let (module, warnings) = model::build(&descriptors, &settings).map_err(Error::Protos)?;
+    Ok((Source { descriptors, module, framework: asked.framework }, warnings))
+}
+
+fn migrations_on_disk(project: &Project) -> Result<std::collections::BTreeSet<String>, OutputError> {
+    Ok(project.list(migrations::FOLDER)?.iter().filter_map(|path| migrations::name_of(path)).collect())
+}
+
+fn reconciled(
+    proposal: &Proposal,
+    module: &Module,
+    request: &Request,
+    project: &Project,
+) -> Result<Vec<Step>, OutputError> {
+    let none = Lock::new("");
+    let before = &project.lock().unwrap_or(&none).names;
+    let renaming = Renaming::between(before, &proposal.names, module);
+    let mut others = project.list("src/generated")?;
+    others.extend(project.list("sdk")?);
+    if !renaming.is_empty() {
+        let of_user = project.list("src")?.into_iter().chain(project.list("tests")?);
+        others.extend(of_user.filter(|path| path.ends_with(".rs")));
+    }
+    let disk = |path: &str| project.read(path);
+    let past = reconcile::Past {
+        lock: project.lock(),
+        renaming: &renaming,
+        allowed: request.allowed,
+        others: &others,
+        disk: &disk,
+    };
+    steps(proposal, &past)
+}
+
+impl Plan {
+    /// Does what the plan says, as a whole or not at all.
+    ///
+    /// # Errors
+    /// The plan needs a person first, or the project can't be written; it is as it was.
+    pub fn carry_out(&self) -> Result<(), Error> {
+        self.refuse()?;
+        Ok(self.project.write(&self.changes()?)?)
+    }
+
+    /// Every change to the disk that the plan makes.
+    ///
+    /// # Errors
+    /// A file can't be read.
+    pub fn changes(&self) -> Result<Vec<Change>, OutputError> {
+        changes::changes(self)
+    }
+
+    /// Why the plan can't be carried out, if it can't.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn refuse(&self) -> Result<(), Error> {
+        if self.breaking.has_errors() {
+            return Err(Error::Breaking(self.breaking.clone()));
+        }
+        let edited = self.steps.iter().filter(|step| step.action == Action::Edited);
+        let edited: Vec<String> = edited.map(|step| step.path.clone()).collect();
+        if !edited.is_empty() {
+            return Err(Error::Edited(edited));
+        }
+        let marks = self.steps.iter().any(|step| step.action == Action::Mark && step.writes());
+        if marks && self.wants_clean_tree {
+            tree::refuse_dirty(self.project.root()).map_err(Error::Dirty)?;
+        }
+        Ok(())
+    }
+
+    /// Whether a file waits for a person.
+    pub fn needs_a_person(&self) -> bool {
+        self.breaking.has_errors()
+            || self.steps.iter().any(|step| step.action.needs_a_person() || step.proposed.is_some())
+    }
+
+    /// The new lock's text.
+    pub fn lock_text(&self) -> String {
+        self.lock.print()
+    }
+
+    /// Whether the lock on disk is not the one that would be written, line ends aside.
+    ///
+    /// # Errors
+    /// It can't be read.
+    pub fn lock_differs(&self) -> Result<bool, OutputError> {
+        let bytes = self.read(LOCK_PATH)?.unwrap_or_default();
+        Ok(String::from_utf8_lossy(&bytes).replace("\r\n", "\n") != self.lock.print())
+    }
+
+    /// The lock that was there before.
+    pub fn lock_before(&self) -> Option<&Lock> {
+        self.project.lock()
+    }
+
+    /// The bytes of a file of the project.
+    ///
+    /// # Errors
+    /// The file system fails.
+    pub fn read(&self, path: &str) -> Result<Option<Vec<u8>>, OutputError> {
+        self.project.read(path)
+    }
+}
+
+/// Whether a path is that of a project.
+pub fn is_project(path: &Path) -> bool {
+    path.join(LOCK_PATH).is_file()
+}

@@ -1,0 +1,100 @@
+//! What a person answers when asked file by file.
+
+use super::{Plan, record};
+use crate::file::Class;
+use crate::merge::{Merge, merge};
+use crate::output::OutputError;
+use crate::reconcile::{Action, Step};
+
+/// An answer about one file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// Do it.
+    Yes,
+    /// Not now; it is asked again the next time.
+    No,
+    /// Do this, and everything after it.
+    All,
+    /// Nothing at all, in no file.
+    Quit,
+    /// Of a file that both changed: take both, where that can be done.
+    Merge,
+    /// Of a file that both changed: take the proposal, the user's version is given up.
+    Take,
+    /// Of a file that both changed: the user's version is what the proposal is to be from now on.
+    Mine,
+}
+
+impl Plan {
+    /// The steps that a person is asked about: all that change a file, or leave a proposal waiting.
+    fn questions(&self) -> Vec<usize> {
+        let is_question = |step: &Step| step.writes() || step.proposed.is_some();
+        (0..self.steps.len()).filter(|at| is_question(&self.steps[*at])).collect()
+    }
+
+    /// Asks about each step, and changes the plan accordingly. `false`: the person wants nothing done.
+    ///
+    /// # Errors
+    /// A file can't be read.
+    pub fn ask(&mut self, mut ask: impl FnMut(&Step) -> Answer) -> Result<bool, OutputError> {
+        for at in self.questions() {
+            match ask(&self.steps[at]) {
+                Answer::Yes => self.accept(at),
+                Answer::All => {
+                    self.questions().into_iter().filter(|it| *it >= at).for_each(|it| self.accept(it));
+                    break;
+                }
+                Answer::Quit => return Ok(false),
+                Answer::No => self.steps[at] = skipped(&self.steps[at]),
+                Answer::Merge => self.merge(at)?,
+                Answer::Take => self.take(at),
+                Answer::Mine => self.steps[at] = settled(&self.steps[at]),
+            }
+        }
+        let before = self.project.lock().cloned();
+        record::files(&mut self.lock, &self.proposal, before.as_ref(), &self.steps);
+        Ok(true)
+    }
+
+    /// What was edited by hand and stops a run is overwritten when a person says so.
+    fn accept(&mut self, at: usize) {
+        let step = &mut self.steps[at];
+        if step.action == Action::Edited {
+            step.action = Action::Overwrite;
+        }
+    }
+
+    fn merge(&mut self, at: usize) -> Result<(), OutputError> {
+        let step = &self.steps[at];
+        let base = self.base_of(&step.path)?;
+        let (Some(base), Some(mine), Some(theirs)) = (base, &step.before, &step.proposed) else { return Ok(()) };
+        if let Merge::Clean(merged) = merge(&base, mine, theirs) {
+            let step = Step { action: Action::Merge, after: Some(merged), proposed: None, ..step.clone() };
+            self.steps[at] = step;
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, at: usize) {
+        let step = &mut self.steps[at];
+        if let Some(proposed) = step.proposed.take() {
+            step.after = Some(proposed);
+            step.action = Action::Replace;
+        }
+    }
+}
+
+fn skipped(step: &Step) -> Step {
+    // A migration that isn't written would be missing from the list that names it.
+    match step.class {
+        Class::Append => step.clone(),
+        _ => Step { proposed: None, ..step.clone() }.stays(Action::Skip, "not now"),
+    }
+}
+
+fn settled(step: &Step) -> Step {
+    match step.proposed {
+        Some(_) => Step { proposed: None, ..step.clone() }.stays(Action::LeaveChanged, "yours, as you said"),
+        None => skipped(step),
+    }
+}

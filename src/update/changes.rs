@@ -1,0 +1,92 @@
+//! Every change to the disk that a plan makes: files, copies of what goes, bases, pending proposals, the lock.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Plan;
+use crate::lock::{Hash, LOCK_PATH};
+use crate::output::{Change, OutputError};
+use crate::reconcile::{Action, PENDING, Step};
+
+/// Where the bytes that seeds are based on are kept.
+const BASES: &str = ".potter/base";
+
+/// New bytes by path; none removes the file.
+type Changes = BTreeMap<String, Option<Vec<u8>>>;
+
+/// The changes, sorted by path, but the lock, which comes last.
+pub(super) fn changes(plan: &Plan) -> Result<Vec<Change>, OutputError> {
+    let mut changes = Changes::new();
+    for step in plan.steps.iter().filter(|step| step.action != Action::Skip) {
+        file(step, &mut changes);
+        pending(step, &mut changes);
+    }
+    bases(plan, &mut changes)?;
+    clear(plan, &mut changes)?;
+    if plan.is_new {
+        // The versions that Potter was tested with, so that the first build works offline; cargo drops the rest.
+        changes.insert("Cargo.lock".to_owned(), Some(include_bytes!("../../Cargo.lock").to_vec()));
+    }
+    let mut changes: Vec<Change> = changes.into_iter().map(|(path, contents)| Change { path, contents }).collect();
+    changes.push(Change { path: LOCK_PATH.to_owned(), contents: Some(plan.lock_text().into_bytes()) });
+    Ok(changes)
+}
+
+fn file(step: &Step, changes: &mut Changes) {
+    if step.action == Action::Overwrite {
+        changes.insert(format!(".potter/edited/{}", step.path), step.before.clone());
+    }
+    if step.writes() {
+        changes.insert(step.path.clone(), step.after.clone());
+    }
+    if let Some(old) = &step.moved_from {
+        changes.insert(old.clone(), None);
+    }
+}
+
+/// The proposal that waits, and what is new in it.
+fn pending(step: &Step, changes: &mut Changes) {
+    let Some(proposed) = &step.proposed else { return };
+    let path = format!("{PENDING}/{}", step.path);
+    changes.insert(format!("{path}.diff"), Some(step.news().into_bytes()));
+    changes.insert(path, Some(proposed.clone()));
+}
+
+/// The bytes that files are based on from now on.
+fn bases(plan: &Plan, changes: &mut Changes) -> Result<(), OutputError> {
+    let wanted: BTreeSet<&Hash> = plan.lock.files.values().filter_map(|it| it.base.as_ref()).collect();
+    let proposed = plan.proposal.files.iter().map(|it| it.contents.as_bytes());
+    let renamed = plan.steps.iter().filter_map(|it| it.base.as_deref());
+    for bytes in proposed.chain(renamed) {
+        let hash = Hash::of(bytes);
+        if wanted.contains(&hash) {
+            changes.insert(hash.base_path(), Some(bytes.to_vec()));
+        }
+    }
+    let wanted: BTreeSet<String> = wanted.into_iter().map(Hash::base_path).collect();
+    let stale = plan.project.list(BASES)?.into_iter().filter(|path| !wanted.contains(path));
+    changes.extend(stale.map(|path| (path, None)));
+    Ok(())
+}
+
+/// Pending proposals that nobody waits for any more.
+fn clear(plan: &Plan, changes: &mut Changes) -> Result<(), OutputError> {
+    let skipped: BTreeSet<&str> =
+        plan.steps.iter().filter(|step| step.action == Action::Skip).map(|step| step.path.as_str()).collect();
+    for path in plan.project.list(PENDING)? {
+        let file = path[PENDING.len() + 1..].to_owned();
+        let is_skipped = skipped.contains(file.as_str()) || skipped.contains(file.trim_end_matches(".diff"));
+        if !is_skipped {
+            changes.entry(path).or_insert(None);
+        }
+    }
+    Ok(())
+}
+
+impl Plan {
+    /// The bytes that a file was based on.
+    pub(crate) fn base_of(&self, path: &str) -> Result<Option<Vec<u8>>, OutputError> {
+        let locked = self.lock_before().and_then(|lock| lock.files.get(path));
+        let hash = locked.and_then(|it| it.base.as_ref());
+        hash.map_or(Ok(None), |hash| self.read(&hash.base_path()))
+    }
+}

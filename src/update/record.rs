@@ -1,0 +1,70 @@
+//! The new lock: what is proposed now, and what became of it.
+
+use crate::file::{Class, File};
+use crate::lock::{Hash, Lock, LockedFile};
+use crate::proposal::{Proposal, Source};
+use crate::reconcile::{Action, Step};
+use crate::structured;
+
+/// What a run knows.
+pub(super) struct Run<'a> {
+    pub source: &'a Source,
+    pub proposal: &'a Proposal,
+    pub before: Option<&'a Lock>,
+    pub module_given: bool,
+}
+
+/// The lock after the steps.
+pub(super) fn lock(run: &Run<'_>, steps: &[Step]) -> Lock {
+    let mut lock = Lock::new(&run.source.module.name);
+    lock.module_given = run.module_given;
+    lock.protos = run.proposal.protos.iter().map(|name| format!("proto/{name}")).collect();
+    lock.proto_paths = vec!["proto".to_owned()];
+    lock.framework = run.source.framework.to_string();
+    lock.tables = run.proposal.tables.clone();
+    lock.names = run.proposal.names.clone();
+    lock.history = run.proposal.history.clone();
+    files(&mut lock, run.proposal, run.before, steps);
+    lock
+}
+
+/// What the lock knows of the files after the steps.
+pub(super) fn files(lock: &mut Lock, proposal: &Proposal, before: Option<&Lock>, steps: &[Step]) {
+    lock.files.clear();
+    let known = |path: &str| before.and_then(|before| before.files.get(path));
+    for step in steps {
+        let old = known(step.moved_from.as_ref().unwrap_or(&step.path));
+        let locked = match proposal.files.binary_search_by(|file| file.path.cmp(&step.path)) {
+            Ok(at) => proposed(&proposal.files[at], step, old),
+            Err(_) => old.filter(|_| step.action != Action::Remove).cloned(),
+        };
+        lock.files.extend(locked.map(|it| (step.path.clone(), it)));
+    }
+}
+
+fn proposed(file: &File, step: &Step, old: Option<&LockedFile>) -> Option<LockedFile> {
+    if step.action == Action::Skip {
+        return old.cloned();
+    }
+    let emitted = Hash::of(file.contents.as_bytes());
+    let is_waiting = step.proposed.is_some();
+    let base = match file.class {
+        Class::Seed if is_waiting && step.base.is_some() => step.base.as_deref().map(Hash::of),
+        Class::Seed if is_waiting => old.and_then(|old| old.base.clone()),
+        Class::Seed | Class::Append => Some(emitted.clone()),
+        Class::Generated | Class::Structured => None,
+    };
+    let (parts, released) = parts(file, step, old);
+    Some(LockedFile { class: file.class, symbol: file.symbol.clone(), emitted, base, parts, released })
+}
+
+/// Potter's part of a structured file, and what of it the user took over.
+fn parts(file: &File, step: &Step, old: Option<&LockedFile>) -> (Vec<String>, Vec<String>) {
+    if file.class != Class::Structured || step.action == Action::SetAside {
+        return old.map(|old| (old.parts.clone(), old.released.clone())).unwrap_or_default();
+    }
+    let parts = structured::parts(&file.path, &file.contents).unwrap_or_default();
+    let after = String::from_utf8_lossy(step.after.as_deref().unwrap_or_default()).into_owned();
+    let released = structured::missing(&file.path, &after, &parts).unwrap_or_default();
+    (parts, released)
+}
