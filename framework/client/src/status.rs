@@ -64,7 +64,18 @@ pub(crate) fn read(status: &Status, address: &str) -> Failed {
         return broken(status, address);
     }
     let (failure, events) = answered(status);
-    Failed { failure, reach: Reach::Answered, events }
+    Failed { reach: reach(status, &failure), failure, events }
+}
+
+/// Whether an answer that could be tried again comes from the service: its own say why. A proxy that lost the service
+/// on the way doesn't know what that has done.
+fn reach(status: &Status, failure: &Failure) -> Reach {
+    let is_potters = details(status).iter().any(|detail| full_name(detail) == "google.rpc.ErrorInfo");
+    if failure.retryable && !is_potters { Reach::Unknown } else { Reach::Answered }
+}
+
+fn details(status: &Status) -> Vec<Any> {
+    pb::Status::decode(status.details()).map(|status| status.details).unwrap_or_default()
 }
 
 /// A status that was made on this side: connecting, sending or receiving failed.
@@ -99,8 +110,7 @@ fn answered(status: &Status) -> (Failure, Vec<Any>) {
     let mut failure = Failure::new(kind_of(status.code()), &code_name(status.code()), status.message());
     failure.retryable = matches!(status.code(), Code::Unavailable | Code::ResourceExhausted);
     failure.correlation_id = metadata::read(status.metadata(), metadata::CORRELATION_ID);
-    let details = pb::Status::decode(status.details()).map(|status| status.details).unwrap_or_default();
-    let events = details.into_iter().filter(|detail| !apply_detail(&mut failure, detail)).collect();
+    let events = details(status).into_iter().filter(|detail| !apply_detail(&mut failure, detail)).collect();
     (failure, events)
 }
 
@@ -238,8 +248,9 @@ mod tests {
     fn a_bare_status_is_understood_by_its_code() {
         let failure = read(&Status::not_found("no such method"), ADDRESS).failure;
         assert_eq!((failure.code.as_str(), failure.kind), ("NOT_FOUND", FailureKind::Refused));
-        let failure = read(&Status::unavailable("no upstream"), ADDRESS).failure;
-        assert!(failure.retryable);
+        let failed = read(&Status::unavailable("no upstream"), ADDRESS);
+        assert!(failed.failure.retryable);
+        assert_eq!(failed.reach, Reach::Unknown, "whoever is between doesn't know what the service did");
     }
 
     #[test]

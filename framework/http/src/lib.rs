@@ -34,6 +34,7 @@ mod service;
 mod template;
 
 pub use exchange::headers;
+pub use http::HeaderName;
 pub use metrics::{Metrics, MetricsError};
 pub use options::Options;
 pub use problem::http_codes as problem_codes;

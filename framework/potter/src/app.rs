@@ -136,8 +136,8 @@ impl App {
     /// The database cannot be opened, a port is taken, …
     pub async fn start(self, config: Config) -> Result<Service, RunError> {
         let Self { module, transports, mut options, .. } = self;
-        // Half of the time for the workers to finish what they do, the rest for everything else.
-        options.drain_timeout = options.drain_timeout.min(config.shutdown_timeout / 2);
+        // Requests get half of the time; a quarter for the workers leaves one for projections and the database.
+        options.drain_timeout = options.drain_timeout.min(config.shutdown_timeout / 4);
         for variable in &config.unused {
             tracing::warn!(variable, "is set, and not used by this version");
         }

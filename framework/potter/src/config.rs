@@ -10,6 +10,7 @@ use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
+use potter_http::HeaderName;
 use tracing_subscriber::EnvFilter;
 
 use crate::env_file;
@@ -34,9 +35,10 @@ pub const VARIABLES: &[Variable] = &[
     variable("METRICS_ENABLED", "true", "whether /metrics is served: true or false"),
     variable("LOG_LEVEL", "info", "error, warn, info, debug, trace, off; or by target: info,potter=debug"),
     variable("LOG_FORMAT", "text", "text or json"),
+    variable("ACTOR_HEADER", "", "header, or gRPC metadata key, in which a proxy that you trust names the caller"),
     variable("CORS_ALLOWED_ORIGINS", "", "origins whose pages may call REST, separated by commas; * for all"),
     variable("BODY_LIMIT_BYTES", "2097152", "largest request body that is read"),
-    variable("SHUTDOWN_TIMEOUT_SECONDS", "30", "how long requests may take to finish after SIGTERM"),
+    variable("SHUTDOWN_TIMEOUT_SECONDS", "30", "how long a stop may take; half of it is for requests that are running"),
     variable("NATS_URL", "", NOT_YET),
     variable("KAFKA_BROKERS", "", NOT_YET),
     variable("REDIS_ADDR", "", NOT_YET),
@@ -69,6 +71,8 @@ pub struct Config {
     pub log_level: String,
     /// `LOG_FORMAT`
     pub log_format: LogFormat,
+    /// `ACTOR_HEADER`; without it callers are not told apart.
+    pub actor_header: Option<HeaderName>,
     /// `CORS_ALLOWED_ORIGINS`
     pub cors_allowed_origins: Vec<String>,
     /// `BODY_LIMIT_BYTES`
@@ -162,6 +166,7 @@ impl Config {
             metrics: reader.get("METRICS_ENABLED", "true or false", switch).unwrap_or(true),
             log_level: reader.get("LOG_LEVEL", LEVEL, level).unwrap_or_else(|| "info".to_owned()),
             log_format: reader.get("LOG_FORMAT", "text or json", log_format).unwrap_or(LogFormat::Text),
+            actor_header: reader.get("ACTOR_HEADER", "the name of a header, such as x-user", parse),
             cors_allowed_origins: reader.get("CORS_ALLOWED_ORIGINS", ORIGINS, origins).unwrap_or_default(),
             body_limit: reader.get("BODY_LIMIT_BYTES", "a number of bytes", parse).unwrap_or(2 * 1024 * 1024),
             shutdown_timeout: Duration::from_secs(

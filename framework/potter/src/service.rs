@@ -9,6 +9,7 @@ use potter_http::{HttpServer, Metrics, Rest};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
+use tokio::time::Instant;
 
 use crate::config::Config;
 use crate::error::RunError;
@@ -107,6 +108,7 @@ fn http_options(metrics: Option<Metrics>, config: &Config) -> potter_http::Optio
         body_limit: config.body_limit,
         cors_allowed_origins: config.cors_allowed_origins.clone(),
         drain_timeout: config.shutdown_timeout,
+        actor_header: config.actor_header.clone(),
         metrics,
         ..potter_http::Options::default()
     }
@@ -114,7 +116,11 @@ fn http_options(metrics: Option<Metrics>, config: &Config) -> potter_http::Optio
 
 #[cfg(feature = "grpc")]
 fn grpc_options(config: &Config) -> potter_grpc::Options {
-    potter_grpc::Options { body_limit: config.body_limit, ..potter_grpc::Options::default() }
+    potter_grpc::Options {
+        body_limit: config.body_limit,
+        actor_key: config.actor_header.as_ref().map(ToString::to_string),
+        ..potter_grpc::Options::default()
+    }
 }
 
 async fn serve_http(
@@ -134,6 +140,11 @@ async fn serve_grpc(
 ) -> Result<(), RunError> {
     let served = server.serve(listener, stop).await;
     served.map_err(|error| RunError::Server { transport: "gRPC", reason: error.to_string() })
+}
+
+/// The part of the time for a stop that running requests get; workers and projections get the rest.
+fn for_requests(shutdown_timeout: Duration) -> Duration {
+    shutdown_timeout / 2
 }
 
 /// Ends when the service stops, or is dropped.
@@ -183,22 +194,26 @@ impl Service {
     ///
     /// # Errors
     /// Not everything ended in time; whatever was accepted and not executed is executed after the next start.
-    pub async fn stop(self) -> Result<(), RunError> {
-        let seconds = self.shutdown_timeout.as_secs();
-        let stopped = tokio::time::timeout(self.shutdown_timeout, self.finish()).await;
-        let stopped = stopped.map_err(|_| RunError::Unfinished { seconds })?;
-        tracing::info!("stopped");
-        stopped
-    }
-
-    async fn finish(mut self) -> Result<(), RunError> {
+    pub async fn stop(mut self) -> Result<(), RunError> {
+        let deadline = Instant::now() + self.shutdown_timeout;
         self.dispatcher.announce_shutdown();
         self.stop.send_replace(true);
+        let requests = tokio::time::timeout(for_requests(self.shutdown_timeout), self.servers_end()).await;
+        // Whatever still runs is broken off, so that it doesn't cost the rest its time.
+        self.servers.abort_all();
+        let released = tokio::time::timeout_at(deadline, self.dispatcher.shutdown()).await;
+        let unfinished = |_| RunError::Unfinished { seconds: self.shutdown_timeout.as_secs() };
+        requests.map_err(unfinished)??;
+        released.map_err(unfinished)?;
+        tracing::info!("stopped");
+        Ok(())
+    }
+
+    async fn servers_end(&mut self) -> Result<(), RunError> {
         let mut result = Ok(());
         while let Some(ended) = self.servers.join_next().await {
             result = result.and(flatten(ended));
         }
-        self.dispatcher.shutdown().await;
         result
     }
 

@@ -10,6 +10,7 @@ use super::Runtime;
 use crate::domain::{Aggregate, DomainEvent, UnreadableEvent};
 use crate::event::{RecordedEvent, StreamId};
 use crate::failure::Failure;
+use crate::panics::caught;
 use crate::store::{SharedStore, Snapshot};
 
 /// The aggregates of one kind.
@@ -86,7 +87,7 @@ impl<A: Aggregate> Repository<A> {
         if events.is_empty() {
             return Ok(None);
         }
-        let newer = fold(known, events).map_err(|error| Failure::bug(&error))?;
+        let newer = caught(A::NAME, || fold(known, events))?.map_err(|error| Failure::bug(&error))?;
         self.remember(id, newer.clone());
         Ok(Some(newer))
     }
@@ -100,9 +101,7 @@ impl<A: Aggregate> Repository<A> {
     }
 }
 
-/// The state after further events.
-///
-/// A rule that panics while it takes in an event is caught by the caller of the command.
+/// The state after further events; panics where `evolve` does.
 fn fold<A: Aggregate>(known: &Loaded<A>, events: Vec<RecordedEvent>) -> Result<Loaded<A>, UnreadableEvent> {
     let mut state = A::clone(&known.state);
     let (mut version, mut ended) = (known.version, known.ended);

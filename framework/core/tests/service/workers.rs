@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::commands::stream;
 use crate::product::*;
-use crate::stores::TestStore;
+use crate::stores::{TestStore, elsewhere};
 
 /// Units that settle an accepted command.
 fn settles(unit: &Unit) -> bool {
@@ -190,6 +190,19 @@ async fn what_cannot_succeed_is_settled_at_once() {
     assert_eq!(failure_code(outcome(&app, missing).await), (codes::NOT_FOUND.to_owned(), false));
     let panics = accept(&app, &restock("p", -1), RequestMetadata::default()).await;
     assert_eq!(failure_code(outcome(&app, panics).await), (codes::INTERNAL.to_owned(), false));
+}
+
+#[tokio::test]
+async fn commands_of_an_aggregate_whose_replay_panics_are_settled_one_after_the_other() {
+    let store = TestStore::new();
+    with_product(&store).await;
+    let overflows = ProductEvent::StockReserved(StockReserved { quantity: i64::MIN });
+    store.commit(elsewhere("p", 1, &overflows)).await.expect("recorded");
+    let app = store.start().await;
+    for _ in 0..2 {
+        let id = accept(&app, &restock("p", 1), RequestMetadata::default()).await;
+        assert_eq!(failure_code(outcome(&app, id).await), (codes::INTERNAL.to_owned(), false));
+    }
 }
 
 #[tokio::test]

@@ -27,13 +27,23 @@ pub async fn post(address: SocketAddr, path: &str, body: &str) -> std::io::Resul
     send(address, "POST", path, body).await
 }
 
-/// Sends a request over a connection of its own.
 pub async fn send(address: SocketAddr, method: &str, path: &str, body: &str) -> std::io::Result<Response> {
+    send_with(address, method, path, body, "").await
+}
+
+/// Sends a request over a connection of its own; `headers` are lines that each end with `\r\n`.
+pub async fn send_with(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    body: &str,
+    headers: &str,
+) -> std::io::Result<Response> {
     let mut stream = TcpStream::connect(address).await?;
     let length = body.len();
     let request = format!(
         "{method} {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\ncontent-type: application/json\r\n\
-         content-length: {length}\r\n\r\n{body}"
+         content-length: {length}\r\n{headers}\r\n{body}"
     );
     stream.write_all(request.as_bytes()).await?;
     let mut answer = String::new();

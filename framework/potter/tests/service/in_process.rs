@@ -11,7 +11,7 @@ use serde_json::json;
 use tokio::sync::Notify;
 
 use crate::catalogue::{self, NEIGHBOURS};
-use crate::http::{get, post, send};
+use crate::http::{get, post, send, send_with};
 
 /// A configuration for a test: any free ports of this machine, and these variables.
 pub fn config(variables: &[(&str, &str)]) -> Config {
@@ -145,6 +145,19 @@ async fn the_body_limit_is_that_of_the_configuration() {
 }
 
 #[tokio::test]
+async fn callers_are_told_apart_by_the_header_that_is_configured() {
+    let service = start(&[("ACTOR_HEADER", "x-user")]).await;
+    let create = async |user: &str| {
+        let headers = format!("idempotency-key: 1\r\nx-user: {user}\r\n");
+        let body = json!({ "name": "Pen" }).to_string();
+        let created = send_with(service.http_address(), "POST", "/api/v1/products", &body, &headers).await;
+        created.expect("an answer").json()["productId"].clone()
+    };
+    let (ada, again, bob) = (create("ada").await, create("ada").await, create("bob").await);
+    assert!(ada.is_string() && ada == again && ada != bob, "{ada} {again} {bob}");
+}
+
+#[tokio::test]
 async fn a_stop_finishes_what_is_running_and_takes_nothing_new() {
     let (app, asked, answer) = neighbour();
     let service = app.start(config(&[])).await.expect("started");
@@ -169,8 +182,13 @@ async fn a_stop_waits_no_longer_than_it_is_told() {
     let address = service.http_address();
     let running = tokio::spawn(async move { get(address, &format!("/api/v1/products/{NEIGHBOURS}")).await });
     asked.notified().await;
+    let dispatcher = service.dispatcher().clone();
     let error = service.stop().await.expect_err("something is stuck");
     assert!(matches!(error, RunError::Unfinished { seconds: 1, .. }), "{error}");
+    // The rest was released all the same.
+    let request = potter::dispatch::Request::default();
+    let refused = dispatcher.call("catalogue.Catalogue/CreateProduct", request).await.expect_err("it has stopped");
+    assert_eq!(refused.code, "UNAVAILABLE");
     running.abort();
 }
 
