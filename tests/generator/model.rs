@@ -286,7 +286,6 @@ fn only_plain_queries_have_an_intent() {
         rpc ListPages(Pages) returns (ProductPage) { option (potter.query) = {}; }
         rpc ListText(Text) returns (Products) { option (potter.query) = {}; }
         rpc ListOdd(OddType) returns (Products) { option (potter.query) = {}; }
-        rpc Watch(ById) returns (stream Product) { option (potter.query) = {}; }
     "#,
         r#"
         message Product { option (potter.aggregate) = {}; string id = 1; string name = 2; double price = 3; repeated string tags = 4; }
@@ -313,11 +312,9 @@ fn only_plain_queries_have_an_intent() {
         ("ListPages", QueryIntent::List),
         ("ListText", QueryIntent::Unclear),
         ("ListOdd", QueryIntent::Unclear),
-        ("Watch", QueryIntent::Unclear),
     ] {
         assert_eq!(intent(name), expected, "{name}");
     }
-    assert!(query(&module, "Watch").server_streaming);
     assert!(query(&module, "GetFiltered").id_field.is_some());
 }
 
