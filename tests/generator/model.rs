@@ -654,3 +654,11 @@ fn names_in_other_scripts_are_reported_and_nothing_breaks() {
     let codes: Vec<_> = findings.iter().map(|it| it.code.as_str()).collect();
     assert_eq!(codes, ["P013", "P059"]);
 }
+
+#[test]
+fn the_quick_start_warns_of_nothing() {
+    let proto = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/quickstart/catalogue.proto");
+    let descriptors = potter_gen::descriptors::compile(&[proto.into()], &[]).expect("the quick start compiles");
+    let (_, warnings) = potter_gen::model::build(&descriptors, &Default::default()).expect("the quick start is right");
+    assert!(warnings.is_empty(), "{warnings}");
+}
