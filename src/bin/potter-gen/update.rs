@@ -148,11 +148,12 @@ fn request(protos: Vec<PathBuf>, output: PathBuf, source: Source, allowed: Allow
 
 /// Says why nothing was written, if so.
 fn told(result: Result<ExitCode, Error>) -> ExitCode {
-    let error = match result {
-        Ok(code) => return code,
-        Err(error) => error,
-    };
-    match &error {
+    result.unwrap_or_else(|error| refused(&error))
+}
+
+/// Says why nothing was done.
+pub fn refused(error: &Error) -> ExitCode {
+    match error {
         Error::Protos(findings) => eprint!("{findings}"),
         Error::Breaking(findings) => {
             eprint!("{findings}");
