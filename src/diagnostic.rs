@@ -13,9 +13,9 @@
 
 mod codes;
 
-use std::fmt;
+use std::{fmt, str::FromStr};
 
-pub use codes::Code;
+pub use codes::{Code, UnknownCode};
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -24,6 +24,27 @@ pub enum Severity {
     Error,
     /// Something was said that this version ignores or reads differently than expected.
     Warning,
+}
+
+/// What `--deny` names: warnings that are to be errors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Denied {
+    /// Every warning.
+    All,
+    /// Those of one code.
+    Code(Code),
+}
+
+impl FromStr for Denied {
+    type Err = UnknownCode;
+
+    /// Reads `all`, or a code in any case.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.trim() {
+            all if all.eq_ignore_ascii_case("all") => Ok(Denied::All),
+            code => code.parse().map(Denied::Code),
+        }
+    }
 }
 
 /// A place in a proto file.
@@ -169,6 +190,16 @@ impl Diagnostics {
         self.findings.iter()
     }
 
+    /// The same, with warnings that are denied being errors.
+    pub fn deny(mut self, denied: &[Denied]) -> Self {
+        for finding in &mut self.findings {
+            if denied.contains(&Denied::All) || denied.contains(&Denied::Code(finding.code)) {
+                finding.severity = Severity::Error;
+            }
+        }
+        self
+    }
+
     /// By file, line, column and code; each finding once.
     pub fn sorted(mut self) -> Self {
         self.findings.sort_by(|a, b| {
@@ -246,6 +277,18 @@ mod tests {
         assert_eq!(nearest("Prodct", ["Order", "Product"]), Some("Product"));
         assert_eq!(nearest("rset", ["REST", "gRPC"]), Some("REST"));
         assert_eq!(nearest("Customer", ["Order", "Product"]), None);
+    }
+
+    #[test]
+    fn denied_warnings_are_errors() {
+        let found = || {
+            let codes = [Code::MissingDocs, Code::EventNeverRecorded];
+            Diagnostics { findings: codes.map(|it| Diagnostic::new(it, None, "no")).to_vec() }
+        };
+        let denied = |text: &str| text.parse::<Denied>().map(|it| found().deny(&[it]).errors());
+        assert_eq!(found().deny(&[]).errors(), 0);
+        assert_eq!((denied("p085"), denied("P012"), denied("ALL")), (Ok(1), Ok(0), Ok(2)));
+        assert!(denied("P9999").is_err());
     }
 
     #[test]

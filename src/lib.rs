@@ -22,7 +22,8 @@
 //! | [`reconcile`] | proposal, lock and disk | what happens to each file, and why |
 //! | [`update`] | a command line | all of the above in a row, carried out |
 //! | [`output`] | changes | the disk, all or nothing |
-//! | [`report`] | what is done | text and JSON |
+//! | [`check`] | a project | where protos, lock and disk don't agree |
+//! | [`report`] | what is done or found | text, JSON, SARIF, annotations |
 //!
 //! and what they lean on:
 //!
@@ -50,6 +51,7 @@
 //! ```
 
 pub mod accept;
+pub mod check;
 pub mod contract;
 pub mod descriptors;
 pub mod diagnostic;

@@ -11,6 +11,7 @@ mod context;
 mod events;
 mod fields;
 pub mod intent;
+mod lint;
 mod marks;
 mod path;
 mod roles;
@@ -176,8 +177,6 @@ pub struct Query {
     pub cache: Option<Cache>,
     /// What its names and types make plain.
     pub intent: QueryIntent,
-    /// Whether the reply is a stream of messages.
-    pub server_streaming: bool,
 }
 
 /// How a query's results are cached.

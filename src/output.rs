@@ -136,7 +136,7 @@ impl Project {
     /// A path leads outside, somebody else is writing, or the file system fails; the project is as it was.
     pub fn write(&self, changes: &[Change]) -> Result<(), OutputError> {
         for change in changes {
-            self.refuse_detours(&change.path)?;
+            refuse_detours(&self.root, &change.path)?;
         }
         if self.lock.is_none() {
             return self.create(changes);
@@ -169,19 +169,20 @@ impl Project {
         let _ = staged.keep();
         Ok(())
     }
+}
 
-    fn refuse_detours(&self, path: &str) -> Result<(), OutputError> {
-        let refused = || OutputError::LeadsOutside(path.to_owned());
-        let mut place = self.root.clone();
-        for component in Path::new(path).components() {
-            let Component::Normal(name) = component else { return Err(refused()) };
-            place.push(name);
-            if place.is_symlink() {
-                return Err(refused());
-            }
+/// Refuses a path that leads out of the project, or through a symbolic link.
+fn refuse_detours(root: &Path, path: &str) -> Result<(), OutputError> {
+    let refused = || OutputError::LeadsOutside(path.to_owned());
+    let mut place = root.to_owned();
+    for component in Path::new(path).components() {
+        let Component::Normal(name) = component else { return Err(refused()) };
+        place.push(name);
+        if place.is_symlink() {
+            return Err(refused());
         }
-        Ok(())
     }
+    Ok(())
 }
 
 /// Whether a project may be made there: nothing is, or an empty directory.
@@ -302,7 +303,7 @@ mod tests {
         let project = project(place.path());
         #[cfg(unix)]
         std::os::unix::fs::symlink(place.path(), project.root().join("link")).expect("a link");
-        for path in ["../out.rs", "/out.rs", "a/../../out.rs", "link/out.rs"] {
+        for path in ["../out.rs", "/out.rs", "a/../../out.rs", "link/out.rs", "link"] {
             let refused = project.write(&[change("fine.rs", "fine"), change(path, "out")]);
             assert!(matches!(refused, Err(OutputError::LeadsOutside(_))), "{path}: {refused:?}");
             assert_eq!(project.read("fine.rs").expect("readable"), None, "{path}: half was written");

@@ -113,14 +113,20 @@ pub fn rust(path: &str, origin: &str, text: &str) -> Result<String, Bug> {
 fn spaced(text: &str) -> String {
     let mut spaced = String::with_capacity(text.len() + text.len() / 16);
     let (mut before, mut head) = ("", "");
+    // The attribute seen last; one that isn't the file's own belongs to what follows it.
+    let mut attribute = "";
     for line in text.lines() {
         let import_ends = before == "};" && head.starts_with("use ");
-        if between_items(if import_ends { head } else { before }, line) {
+        let is_attributed = before.trim_start() == ")]" && attribute.starts_with("#[");
+        if between_items(if import_ends { head } else { before }, line) && !is_attributed {
             spaced.push('\n');
         }
         spaced.push_str(line);
         spaced.push('\n');
         before = line;
+        if line.trim_start().starts_with('#') {
+            attribute = line.trim_start();
+        }
         if indentation(line) == 0 && line != "};" {
             head = line;
         }

@@ -3,8 +3,9 @@
 //! | part | for |
 //! |---|---|
 //! | [`plan`] | `update`, and with diffs its dry run: a person, or JSON |
-//! | `check` | `check`: a person, JSON, SARIF, annotations of GitHub |
+//! | [`check`] | `check`: a person, JSON, SARIF, annotations of GitHub |
 //!
 //! Nothing is printed here: that is for the binaries.
 
+pub mod check;
 pub mod plan;

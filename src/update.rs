@@ -109,6 +109,12 @@ pub fn plan(request: &Request) -> Result<Plan, Error> {
     let project = Project::look(&request.output)?;
     let (source, warnings) = source(request, &project)?;
     let judgement = judge(project.lock(), &source);
+    let mut all = warnings;
+    all.append(judgement.warnings);
+    let all = all.deny(&request.deny).sorted();
+    if all.has_errors() {
+        return Err(Error::Protos(all));
+    }
     let past = Past { lock: project.lock().cloned(), migrations: migrations_on_disk(&project)? };
     let proposal = propose(&source, &past)?;
     let steps = reconciled(&proposal, &source.module, request, &project)?;
@@ -117,8 +123,6 @@ pub fn plan(request: &Request) -> Result<Plan, Error> {
         &record::Run { source: &source, proposal: &proposal, before: project.lock(), module_given },
         &steps,
     );
-    let mut all = warnings;
-    all.append(judgement.warnings);
     Ok(Plan {
         warnings: all,
         breaking: judgement.breaking,

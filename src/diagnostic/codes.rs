@@ -108,6 +108,13 @@ codes! {
     RouteConflict "P073" Error "two rpcs on one route";
     InvalidHttpRule "P074" Error "invalid google.api.http rule";
 
+    CommandWithoutEffect "P080" Warning "command without effect";
+    EventNeverRecorded "P081" Warning "event that no command records";
+    ReadModelWithoutEvents "P082" Warning "read model without events";
+    ErrorNeverUsed "P083" Warning "error event that no command fails with";
+    PersonalDataPublished "P084" Warning "personal data in a published event";
+    MissingDocs "P085" Warning "elements without a comment";
+
     EventFieldRemoved "P200" Error "field of a recorded event removed";
     EventFieldRetyped "P201" Error "field of a recorded event retyped";
     EventNumberReused "P202" Error "number of a recorded event used for something else";

@@ -6,7 +6,7 @@
 use super::{
     Aggregate, AggregateId, ErrorEvent, ErrorId, Event, EventEffect, EventId, Module, RpcKind, Service,
     context::Context,
-    events, marks, roles,
+    events, lint, marks, roles,
     rpcs::{self, Drafts},
     scope::Scope,
     services, told,
@@ -31,6 +31,9 @@ pub struct Settings {
 pub fn build(descriptors: &Descriptors, settings: &Settings) -> Result<(Module, Diagnostics), Diagnostics> {
     let mut context = Context::new(descriptors);
     let module = module(&mut context, settings);
+    if let Some(module) = module.as_ref().filter(|_| !context.findings.has_errors()) {
+        lint::check(module, &mut context);
+    }
     let findings = context.findings.sorted();
     match module {
         Some(module) if !findings.has_errors() => Ok((module, findings)),

@@ -20,7 +20,8 @@ pub(super) enum Element<'a> {
 pub(super) type Key = (i32, &'static str);
 
 impl Element<'_> {
-    fn file(&self) -> FileDescriptor {
+    /// The file that declares it.
+    pub fn file(&self) -> FileDescriptor {
         match self {
             Element::Service(it) => it.parent_file(),
             Element::Method(it) => it.parent_file(),
@@ -77,6 +78,11 @@ impl<'a> Context<'a> {
 
     pub fn descriptors(&self) -> &'a Descriptors {
         self.descriptors
+    }
+
+    /// The line of an element's name; 0 if it isn't known.
+    pub fn line(&self, element: Element<'_>) -> usize {
+        self.descriptors.locate(&element.file(), &[element.path().as_slice(), &[1]].concat()).line
     }
 
     /// Reports on the element's name.

@@ -49,8 +49,8 @@ pub(super) fn check(
             check_index(&field, &marks, &places, context);
             check_default_value(&field, &marks, &places, context);
             if marks.personal_data {
-                let text = format!("personal_data of `{}` has no effect in this version", field.name());
-                let help = "the field is stored as it is; leave the mark for a later version, or out".to_owned();
+                let text = format!("personal_data of `{}` is not encrypted by this version", field.name());
+                let help = "what is recorded cannot be forgotten: record a reference to the person instead".to_owned();
                 report(&field, key::PERSONAL_DATA, Code::OptionWithoutEffect, (text, help), context);
             }
         }

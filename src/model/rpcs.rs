@@ -188,18 +188,20 @@ fn command(
 
 /// Reports streams that cannot be served; says whether there are any.
 fn refuse_streams(method: &MethodDescriptor, is_command: bool, context: &mut Context<'_>) -> bool {
-    let (by_client, by_server) = (method.is_client_streaming(), method.is_server_streaming());
-    let refused = match (by_client, by_server && is_command) {
-        (true, _) => "a request that is a stream cannot be served",
-        (_, true) => "a command cannot answer with a stream",
-        _ => return false,
-    };
-    let help = if by_client && is_command {
-        "send one message per command, with a repeated field if they belong together"
-    } else if by_client {
-        "ask with one message; only the reply of a query may be a stream"
-    } else {
-        "answer with one message; what happens later is read by a query"
+    let (refused, help) = match (method.is_client_streaming(), method.is_server_streaming(), is_command) {
+        (false, false, _) => return false,
+        (true, _, true) => (
+            "a request that is a stream cannot be served",
+            "send one message per command, with a repeated field if they belong together",
+        ),
+        (true, _, false) => ("a request that is a stream cannot be served", "ask with one message"),
+        (false, true, true) => {
+            ("a command cannot answer with a stream", "answer with one message; what happens later is read by a query")
+        }
+        (false, true, false) => (
+            "a query cannot answer with a stream",
+            "answer with one message that has a repeated field, in pages: `page`, `page_size` in the request",
+        ),
     };
     context.on(
         Element::Method(method),
@@ -568,8 +570,7 @@ fn query(
         None => (id_field(&method.input(), &[], None).found(), QueryIntent::Unclear),
     };
     let cache = options.cacheable.then_some(Cache { ttl_seconds });
-    let server_streaming = method.is_server_streaming();
-    (!streams).then_some(Query { read_model, id_field, cache, intent, server_streaming })
+    (!streams).then_some(Query { read_model, id_field, cache, intent })
 }
 
 fn not_negative_ttl(method: &MethodDescriptor, ttl: i32, context: &mut Context<'_>) -> Option<u32> {
@@ -590,9 +591,7 @@ fn intent_of(
     let names: Vec<&str> = owner.iter().flat_map(|it| it.names()).chain([model.name.as_str()]).collect();
     let (request, reply) = (method.input(), method.output());
     let id = id_field(&request, &names, model.key.as_ref()).found();
-    let intent = if method.is_server_streaming() {
-        QueryIntent::Unclear
-    } else if intent::get(&request, &reply, &model.row, id.as_ref()).is_some() {
+    let intent = if intent::get(&request, &reply, &model.row, id.as_ref()).is_some() {
         QueryIntent::Get
     } else if intent::list(&request, &reply, &model.row).is_some() {
         QueryIntent::List

@@ -7,13 +7,14 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use super::{Change, FOLDER, OutputError, at, read};
+use super::{Change, FOLDER, OutputError, at, read, refuse_detours};
 
 /// Makes the changes.
 pub(super) fn apply(root: &Path, changes: &[&Change]) -> Result<(), OutputError> {
     if changes.is_empty() {
         return Ok(());
     }
+    refuse_detours(root, FOLDER)?;
     fs::create_dir_all(root.join(FOLDER)).map_err(at(root))?;
     let _busy = claim(root)?;
     stage(root, changes)?;
@@ -30,6 +31,7 @@ pub(super) fn recover(root: &Path) -> Result<(), OutputError> {
     if !journal(root).exists() && !staged(root).exists() {
         return Ok(());
     }
+    refuse_detours(root, FOLDER)?;
     let _busy = claim(root)?;
     if journal(root).exists() { finish(root) } else { clear(root) }
 }
@@ -67,8 +69,14 @@ fn finish(root: &Path) -> Result<(), OutputError> {
     let lines = read(&journal(root))?.unwrap_or_default();
     for (number, line) in String::from_utf8_lossy(&lines).lines().enumerate() {
         match line.split_once(' ') {
-            Some(("put", path)) => replace(&staged(root).join(number.to_string()), &root.join(path))?,
-            Some(("drop", path)) => remove(&root.join(path))?,
+            Some(("put", path)) => {
+                refuse_detours(root, path)?;
+                replace(&staged(root).join(number.to_string()), &root.join(path))?;
+            }
+            Some(("drop", path)) => {
+                refuse_detours(root, path)?;
+                remove(&root.join(path))?;
+            }
             // Only this module writes journals, and it writes them as a whole.
             _ => return Err(at(&journal(root))(io::Error::other(format!("not a line of a journal: {line}")))),
         }
@@ -172,6 +180,25 @@ mod tests {
             assert!(is_new(root.path()), "killed after {done} files");
             assert!(!journal(root.path()).exists());
         }
+    }
+
+    #[test]
+    fn a_journal_that_leads_outside_is_not_followed() {
+        let root = old_project();
+        fs::write(journal(root.path()), "drop ../somebody's.rs\n").expect("written");
+        let refused = recover(root.path());
+        assert!(matches!(refused, Err(OutputError::LeadsOutside(_))), "{refused:?}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn potters_folder_may_not_be_a_link() {
+        let (root, elsewhere) = (tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("a directory"));
+        std::os::unix::fs::symlink(elsewhere.path(), root.path().join(FOLDER)).expect("a link");
+        let changes = changes();
+        let refused = apply(root.path(), &changes.iter().collect::<Vec<_>>());
+        assert!(matches!(refused, Err(OutputError::LeadsOutside(_))), "{refused:?}");
+        assert_eq!(fs::read_dir(elsewhere.path()).expect("readable").count(), 0);
     }
 
     #[test]

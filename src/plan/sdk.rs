@@ -53,7 +53,7 @@ fn reachable(scope: &Scope<'_>) -> (Vec<MessageDescriptor>, Vec<EnumDescriptor>)
     let rpcs = module.services.iter().flat_map(|it| &it.rpcs);
     let mut open: Vec<MessageDescriptor> =
         rpcs.flat_map(|it| [it.descriptor.input(), it.descriptor.output()]).collect();
-    open.extend(module.events.iter().map(|it| it.message.clone()));
+    open.extend(module.events.iter().filter(|it| !it.internal).map(|it| it.message.clone()));
     open.extend(module.errors.iter().map(|it| it.message.clone()));
     let (mut messages, mut enums) = (BTreeSet::new(), BTreeSet::new());
     while let Some(message) = open.pop() {
@@ -286,6 +286,8 @@ impl<'a> Sdk<'a, '_> {
         let mut imports = self.imports(&own);
         let enums = scope.symbols.aggregates.iter().enumerate().map(|(index, names)| {
             let events = scope.module.aggregates[index].events.iter().map(|id| &scope.module.events[id.0]);
+            // What is internal is recorded, and nobody's business.
+            let events = events.filter(|it| !it.internal);
             let described = events.map(|it| (&it.message, format!("Recorded as `{}`.", it.event_type)));
             let events = self.variants(described, &mut imports);
             EnumView { name: &names.event, article: article(&names.words), words: &names.words, events }

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::diagnostic::Denied;
 use crate::framework::{Framework, normalise};
 use crate::lock::Lock;
 use crate::reconcile::Allowed;
@@ -21,6 +22,8 @@ pub struct Request {
     pub framework: Option<Framework>,
     /// What may be done to files that people changed.
     pub allowed: Allowed,
+    /// Warnings that are errors: nothing is written then.
+    pub deny: Vec<Denied>,
     /// Whether markers may be written among uncommitted changes.
     pub allow_dirty: bool,
 }

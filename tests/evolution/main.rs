@@ -1,5 +1,6 @@
 //! Stories of services that live on: a proto changes, and what was recorded under the former one must stay readable.
 
 mod accepting;
+mod denying;
 mod project;
 mod upcasting;

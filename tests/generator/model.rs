@@ -286,7 +286,6 @@ fn only_plain_queries_have_an_intent() {
         rpc ListPages(Pages) returns (ProductPage) { option (potter.query) = {}; }
         rpc ListText(Text) returns (Products) { option (potter.query) = {}; }
         rpc ListOdd(OddType) returns (Products) { option (potter.query) = {}; }
-        rpc Watch(ById) returns (stream Product) { option (potter.query) = {}; }
     "#,
         r#"
         message Product { option (potter.aggregate) = {}; string id = 1; string name = 2; double price = 3; repeated string tags = 4; }
@@ -313,11 +312,9 @@ fn only_plain_queries_have_an_intent() {
         ("ListPages", QueryIntent::List),
         ("ListText", QueryIntent::Unclear),
         ("ListOdd", QueryIntent::Unclear),
-        ("Watch", QueryIntent::Unclear),
     ] {
         assert_eq!(intent(name), expected, "{name}");
     }
-    assert!(query(&module, "Watch").server_streaming);
     assert!(query(&module, "GetFiltered").id_field.is_some());
 }
 
@@ -656,4 +653,12 @@ fn names_in_other_scripts_are_reported_and_nothing_breaks() {
     let findings = crate::protos::build_text(text).expect_err("these names cannot be used");
     let codes: Vec<_> = findings.iter().map(|it| it.code.as_str()).collect();
     assert_eq!(codes, ["P013", "P059"]);
+}
+
+#[test]
+fn the_quick_start_warns_of_nothing() {
+    let proto = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/quickstart/catalogue.proto");
+    let descriptors = potter_gen::descriptors::compile(&[proto.into()], &[]).expect("the quick start compiles");
+    let (_, warnings) = potter_gen::model::build(&descriptors, &Default::default()).expect("the quick start is right");
+    assert!(warnings.is_empty(), "{warnings}");
 }

@@ -2,6 +2,7 @@
 
 mod accept;
 mod ask;
+mod check;
 mod update;
 
 use std::io::Write;
@@ -33,6 +34,11 @@ enum Command {
     /// Exits with 0 when all is well, 2 when something waits for you, 3 when the input is wrong.
     #[command(visible_alias = "generate")]
     Update(update::Update),
+    /// Says whether protos, lock and files agree; writes nothing.
+    ///
+    /// Exits with 0 when they do, 1 when something differs, 2 when something waits for a person, 3 when the input is
+    /// wrong.
+    Check(check::Check),
     /// Accepts a breaking change on purpose; potter.lock keeps it with the reason.
     Accept(accept::Accept),
     /// Explains a diagnostic: what it means, what causes it, what to write instead.
@@ -46,6 +52,7 @@ fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Init(arguments) => update::init(arguments),
         Command::Update(arguments) => update::update(arguments),
+        Command::Check(arguments) => check::check(arguments),
         Command::Accept(arguments) => accept::accept(arguments),
         Command::Explain { code } => {
             show(&code.map_or_else(explain::overview, |code| explain::explain(code).to_string()));

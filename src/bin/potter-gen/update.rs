@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
+use potter_gen::diagnostic::Denied;
 use potter_gen::framework::Framework;
 use potter_gen::model::Transport;
 use potter_gen::output::Project;
@@ -40,6 +41,9 @@ pub struct Source {
     /// Where the framework comes from: path:DIR, git:URL or version:NUMBER.
     #[arg(long, value_name = "SOURCE")]
     framework: Option<Framework>,
+    /// Make errors of warnings, such as P085, or `all`; repeat it, or separate them by commas.
+    #[arg(long, value_name = "CODE", value_delimiter = ',')]
+    deny: Vec<Denied>,
 }
 
 #[derive(Args)]
@@ -142,17 +146,18 @@ fn carried_out(request: &Request, interactive: bool) -> Result<Option<Plan>, Err
 }
 
 fn request(protos: Vec<PathBuf>, output: PathBuf, source: Source, allowed: Allowed) -> Request {
-    let Source { proto_paths, module, framework } = source;
-    Request { protos, proto_paths, module, output, framework, allowed, allow_dirty: false }
+    let Source { proto_paths, module, framework, deny } = source;
+    Request { protos, proto_paths, module, output, framework, allowed, deny, allow_dirty: false }
 }
 
 /// Says why nothing was written, if so.
 fn told(result: Result<ExitCode, Error>) -> ExitCode {
-    let error = match result {
-        Ok(code) => return code,
-        Err(error) => error,
-    };
-    match &error {
+    result.unwrap_or_else(|error| refused(&error))
+}
+
+/// Says why nothing was done.
+pub fn refused(error: &Error) -> ExitCode {
+    match error {
         Error::Protos(findings) => eprint!("{findings}"),
         Error::Breaking(findings) => {
             eprint!("{findings}");

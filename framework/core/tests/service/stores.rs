@@ -30,6 +30,7 @@ pub struct TestStore {
     memory: MemoryStore,
     held: watch::Sender<Held>,
     failures: AtomicU32,
+    projection_successes: AtomicU32,
     projection_failures: AtomicU32,
     meddling: Mutex<Option<Meddling>>,
     /// The version after which each stream was read.
@@ -42,6 +43,7 @@ impl TestStore {
             memory: MemoryStore::new(),
             held: watch::Sender::new(|_| false),
             failures: AtomicU32::new(0),
+            projection_successes: AtomicU32::new(0),
             projection_failures: AtomicU32::new(0),
             meddling: Mutex::new(None),
             reads: Mutex::default(),
@@ -78,6 +80,12 @@ impl TestStore {
         self.projection_failures.store(count, Ordering::SeqCst);
     }
 
+    /// Lets commits of projections fail after the next `successes`.
+    pub fn fail_projections_after(&self, successes: u32, count: u32) {
+        self.projection_successes.store(successes, Ordering::SeqCst);
+        self.fail_projections(count);
+    }
+
     /// Lets somebody else commit first, as another process might.
     pub fn meddle(&self, meddling: impl FnMut(&Unit) -> Option<Unit> + Send + 'static) {
         *self.meddling.lock().expect("no panic") = Some(Box::new(meddling));
@@ -89,8 +97,8 @@ impl TestStore {
     }
 }
 
-fn fails(failures: &AtomicU32) -> bool {
-    failures.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
+fn counts_down(left: &AtomicU32) -> bool {
+    left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
 }
 
 fn failure() -> StoreError {
@@ -101,7 +109,7 @@ impl Store for TestStore {
     fn commit(&self, unit: Unit) -> BoxFuture<'_, Result<Committed, CommitError>> {
         Box::pin(async move {
             self.held.subscribe().wait_for(|held| !held(&unit)).await.expect("the sender is in `self`");
-            if fails(&self.failures) {
+            if counts_down(&self.failures) {
                 return Err(failure().into());
             }
             let meddled = self.meddling.lock().expect("no panic").as_mut().and_then(|meddle| meddle(&unit));
@@ -113,7 +121,7 @@ impl Store for TestStore {
     }
 
     fn commit_projection(&self, batch: ProjectionBatch) -> BoxFuture<'_, Result<(), ProjectionError>> {
-        if fails(&self.projection_failures) {
+        if !counts_down(&self.projection_successes) && counts_down(&self.projection_failures) {
             return Box::pin(ready(Err(failure().into())));
         }
         self.memory.commit_projection(batch)

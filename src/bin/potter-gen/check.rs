@@ -1,0 +1,59 @@
+//! `check`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, ValueEnum};
+use potter_gen::check::{self, Check as Found};
+use potter_gen::report;
+use potter_gen::update::Request;
+
+use crate::{show, update};
+
+#[derive(Args)]
+pub struct Check {
+    /// The project's directory.
+    #[arg(long, short, value_name = "DIR", default_value = ".")]
+    output: PathBuf,
+    /// How findings are printed.
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+    /// Fail as well where only the layout differs, or only a newer Potter would write something else.
+    #[arg(long)]
+    strict: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people, with diffs.
+    Text,
+    /// For programs.
+    Json,
+    /// SARIF 2.1.0, for code scanners.
+    Sarif,
+    /// Annotations of GitHub Actions.
+    Github,
+}
+
+/// Says whether protos, lock and disk agree.
+pub fn check(arguments: Check) -> ExitCode {
+    let Check { output, format, strict } = arguments;
+    let folder = output.to_string_lossy().replace('\\', "/");
+    match check::check(&Request { output, ..Request::default() }) {
+        Ok(found) => {
+            eprint!("{}", found.warnings);
+            show(&printed(&found, &folder, format, strict));
+            ExitCode::from(found.exit_code(strict))
+        }
+        Err(error) => update::refused(&error),
+    }
+}
+
+fn printed(found: &Found, folder: &str, format: Format, strict: bool) -> String {
+    match format {
+        Format::Text => report::check::text(found),
+        Format::Json => report::check::json(found, strict),
+        Format::Sarif => report::check::sarif(found, folder, strict),
+        Format::Github => report::check::github(found, folder, strict),
+    }
+}

@@ -1,0 +1,313 @@
+//! `check`: do protos, lock and disk agree?
+//!
+//! In: a project. Out: a [`Check`], with a [`Finding`] for each place where they don't, and what is worth knowing
+//! beside. It makes the very plan that `update` would carry out and reads it, so that the two can't disagree; nothing
+//! is written.
+
+mod unimplemented;
+
+use std::fmt;
+
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::file::Class;
+use crate::lock::{Hash, LOCK_PATH, Lock, LockedFile};
+use crate::output::OutputError;
+use crate::reconcile::{self, Action, Step};
+use crate::update::{self, Error, Plan, Request};
+
+pub use unimplemented::Unimplemented;
+
+/// What a check found.
+#[derive(Debug, Default)]
+pub struct Check {
+    /// Where protos, lock and disk don't agree, sorted by path.
+    pub findings: Vec<Finding>,
+    /// What seeds leave to be written: no finding, but worth knowing.
+    pub unimplemented: Vec<Unimplemented>,
+    /// What is worth saying of the protos.
+    pub warnings: Diagnostics,
+}
+
+/// A place where protos, lock and disk don't agree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// What is wrong.
+    pub status: Status,
+    /// The file, relative to the project; for BREAKING the proto as it was named.
+    pub path: String,
+    /// Line and column from 1, where they are known.
+    pub place: Option<(usize, usize)>,
+    /// Full name of the proto element that the file is there for.
+    pub symbol: String,
+    /// The code of a diagnostic, for BREAKING.
+    pub code: Option<String>,
+    /// Why.
+    pub message: String,
+    /// What to do about it.
+    pub help: String,
+    /// What would change in the file, as a unified diff; for PENDING what is new in the proposal.
+    pub diff: String,
+}
+
+/// What is wrong with a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Status {
+    /// It should be there.
+    Missing,
+    /// The protos ask for something else.
+    Stale,
+    /// It is Potter's, and somebody edited it.
+    Modified,
+    /// The protos don't ask for it.
+    Orphan,
+    /// A proposal waits for a person.
+    Pending,
+    /// The protos would make recorded events unreadable, or commands mean something else.
+    Breaking,
+    /// It is as it should be, laid out differently.
+    FormatOnly,
+    /// Only a newer Potter would write it differently.
+    VersionOnly,
+}
+
+impl Status {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::Missing,
+        Self::Stale,
+        Self::Modified,
+        Self::Orphan,
+        Self::Pending,
+        Self::Breaking,
+        Self::FormatOnly,
+        Self::VersionOnly,
+    ];
+
+    /// What it means, in a sentence.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::Missing => "a file that the protos ask for is not there",
+            Self::Stale => "a file is not what the protos ask for now",
+            Self::Modified => "a file of Potter's was edited by hand",
+            Self::Orphan => "a file is no longer asked for by the protos",
+            Self::Pending => "a proposal for a file of yours waits for you",
+            Self::Breaking => "the protos would break what is recorded",
+            Self::FormatOnly => "a file is as it should be, laid out differently",
+            Self::VersionOnly => "only a newer Potter would write a file differently",
+        }
+    }
+
+    /// Whether it passes unless the check is strict.
+    pub fn is_lenient(self) -> bool {
+        matches!(self, Self::FormatOnly | Self::VersionOnly)
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.pad(match self {
+            Self::Missing => "MISSING",
+            Self::Stale => "STALE",
+            Self::Modified => "MODIFIED",
+            Self::Orphan => "ORPHAN",
+            Self::Pending => "PENDING",
+            Self::Breaking => "BREAKING",
+            Self::FormatOnly => "FORMAT_ONLY",
+            Self::VersionOnly => "VERSION_ONLY",
+        })
+    }
+}
+
+impl Finding {
+    fn new(status: Status, path: &str, message: &str, help: &str) -> Self {
+        Self {
+            status,
+            path: path.to_owned(),
+            place: None,
+            symbol: String::new(),
+            code: None,
+            message: message.to_owned(),
+            help: help.to_owned(),
+            diff: String::new(),
+        }
+    }
+}
+
+impl Check {
+    /// How it ends: 0 all is well, 1 something differs, 2 a person is needed.
+    pub fn exit_code(&self, strict: bool) -> u8 {
+        let statuses = || self.findings.iter().map(|it| it.status);
+        match () {
+            () if statuses().any(|it| matches!(it, Status::Pending | Status::Breaking)) => 2,
+            () if statuses().any(|it| strict || !it.is_lenient()) => 1,
+            () => 0,
+        }
+    }
+}
+
+/// Compares protos, lock and disk in both directions.
+///
+/// # Errors
+/// The protos are wrong, or the project can't be read.
+pub fn check(request: &Request) -> Result<Check, Error> {
+    match update::plan(request) {
+        Ok(plan) if plan.is_new => Err(Error::NoProject(request.output.display().to_string())),
+        Ok(plan) => Ok(Check {
+            findings: findings(&plan)?,
+            unimplemented: unimplemented::find(&plan.steps),
+            warnings: plan.warnings,
+        }),
+        Err(Error::Output(OutputError::Interrupted(_))) => {
+            Ok(Check { findings: vec![interrupted()], ..Check::default() })
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn findings(plan: &Plan) -> Result<Vec<Finding>, OutputError> {
+    let is_version_only = is_version_only(plan)?;
+    let of_files = plan.steps.iter().filter_map(|step| of_step(plan, step));
+    let mut findings: Vec<Finding> = of_files.map(|it| leniently(it, is_version_only)).collect();
+    findings.extend(of_lock(plan, findings.is_empty(), is_version_only)?);
+    findings.extend(plan.breaking.iter().map(breaking));
+    findings.sort_by(|a, b| (&a.path, a.place, a.status).cmp(&(&b.path, b.place, b.status)));
+    Ok(findings)
+}
+
+/// Whether a newer Potter is the only thing that changed since the last regeneration.
+fn is_version_only(plan: &Plan) -> Result<bool, OutputError> {
+    let Some(before) = plan.lock_before().filter(|it| it.generator != plan.lock.generator) else { return Ok(false) };
+    for (path, locked) in before.files.iter().filter(|(path, _)| path.starts_with("proto/")) {
+        if plan.read(path)?.is_none_or(|bytes| Hash::of(&bytes) != locked.emitted) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn leniently(finding: Finding, is_version_only: bool) -> Finding {
+    let follows = matches!(finding.status, Status::Missing | Status::Stale | Status::Pending | Status::Orphan);
+    match is_version_only && follows && finding.message != DELETED {
+        true => Finding { status: Status::VersionOnly, ..finding },
+        false => finding,
+    }
+}
+
+/// What a newer Potter has no part in.
+const DELETED: &str = "it was deleted";
+
+fn of_step(plan: &Plan, step: &Step) -> Option<Finding> {
+    let before = plan.lock_before().and_then(|lock| lock.files.get(&step.path));
+    let status = match step.class {
+        Class::Structured => structured(step, before, plan.lock.files.get(&step.path)),
+        Class::Append => append(step),
+        Class::Generated | Class::Seed => plain(step),
+    };
+    let (status, message) = status?;
+    let finding = Finding::new(status, &step.path, &message, help(status, step));
+    let diff = if step.proposed.is_some() { step.news() } else { step.diff() };
+    Some(Finding { symbol: step.symbol.clone(), diff, ..finding })
+}
+
+fn plain(step: &Step) -> Option<(Status, String)> {
+    let reason = step.reason.clone();
+    Some(match step.action {
+        Action::Create => (Status::Missing, reason),
+        Action::Keep if step.class == Class::Generated && has_other_line_ends(step) => {
+            (Status::FormatOnly, "its line ends are others".to_owned())
+        }
+        Action::Replace if is_laid_out_differently(step) => (Status::FormatOnly, reason),
+        Action::Replace | Action::Merge | Action::Follow | Action::Edit => (Status::Stale, reason),
+        Action::Edited | Action::Overwrite => (Status::Modified, reason),
+        Action::Remove | Action::Orphan => (Status::Orphan, reason),
+        Action::SetAside | Action::Mark => (Status::Pending, reason),
+        Action::Keep | Action::LeaveChanged | Action::Skip => return None,
+    })
+}
+
+/// A checkout with CRLF is kept as it is.
+fn has_other_line_ends(step: &Step) -> bool {
+    step.before.as_ref().is_some_and(|bytes| bytes.contains(&b'\r'))
+}
+
+fn is_laid_out_differently(step: &Step) -> bool {
+    let (Some(before), Some(after)) = (&step.before, &step.after) else { return false };
+    let after = std::str::from_utf8(after).unwrap_or_default();
+    step.class == Class::Generated && reconcile::differs_in_layout(&step.path, before, after)
+}
+
+/// Keys and lines of Potter's that the user changed since the last regeneration; `update` lets go of them.
+fn structured(step: &Step, before: Option<&LockedFile>, after: Option<&LockedFile>) -> Option<(Status, String)> {
+    let released = |file: Option<&LockedFile>| file.map(|it| it.released.clone()).unwrap_or_default();
+    let known = released(before);
+    let changed: Vec<String> = released(after).into_iter().filter(|it| !known.contains(it)).collect();
+    match plain(step) {
+        None if !changed.is_empty() => {
+            Some((Status::Modified, format!("Potter's part was changed: {}", changed.join("; "))))
+        }
+        other => other,
+    }
+}
+
+fn append(step: &Step) -> Option<(Status, String)> {
+    let status = match (step.action, &step.before) {
+        (Action::Keep, _) => return None,
+        (Action::Create, _) | (_, None) => Status::Missing,
+        _ => Status::Modified,
+    };
+    Some((status, step.reason.clone()))
+}
+
+fn help(status: Status, step: &Step) -> &'static str {
+    match status {
+        Status::Modified if step.class == Class::Structured => "`potter-gen update` leaves it to you from then on",
+        Status::Modified => "undo the change, or `potter-gen update --force` restores it and keeps a copy",
+        Status::Orphan if step.action == Action::Remove => "`potter-gen update` removes it",
+        Status::Orphan => "move what you need, then remove it, or `potter-gen update --prune` does",
+        Status::Pending if step.action == Action::Mark => "take one side of each conflict, and the markers out",
+        Status::Pending => {
+            "`potter-gen update --merge` takes both where they don't touch; or take over by hand what you want and \
+             remove the file under .potter/pending/"
+        }
+        _ => "run `potter-gen update`",
+    }
+}
+
+/// The lock itself: files that are right and that it knows otherwise were written by protoc or buf.
+fn of_lock(plan: &Plan, is_all_well: bool, is_version_only: bool) -> Result<Option<Finding>, OutputError> {
+    let text = plan.read(LOCK_PATH)?.unwrap_or_default();
+    let is_behind = plan.lock_before().is_some_and(|before| is_behind(before, plan));
+    let (status, message) = match () {
+        () if reconcile::has_conflict_markers(&text) => (Status::Stale, "it has markers of a merge conflict"),
+        () if is_version_only => (Status::VersionOnly, "it was written by another version of Potter"),
+        () if is_behind => (Status::Stale, "it lags behind files that protoc or buf regenerated"),
+        () if is_all_well && plan.lock_differs()? => (Status::Stale, "it is not what the protos and files ask for"),
+        () => return Ok(None),
+    };
+    Ok(Some(Finding::new(status, LOCK_PATH, message, "`potter-gen update` mends it")))
+}
+
+fn is_behind(before: &Lock, plan: &Plan) -> bool {
+    let kept = plan.steps.iter().filter(|step| step.class == Class::Generated && step.action == Action::Keep);
+    let mut emitted = kept.map(|step| {
+        let of = |lock: &Lock| lock.files.get(&step.path).map(|it| it.emitted.clone());
+        (of(before), of(&plan.lock))
+    });
+    emitted.any(|(before, now)| before != now)
+}
+
+fn breaking(diagnostic: &Diagnostic) -> Finding {
+    let place = diagnostic.location.as_ref();
+    let path = place.map(|it| it.file.as_str()).unwrap_or_default();
+    let help = diagnostic.help.as_deref().unwrap_or_default();
+    Finding {
+        place: place.filter(|it| it.line > 0).map(|it| (it.line, it.column.max(1))),
+        code: Some(diagnostic.code.to_string()),
+        ..Finding::new(Status::Breaking, path, &diagnostic.message, help)
+    }
+}
+
+fn interrupted() -> Finding {
+    let help = "`potter-gen update` finishes its work";
+    Finding::new(Status::Stale, ".potter/journal", "an update was interrupted", help)
+}
