@@ -97,9 +97,7 @@ pub fn files(module: &str, now: &Tables, past: &Past<'_>) -> Result<Vec<File>, B
         names.insert(name.clone());
         files.push(File { path: path_of(&name), class: Class::Append, symbol: module.to_owned(), contents });
     }
-    if !names.is_empty() {
-        files.push(list(module, &names)?);
-    }
+    files.push(list(module, &names)?);
     Ok(files)
 }
 

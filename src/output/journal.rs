@@ -14,7 +14,7 @@ pub(super) fn apply(root: &Path, changes: &[&Change]) -> Result<(), OutputError>
     if changes.is_empty() {
         return Ok(());
     }
-    refuse_detours(root, FOLDER)?;
+    refuse_links(root)?;
     fs::create_dir_all(root.join(FOLDER)).map_err(at(root))?;
     let _busy = claim(root)?;
     stage(root, changes)?;
@@ -31,15 +31,22 @@ pub(super) fn recover(root: &Path) -> Result<(), OutputError> {
     if !journal(root).exists() && !staged(root).exists() {
         return Ok(());
     }
-    refuse_detours(root, FOLDER)?;
+    refuse_links(root)?;
     let _busy = claim(root)?;
     if journal(root).exists() { finish(root) } else { clear(root) }
+}
+
+/// Whoever prepares a project may not lead Potter's own files elsewhere.
+fn refuse_links(root: &Path) -> Result<(), OutputError> {
+    ["busy", "journal", "journal.draft", "staged"]
+        .iter()
+        .try_for_each(|it| refuse_detours(root, &format!("{FOLDER}/{it}")))
 }
 
 /// Held while the project is being written; the system lets go of it when the process ends, however it ends.
 fn claim(root: &Path) -> Result<File, OutputError> {
     let path = root.join(FOLDER).join("busy");
-    let file = File::create(&path).map_err(at(&path))?;
+    let file = File::options().write(true).create(true).truncate(false).open(&path).map_err(at(&path))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(fs::TryLockError::WouldBlock) => Err(OutputError::Busy(root.to_owned())),
@@ -199,6 +206,20 @@ mod tests {
         let refused = apply(root.path(), &changes.iter().collect::<Vec<_>>());
         assert!(matches!(refused, Err(OutputError::LeadsOutside(_))), "{refused:?}");
         assert_eq!(fs::read_dir(elsewhere.path()).expect("readable").count(), 0);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn potters_own_files_may_not_be_links() {
+        for name in ["busy", "journal.draft", "staged"] {
+            let (root, elsewhere) = (old_project(), tempfile::NamedTempFile::new().expect("a file"));
+            fs::write(elsewhere.path(), "precious").expect("written");
+            std::os::unix::fs::symlink(elsewhere.path(), root.path().join(FOLDER).join(name)).expect("a link");
+            let changes = changes();
+            let refused = apply(root.path(), &changes.iter().collect::<Vec<_>>());
+            assert!(matches!(refused, Err(OutputError::LeadsOutside(_))), "{name}: {refused:?}");
+            assert_eq!(fs::read(elsewhere.path()).expect("readable"), b"precious");
+        }
     }
 
     #[test]

@@ -18,9 +18,6 @@ use crate::{
 pub(super) fn files(scope: &Scope<'_>) -> Result<Vec<File>, Bug> {
     let mut files = Vec::new();
     let name = &scope.module.name;
-    if scope.module.read_models.is_empty() {
-        return Ok(files);
-    }
     let mut modules = Vec::new();
     for (index, model) in scope.module.read_models.iter().enumerate() {
         let module = scope.symbols.read_models[index].module.as_str();

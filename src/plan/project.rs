@@ -99,9 +99,7 @@ fn generated_view<'a>(scope: &Scope<'a>) -> GeneratedView<'a> {
             .collect(),
     });
     let aggregates = aggregates.collect();
-    let mut modules = vec!["application", "domain"];
-    modules.extend((!scope.module.read_models.is_empty()).then_some("infrastructure"));
-    modules.extend(["messages", "transport"]);
+    let modules = vec!["application", "domain", "infrastructure", "messages", "transport"];
     GeneratedView {
         name: &scope.module.name,
         literal: rust::string_literal(&scope.module.name),

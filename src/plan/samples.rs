@@ -1,9 +1,10 @@
 //! Sample values for tests: literals that say the name of their field, and that keep to its rules.
 
-use prost_reflect::{EnumDescriptor, FieldDescriptor, Value};
+use prost_reflect::{EnumDescriptor, FieldDescriptor, Kind, Value};
 
 use super::{
     constraints::{Constraint, constraints},
+    pattern,
     types::{FieldType, Item, Shape},
 };
 use crate::rust::Expr;
@@ -31,6 +32,24 @@ pub fn sample(field: &FieldDescriptor, target: &FieldType) -> Option<Sample> {
         Shape::Boxed | Shape::Map(_) => return rules.is_empty().then_some(Sample::Unset),
     };
     Some(Sample::Literal(value))
+}
+
+/// A sample for one value of a field of a plain type, for people to read; none where nothing is made up easily.
+pub fn value(field: &FieldDescriptor) -> Option<Value> {
+    let rules = constraints(field);
+    let number = |step| within(10.0, step, &rules);
+    Some(match field.kind() {
+        Kind::Bool => Value::Bool(boolean(&rules)? == "true"),
+        Kind::Int32 | Kind::Sint32 | Kind::Sfixed32 => Value::I32(number(1.0)? as i32),
+        Kind::Int64 | Kind::Sint64 | Kind::Sfixed64 => Value::I64(number(1.0)? as i64),
+        Kind::Uint32 | Kind::Fixed32 => Value::U32(number(1.0)? as u32),
+        Kind::Uint64 | Kind::Fixed64 => Value::U64(number(1.0)? as u64),
+        Kind::Float => Value::F32(number(0.5)? as f32),
+        Kind::Double => Value::F64(number(0.5)?),
+        Kind::String => Value::String(text(field, &rules)?),
+        Kind::Enum(enumeration) => Value::EnumNumber(enum_number(&enumeration, &rules)?),
+        Kind::Bytes | Kind::Message(_) => return None,
+    })
 }
 
 /// The outer option: whether the rules can be kept; the inner one: whether there is something to say.
@@ -101,6 +120,7 @@ fn text(field: &FieldDescriptor, rules: &[Constraint]) -> Option<String> {
             "prefix" => text = format!("{}{text}", rule.text()?),
             "suffix" => text.push_str(rule.text()?),
             "contains" => text.push_str(rule.text()?),
+            "pattern" => text = pattern::example(rule.text()?)?,
             "email" if rule.is_on() => text = "someone@example.com".to_owned(),
             "hostname" if rule.is_on() => text = "example.com".to_owned(),
             "uri" | "uri_ref" if rule.is_on() => text = "https://example.com".to_owned(),

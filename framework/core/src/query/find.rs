@@ -64,14 +64,18 @@ impl<M: ReadModel> Find<M> {
         self.test(column, Test::LessThan(value.into()))
     }
 
-    /// One of these; of none of them when there are none.
+    /// One of these; of none of them when there are none. More than 1,000 make the request invalid at the column.
     #[must_use]
     pub fn any_of<T, V: Into<Value> + Comparable<T>>(
-        self,
+        mut self,
         column: Column<T>,
         values: impl IntoIterator<Item = V>,
     ) -> Self {
-        self.test(column, Test::AnyOf(values.into_iter().map(Into::into).collect()))
+        let values: Vec<Value> = values.into_iter().take(MAX_VALUES + 1).map(Into::into).collect();
+        if values.len() > MAX_VALUES {
+            self.mistaken(Failure::invalid(column.name, format!("has more than {MAX_VALUES} values")));
+        }
+        self.test(column, Test::AnyOf(values))
     }
 
     /// Absent.
@@ -135,11 +139,15 @@ impl<M: ReadModel> Find<M> {
 
     /// An order as callers write it: `name desc, price`, column names in the proto's or in JSON's spelling.
     ///
-    /// An unknown column makes the request invalid at `order_by`.
+    /// An unknown column, or one that is named twice, makes the request invalid at `order_by`.
     #[must_use]
     pub fn order_by_text(mut self, text: &str) -> Self {
         for term in text.split(',').map(str::trim).filter(|term| !term.is_empty()) {
             match parse_order::<M>(term) {
+                Ok(order) if self.selection.order.iter().any(|it| it.column == order.column) => {
+                    self.mistaken(Failure::invalid("order_by", format!("names `{}` twice", order.column)));
+                    return self;
+                }
                 Ok(order) => self.selection.order.push(order),
                 Err(mistake) => self.mistaken(mistake),
             }
@@ -218,6 +226,9 @@ impl<M: ReadModel> Find<M> {
         self.mistake.get_or_insert(mistake);
     }
 }
+
+/// Databases bound how many values a statement may have.
+const MAX_VALUES: usize = 1000;
 
 /// The rows that a part means.
 fn resolve<M: ReadModel>(part: Part, selection: &Selection) -> Result<Window, Failure> {

@@ -131,7 +131,9 @@ async fn callers_order_by_what_they_like_and_are_told_what_there_is_not() {
         let listed = list(&app, ordered(order)).await.expect(order);
         assert_eq!(names(&listed), expected, "{order}");
     }
-    for order in ["colour", "name sideways", "name desc please", "potter_row", "name; DROP TABLE products"] {
+    for order in
+        ["colour", "name sideways", "name desc please", "potter_row", "name, name desc", "name; DROP TABLE products"]
+    {
         let failure = list(&app, ordered(order)).await.expect_err(order);
         assert_eq!(failure.violations[0].field, "order_by", "{order}");
     }
