@@ -4,12 +4,14 @@
 //! The protocol asks that what is wrong in the protos or the parameters is an ordinary response with `error` set,
 //! and that only what concerns the plugin itself ends it with a status. See `google/protobuf/compiler/plugin.proto`.
 
+mod partial;
+
 use std::{collections::BTreeMap, fmt};
 
 use prost::Message;
 
 use crate::{
-    descriptors::{Descriptors, RawRequest},
+    descriptors::{Descriptors, RawRequest, bundled},
     diagnostic::{Code, Diagnostic, Diagnostics, suggestion},
     evolution,
     history::History,
@@ -19,6 +21,15 @@ use crate::{
 
 /// `CodeGeneratorResponse.Feature.FEATURE_PROTO3_OPTIONAL`: `optional` in proto3 is understood.
 const FEATURE_PROTO3_OPTIONAL: u64 = 1;
+
+/// `CodeGeneratorResponse.Feature.FEATURE_SUPPORTS_EDITIONS`: so are files of editions, within the range below.
+const FEATURE_SUPPORTS_EDITIONS: u64 = 2;
+
+/// `EDITION_PROTO2`, the first one there is.
+const FIRST_EDITION: i32 = 998;
+
+/// `EDITION_2024`, the last one that is lowered.
+const LAST_EDITION: i32 = 1001;
 
 /// What was given as `--potter_opt`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -77,6 +88,12 @@ pub fn decode(bytes: &[u8]) -> Result<RawRequest, NoRequest> {
     RawRequest::decode(bytes).map_err(|error| NoRequest(format!("standard input is no CodeGeneratorRequest: {error}")))
 }
 
+/// Whether a request asks for nothing but files that came along with Potter or with protobuf: buf does so for a
+/// folder that holds only such. There is nothing to generate, and nothing wrong.
+pub fn is_foreign(request: &RawRequest) -> bool {
+    !request.file_to_generate.is_empty() && request.file_to_generate.iter().all(|it| bundled::is_foreign(it))
+}
+
 /// Understands a request. `read` gives the text of a proto file by its import name, if it is at hand, and that of the
 /// lock by its path.
 ///
@@ -90,8 +107,10 @@ pub fn understand(request: &RawRequest, read: impl Fn(&str) -> Option<String>) -
         Parameters::default()
     });
     let settings = Settings { module: parameters.module.clone() };
-    let built = Descriptors::from_request(request, &read)
-        .and_then(|descriptors| model::build(&descriptors, &settings).map(|built| (descriptors, built)));
+    let built = Descriptors::from_request(request, &read).and_then(|descriptors| {
+        partial::refuse(&descriptors)?;
+        model::build(&descriptors, &settings).map(|built| (descriptors, built))
+    });
     let (descriptors, (module, mut warnings)) = match built {
         Ok(built) => built,
         Err(findings) => {
@@ -240,6 +259,10 @@ struct Response {
     error: Option<String>,
     #[prost(uint64, optional, tag = "2")]
     supported_features: Option<u64>,
+    #[prost(int32, optional, tag = "3")]
+    minimum_edition: Option<i32>,
+    #[prost(int32, optional, tag = "4")]
+    maximum_edition: Option<i32>,
     #[prost(message, repeated, tag = "15")]
     file: Vec<ResponseFile>,
 }
@@ -264,7 +287,14 @@ pub fn error_response(findings: &Diagnostics) -> Vec<u8> {
 }
 
 fn encode(error: Option<String>, file: Vec<ResponseFile>) -> Vec<u8> {
-    Response { error, supported_features: Some(FEATURE_PROTO3_OPTIONAL), file }.encode_to_vec()
+    let response = Response {
+        error,
+        supported_features: Some(FEATURE_PROTO3_OPTIONAL | FEATURE_SUPPORTS_EDITIONS),
+        minimum_edition: Some(FIRST_EDITION),
+        maximum_edition: Some(LAST_EDITION),
+        file,
+    };
+    response.encode_to_vec()
 }
 
 #[cfg(test)]
@@ -307,7 +337,8 @@ mod tests {
     fn says_the_features_with_errors_too() {
         let response = Response::decode(error_response(&refuse("no".into()).into()).as_slice());
         let response = response.expect("a response");
-        assert_eq!(response.supported_features, Some(1));
+        assert_eq!(response.supported_features, Some(3));
+        assert_eq!((response.minimum_edition, response.maximum_edition), (Some(998), Some(1001)));
         assert_eq!(response.error.as_deref(), Some("error[P009]: no"));
     }
 }

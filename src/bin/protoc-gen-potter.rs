@@ -1,7 +1,7 @@
 //! The `protoc-gen-potter` binary: the generator as a plugin of protoc and buf.
 
 use std::{
-    fs,
+    env, fs,
     io::{self, Read, Write},
     process::ExitCode,
 };
@@ -9,8 +9,28 @@ use std::{
 use anyhow::Context;
 use potter_gen::{file::Class, plan, request, request::Input};
 
+const USAGE: &str = "\
+protoc-gen-potter: Potter as a plugin of protoc and buf; they call it, not you.
+
+  protoc --potter_out=DIR --potter_opt=module=NAME FILE…
+
+Parameters, separated by commas:
+  module=NAME         the module's name, instead of `module_name`
+  framework=SOURCE    where the framework comes from: path:…, git:… or version:…
+  lock=PATH           the project's potter.lock, once an event has a second version; `none` without a past
+
+It writes what Potter owns; `potter-gen` makes whole projects.
+";
+
 fn main() -> ExitCode {
-    match run() {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let done = match arguments.first().map(String::as_str) {
+        None => run(),
+        Some("--version" | "-V") => answer(concat!("protoc-gen-potter ", env!("CARGO_PKG_VERSION"), "\n").as_bytes()),
+        Some("--help" | "-h") => answer(USAGE.as_bytes()),
+        Some(other) => Err(anyhow::anyhow!("unknown argument `{other}`; a plugin takes its request on standard input")),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("protoc-gen-potter: {error:#}");
@@ -23,6 +43,9 @@ fn run() -> anyhow::Result<()> {
     let mut bytes = Vec::new();
     io::stdin().read_to_end(&mut bytes).context("standard input cannot be read")?;
     let request = request::decode(&bytes)?;
+    if request::is_foreign(&request) {
+        return answer(&request::response([]));
+    }
     // Protoc doesn't say where a file lies; below the current folder is a good guess, for snippets only. The lock is
     // named from there too.
     let read = |name: &str| fs::read_to_string(name).ok();
@@ -33,7 +56,11 @@ fn run() -> anyhow::Result<()> {
         }
         Err(findings) => request::error_response(&findings),
     };
-    io::stdout().write_all(&response).context("the response cannot be written")
+    answer(&response)
+}
+
+fn answer(response: &[u8]) -> anyhow::Result<()> {
+    io::stdout().write_all(response).context("the response cannot be written")
 }
 
 /// A plugin can't see what is on disk, but for the lock that it is told of: it emits only what nobody edits.

@@ -68,6 +68,7 @@ codes! {
     OpenApiWithoutEffect "P020" Warning "OpenAPI settings without effect";
     InvalidOpenApiVersion "P021" Error "unknown OpenAPI version";
     ServicesDisagree "P022" Warning "services of one module disagree";
+    PartOfModule "P023" Error "only a part of the module is given";
 
     NegativeNumber "P030" Error "number must not be negative";
     TtlWithoutCache "P031" Error "cache_ttl_seconds without cacheable";

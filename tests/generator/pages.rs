@@ -90,6 +90,7 @@ fn complete_and_build(example: &Example<'_>) -> Option<Diagnostics> {
             Err(findings) => Some(findings),
         },
         "parameters" => request::parameters(example.text.trim()).err(),
+        "sh" if example.text.contains("service.proto") => part_of_a_module(example.text),
         "sh" if example.text.contains("--potter_out") => second_version(example.text),
         "sh" if example.text.contains("--descriptor_set_out") => set_made_by(example.text),
         "sh" => compile(&["shp.proto".into()], &[]).err().filter(|_| example.text.contains("shp.proto")),
@@ -105,6 +106,23 @@ fn set_made_by(command: &str) -> Option<Diagnostics> {
     let file = if command.contains("--include_imports") { set } else { set.into_iter().rev().take(1).collect() };
     let set = prost::Message::encode_to_vec(&protos::FileDescriptorSetBytes { file });
     Descriptors::from_set(&set, &[], |_| None).err()
+}
+
+/// What the plugin says of the files that a command names, of a module that lies in two.
+fn part_of_a_module(command: &str) -> Option<Diagnostics> {
+    let head = "syntax = \"proto3\"; package shop; import \"potter/options.proto\";";
+    let service = format!(
+        "{head} import \"product.proto\";
+         service Shop {{ option (potter.service) = {{ module_name: \"shop\" }};
+           rpc CreateProduct(Product) returns (Product) {{ option (potter.command) = {{ aggregate: \"Product\" }}; }} }}"
+    );
+    let product = format!("{head} message Product {{ option (potter.aggregate) = {{}}; string id = 1; }}");
+    let folder = protos::write(&[("service.proto", &service), ("product.proto", &product)]);
+    let files = ["service.proto", "product.proto"].map(|it| folder.path().join(it));
+    let descriptors = compile(&files, &[folder.path().to_owned()]).expect("these protos are right");
+    let mut request = protos::request(&descriptors, "");
+    request.file_to_generate.retain(|file| command.contains(file.as_str()));
+    request::understand(&request, |_| None).err()
 }
 
 /// What the plugin says of an event's second version with the options of a command.

@@ -88,7 +88,8 @@ fn copy(from: &Path, to: &Path) {
     fs::copy(from, to).unwrap_or_else(|error| panic!("{}: {error}", from.display()));
 }
 
-fn tool(path: &str) -> PathBuf {
+/// A tool that `make tools` installs.
+pub fn tool(path: &str) -> PathBuf {
     repository().join("target/tools").join(path)
 }
 

@@ -69,7 +69,8 @@ fn bytes_that_are_no_request_never_panic() {
     }
 }
 
-fn feed(input: &[u8]) -> Output {
+/// What the plugin makes of some bytes.
+pub fn feed(input: &[u8]) -> Output {
     let mut child = Command::new(plugin())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

@@ -5,4 +5,7 @@
 
 mod compilers;
 mod conformance;
+mod protocol;
 mod same_bytes;
+mod views;
+mod workspace;

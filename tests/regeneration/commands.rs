@@ -1,0 +1,180 @@
+//! The commands as a person and a pipeline use them.
+
+use std::process::Command;
+
+use potter_gen::check::Status;
+use serde_json::Value;
+
+use crate::project::{PROTO, Project, RULES, command, first, with_note};
+
+fn code(output: &std::process::Output) -> Option<i32> {
+    output.status.code()
+}
+
+fn json(output: &std::process::Output) -> Value {
+    serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|error| panic!("{error} in {}", String::from_utf8_lossy(&output.stdout)))
+}
+
+#[test]
+fn inside_a_project_the_bare_command_is_enough() {
+    let project = Project::new(&first());
+    project.write(PROTO, &with_note());
+    assert_eq!(code(&project.run(&["check"])), Some(1));
+    assert_eq!(code(&project.run(&["update"])), Some(0));
+    assert_eq!(code(&project.run(&["generate"])), Some(0), "it has two names");
+    assert_eq!(code(&project.run(&["check", "--strict"])), Some(0));
+}
+
+#[test]
+fn a_dry_run_says_what_a_run_does_and_writes_nothing() {
+    let project = Project::new(&first());
+    project.edit(RULES, "//!", "//! Mine.\n//!");
+    project.write(PROTO, &with_note());
+    let before = project.tree();
+    let dry = project.run(&["update", "--dry-run", "--format", "json"]);
+    assert_eq!(project.tree(), before);
+    let run = project.run(&["update", "--format", "json"]);
+    assert_eq!((code(&dry), code(&run)), (Some(2), Some(2)));
+    assert_eq!(json(&dry), json(&run));
+    let text = String::from_utf8(project.run(&["update", "--dry-run"]).stdout).expect("text");
+    assert!(text.contains("seed, shop.Order: you changed it, and so did Potter"), "{text}");
+    assert!(text.contains("+    fn note_order("), "{text}");
+}
+
+#[test]
+fn the_plan_in_json_names_action_reason_owner_and_element() {
+    let project = Project::new(&first());
+    project.write(PROTO, &with_note());
+    let plan = json(&project.run(&["update", "--dry-run", "--format", "json"]));
+    let steps = plan["steps"].as_array().expect("steps");
+    let step = steps.iter().find(|step| step["path"] == RULES).expect("the rules are part of it");
+    assert_eq!(step["action"], "replace");
+    assert_eq!(step["class"], "seed");
+    assert_eq!(step["symbol"], "shop.Order");
+    assert_eq!(step["changes_the_file"], true);
+    assert!(step["reason"].as_str().is_some_and(|it| !it.is_empty()));
+    assert!(step["diff"].as_str().is_some_and(|it| it.contains("+    fn note_order(")));
+    assert_eq!(plan["needs_a_person"], false);
+}
+
+#[test]
+fn where_the_command_runs_makes_no_difference() {
+    let (inside, outside) = (Project::new(&first()), Project::new(&first()));
+    for project in [&inside, &outside] {
+        project.write(PROTO, &with_note());
+    }
+    assert_eq!(code(&inside.run(&["update"])), Some(0));
+    let root = outside.root();
+    let run = command()
+        .current_dir(root.parent().expect("a folder"))
+        .env("LC_ALL", "tr_TR.UTF-8")
+        .args(["update", "--output", "./shop/"])
+        .output()
+        .expect("potter-gen runs");
+    assert_eq!(code(&run), Some(0), "{}", String::from_utf8_lossy(&run.stderr));
+    assert_eq!(inside.tree(), outside.tree());
+}
+
+#[test]
+fn exit_codes_tell_what_happened() {
+    let project = Project::new(&first());
+    let nowhere = tempfile::tempdir().expect("a folder");
+    for arguments in [&["update"][..], &["check"]] {
+        let run = command().current_dir(nowhere.path()).args(arguments).output().expect("potter-gen runs");
+        assert_eq!(code(&run), Some(3), "{arguments:?}");
+        assert!(String::from_utf8_lossy(&run.stderr).contains("potter-gen init"), "{run:?}");
+    }
+    project.edit(PROTO, "message Order {", "message Order");
+    assert_eq!(code(&project.run(&["check"])), Some(3));
+    assert_eq!(code(&project.run(&["update"])), Some(3));
+    project.write(PROTO, &first());
+    project.edit("src/generated/mod.rs", "//!", "// Mine.\n//!");
+    assert_eq!(code(&project.run(&["check"])), Some(1));
+    assert_eq!(code(&project.run(&["update"])), Some(2));
+    assert_eq!(code(&project.run(&["update", "--force"])), Some(0));
+}
+
+#[test]
+fn markers_want_a_clean_tree() {
+    let project = Project::new(&first());
+    let refusal = "Err(OrderError::Unimplemented(\"cancel_order\"))";
+    project.edit(RULES, refusal, "Ok(Vec::new())");
+    let emitting = "{ aggregate: \"Order\" };";
+    let changed = first().replace(emitting, "{ aggregate: \"Order\" emits: \"OrderCancelled\" };")
+        + "message OrderCancelled {
+             option (potter.event) = { event_type: \"order.cancelled\" aggregate: \"Order\" };
+             string order_id = 1;
+           }";
+    project.write(PROTO, &changed);
+    let mine = project.text(RULES);
+    let refused = project.run(&["update", "--conflict", "markers"]);
+    assert_eq!(code(&refused), Some(2));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("--allow-dirty"), "{refused:?}");
+    assert_eq!(project.text(RULES), mine);
+    let git = |arguments: &[&str]| {
+        let run = Command::new("git").current_dir(project.root()).args(arguments).output().expect("git runs");
+        assert!(run.status.success(), "{run:?}");
+    };
+    git(&["init", "--quiet"]);
+    git(&["add", "--all"]);
+    git(&["-c", "user.name=A", "-c", "user.email=a@example.com", "commit", "--quiet", "--message", "Before"]);
+    assert_eq!(code(&project.run(&["update", "--conflict", "markers"])), Some(2));
+    let marked = project.text(RULES);
+    assert!(marked.contains("<<<<<<< yours\n") && marked.contains("Ok(Vec::new())"), "{marked}");
+    assert_eq!(project.status(RULES), Some(Status::Pending));
+}
+
+#[test]
+fn a_person_is_asked_file_by_file() {
+    use std::io::Write;
+    let project = Project::new(&first());
+    project.edit(RULES, "//!", "//! Mine.\n//!");
+    project.write(PROTO, &with_note());
+    let answer = |text: &str| {
+        let mut child = command()
+            .current_dir(project.root())
+            .args(["update", "--interactive"])
+            .stdin(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .expect("potter-gen starts");
+        child.stdin.take().expect("a pipe").write_all(text.as_bytes()).expect("it listens");
+        child.wait_with_output().expect("it ends")
+    };
+    let before = project.tree();
+    assert_eq!(code(&answer("q\n")), Some(0));
+    assert_eq!(project.tree(), before, "nothing is written");
+    // No to whatever comes until the rules are asked about, then both versions, then everything else.
+    let order: Vec<String> = json(&project.run(&["update", "--dry-run", "--format", "json"]))["steps"]
+        .as_array()
+        .expect("steps")
+        .iter()
+        .filter(|step| step["changes_the_file"] == true || step["action"] == "pending")
+        .map(|step| step["path"].as_str().unwrap_or_default().to_owned())
+        .collect();
+    let at = order.iter().position(|path| path == RULES).expect("the rules wait");
+    let run = answer(&format!("{}m\na\n", "n\n".repeat(at)));
+    assert!(String::from_utf8_lossy(&run.stderr).contains("+    fn note_order("), "the diff is shown");
+    let rules = project.text(RULES);
+    assert!(rules.contains("Mine.") && rules.contains("fn note_order("), "{rules}");
+    let skipped: Vec<String> = project.check().findings.into_iter().map(|it| it.path).collect();
+    assert_eq!(skipped, order[..at], "what was declined is still to be done");
+}
+
+#[test]
+fn a_regeneration_by_a_plugin_is_told_in_one_line() {
+    let project = Project::new(&first());
+    let after = Project::new(&with_note());
+    project.write(PROTO, &with_note());
+    // The plugin writes what is Potter's alone, and no lock.
+    for (path, bytes) in after.tree() {
+        if path.starts_with("src/generated/") || path.starts_with("sdk/") {
+            project.write(&path, std::str::from_utf8(&bytes).expect("text"));
+        }
+    }
+    let finding = project.finding("potter.lock").expect("it lags");
+    assert!(finding.message.contains("lags behind"), "{finding:?}");
+    assert_eq!(code(&project.run(&["update"])), Some(0));
+    assert!(project.check().findings.is_empty());
+}

@@ -1,0 +1,164 @@
+//! What a check sees, and that it writes nothing.
+
+use potter_gen::check::{Check, Status};
+use potter_gen::file::Class;
+use potter_gen::lock::Lock;
+use proptest::prelude::*;
+
+use crate::project::{PROTO, Project, RULES, first, with_note};
+
+/// The files that the lock knows, but the protos, which a person edits.
+fn files(project: &Project) -> Vec<(String, Class)> {
+    let lock = Lock::read(&project.text("potter.lock")).expect("a lock");
+    let files = lock.files.into_iter().map(|(path, file)| (path, file.class));
+    files.filter(|(path, _)| path != PROTO).collect()
+}
+
+fn statuses(check: &Check) -> Vec<(&str, Status)> {
+    check.findings.iter().map(|it| (it.path.as_str(), it.status)).collect()
+}
+
+#[test]
+fn a_new_project_is_clean() {
+    let project = Project::new(&first());
+    let before = project.tree();
+    let check = project.check();
+    assert_eq!(statuses(&check), []);
+    assert_eq!((check.exit_code(true), project.tree()), (0, before));
+    let unwritten: Vec<_> = check.unimplemented.iter().map(|it| (it.path.as_str(), it.name.as_str())).collect();
+    assert_eq!(unwritten, [(RULES, "cancel_order")]);
+}
+
+#[test]
+fn every_file_that_is_deleted_is_missed() {
+    let project = Project::new(&first());
+    let files = files(&project);
+    assert!(files.len() > 30, "{files:?}");
+    files.iter().for_each(|(path, _)| project.delete(path));
+    let expected: Vec<_> = files.iter().map(|(path, _)| (path.as_str(), Status::Missing)).collect();
+    assert_eq!(statuses(&project.check()), expected);
+}
+
+#[test]
+fn every_edit_of_a_file_that_is_potters_is_seen() {
+    let project = Project::new(&first());
+    let potters = |class: Class| matches!(class, Class::Generated | Class::Append);
+    let files: Vec<_> = files(&project).into_iter().filter(|(_, class)| potters(*class)).collect();
+    files.iter().for_each(|(path, _)| project.write(path, &(project.text(path) + "x\n")));
+    let expected: Vec<_> = files.iter().map(|(path, _)| (path.as_str(), Status::Modified)).collect();
+    assert_eq!(statuses(&project.check()), expected);
+}
+
+#[test]
+fn what_potter_introduced_into_structured_files_is_missed() {
+    let project = Project::new(&first());
+    project.edit("src/domain/mod.rs", "mod order;", "");
+    project.edit("src/lib.rs", "pub mod application;", "mod application;");
+    project.edit("Cargo.toml", "\"rest\"", "");
+    let found = project.check();
+    let paths = ["Cargo.toml", "src/domain/mod.rs", "src/lib.rs"];
+    assert_eq!(statuses(&found), paths.map(|path| (path, Status::Modified)));
+    assert!(found.findings[1].message.contains("mod order;"), "{:?}", found.findings[1]);
+}
+
+#[test]
+fn files_that_potter_does_not_know_are_seen_in_its_folders_alone() {
+    let project = Project::new(&first());
+    project.write("src/generated/domain/extra.rs", "");
+    project.write("sdk/src/extra.rs", "");
+    project.write("src/domain/mine.rs", "");
+    let orphans = ["sdk/src/extra.rs", "src/generated/domain/extra.rs"];
+    assert_eq!(statuses(&project.check()), orphans.map(|path| (path, Status::Orphan)));
+}
+
+#[test]
+fn a_changed_proto_is_drift_and_a_changed_seed_is_none() {
+    let project = Project::new(&first());
+    project.edit(RULES, "//!", "//! Mine.\n//!");
+    assert_eq!(statuses(&project.check()), []);
+    project.write(PROTO, &with_note());
+    let check = project.check();
+    assert_eq!(check.exit_code(false), 2);
+    assert_eq!(project.status("src/generated/transport/openapi.json"), Some(Status::Stale));
+    assert_eq!(project.status("sdk/src/messages/shop.rs"), Some(Status::Stale));
+    assert_eq!(project.status(RULES), Some(Status::Pending));
+    let diff = &check.findings.iter().find(|it| it.path == "sdk/src/messages/shop.rs").expect("it is stale").diff;
+    assert!(diff.contains("+pub struct NoteOrderRequest {"), "{diff}");
+}
+
+#[test]
+fn layout_and_line_ends_pass_unless_strict() {
+    let project = Project::new(&first());
+    let path = "src/generated/domain/order.rs";
+    project.write(path, &project.text(path).replace("    ", "  "));
+    project.write("sdk/src/lib.rs", &project.text("sdk/src/lib.rs").replace('\n', "\r\n"));
+    let check = project.check();
+    assert_eq!(statuses(&check), [("sdk/src/lib.rs", Status::FormatOnly), (path, Status::FormatOnly)]);
+    assert_eq!((check.exit_code(false), check.exit_code(true)), (0, 1));
+}
+
+#[test]
+fn a_newer_potter_alone_passes_unless_strict() {
+    let project = Project::new(&first());
+    // As if an older version had written another line.
+    let path = "src/generated/domain/order.rs";
+    let old = project.text(path).replacen("pub trait", "/// Old.\npub trait", 1);
+    let hash = |text: &str| potter_gen::lock::Hash::of(text.as_bytes()).to_string();
+    let lock = project.text("potter.lock").replace(&hash(&project.text(path)), &hash(&old));
+    project.write("potter.lock", &lock.replace("generator = \"0.1.0\"", "generator = \"0.0.9\""));
+    project.write(path, &old);
+    let check = project.check();
+    assert_eq!(statuses(&check), [("potter.lock", Status::VersionOnly), (path, Status::VersionOnly)]);
+    assert_eq!((check.exit_code(false), check.exit_code(true)), (0, 1));
+    project.delete("src/generated/domain/mod.rs");
+    assert_eq!(project.status("src/generated/domain/mod.rs"), Some(Status::Missing));
+}
+
+#[test]
+fn a_break_with_the_past_is_located_in_the_proto() {
+    let project = Project::new(&first());
+    project.edit(PROTO, "  string note = 2;\n}", "}");
+    let check = project.check();
+    let breaking = check.findings.iter().find(|it| it.status == Status::Breaking).expect("the event lost a field");
+    assert!(breaking.path.ends_with(PROTO) && breaking.place.is_some(), "{breaking:?}");
+    assert!(breaking.help.contains("version"), "the ways out are told: {breaking:?}");
+    assert_eq!(check.exit_code(false), 2);
+    let before = project.tree();
+    assert!(project.try_update(Default::default()).expect_err("nothing is written").needs_a_person());
+    assert_eq!(project.tree(), before);
+}
+
+#[test]
+fn markers_of_a_conflict_keep_a_file_pending() {
+    let project = Project::new(&first());
+    project.edit(RULES, "//!", "<<<<<<< yours\n=======\n>>>>>>> generated now\n//!");
+    assert_eq!(project.status(RULES), Some(Status::Pending));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 12, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Nothing that is wrong with one file hides among what is right with all others.
+    #[test]
+    fn a_single_change_is_seen_alone(at in any::<prop::sample::Index>(), delete in any::<bool>()) {
+        let project = Project::new(&first());
+        let files = files(&project);
+        let (path, class) = at.get(&files);
+        if delete {
+            project.delete(path);
+        } else {
+            project.write(path, &(project.text(path) + "x\n"));
+        }
+        let expected = match class {
+            _ if delete => vec![(path.as_str(), Status::Missing)],
+            Class::Generated | Class::Append => vec![(path.as_str(), Status::Modified)],
+            // They are the user's.
+            Class::Seed => vec![],
+            // What is no TOML any more can't be edited; another line of Rust is the user's.
+            Class::Structured if path == "Cargo.toml" => vec![(path.as_str(), Status::Pending)],
+            Class::Structured => vec![],
+        };
+        let check = project.check();
+        prop_assert_eq!(statuses(&check), expected);
+    }
+}

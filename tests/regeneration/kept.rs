@@ -1,0 +1,270 @@
+//! What people wrote is kept, and what follows from the protos follows.
+
+use potter_gen::check::Status;
+use potter_gen::reconcile::{Action, Allowed};
+use proptest::prelude::*;
+
+use crate::project::{PROTO, Project, RULES, action, first, proto, with_note};
+
+const MINE: &str = "        // Mine.\n        Err(OrderError::Unimplemented(\"cancel_order\"))";
+const REFUSAL: &str = "        Err(OrderError::Unimplemented(\"cancel_order\"))";
+const MERGING: Allowed = Allowed { force: false, prune: false, merge: true, markers: false };
+
+#[test]
+fn nothing_changes_twice() {
+    let project = Project::new(&first());
+    let before = project.tree();
+    assert!(project.updated(Allowed::default()).steps.iter().all(|step| step.action == Action::Keep));
+    assert_eq!(project.tree(), before);
+}
+
+#[test]
+fn an_unchanged_seed_gets_the_body_of_a_new_rpc() {
+    let project = Project::new(&first());
+    let main = project.text("src/main.rs");
+    let plan = project.update(&with_note());
+    assert_eq!(action(&plan, RULES), Some(Action::Replace));
+    assert!(!plan.needs_a_person());
+    assert!(project.text(RULES).contains("Ok(events![OrderNoted {"), "{}", project.text(RULES));
+    assert_eq!(project.text("src/main.rs"), main);
+    assert!(project.check().findings.is_empty(), "{:?}", project.check().findings);
+}
+
+#[test]
+fn a_changed_seed_waits_and_then_merges() {
+    let project = Project::new(&first());
+    project.edit(RULES, REFUSAL, MINE);
+    let mine = project.text(RULES);
+    let plan = project.update(&with_note());
+    assert_eq!((action(&plan, RULES), plan.needs_a_person()), (Some(Action::SetAside), true));
+    assert_eq!(project.text(RULES), mine);
+    assert!(project.text(&format!(".potter/pending/{RULES}")).contains("fn note_order"));
+    let news = project.text(&format!(".potter/pending/{RULES}.diff"));
+    assert!(news.contains("+    fn note_order(") && !news.contains("Mine"), "only what is new:\n{news}");
+    assert_eq!(project.status(RULES), Some(Status::Pending));
+    assert_eq!(project.check().exit_code(false), 2);
+
+    let plan = project.updated(MERGING);
+    assert_eq!((action(&plan, RULES), plan.needs_a_person()), (Some(Action::Merge), false));
+    let merged = project.text(RULES);
+    assert!(merged.contains("// Mine.") && merged.contains("fn note_order("), "{merged}");
+    assert!(!project.has(&format!(".potter/pending/{RULES}")));
+    assert!(project.check().findings.is_empty());
+}
+
+#[test]
+fn a_pending_proposal_that_is_removed_is_settled() {
+    let project = Project::new(&first());
+    project.edit(RULES, REFUSAL, MINE);
+    project.update(&with_note());
+    assert_eq!(action(&project.updated(Allowed::default()), RULES), Some(Action::SetAside), "it waits on");
+    project.delete(&format!(".potter/pending/{RULES}"));
+    let plan = project.updated(Allowed::default());
+    assert_eq!((action(&plan, RULES), plan.needs_a_person()), (Some(Action::LeaveChanged), false));
+    assert!(!project.has(&format!(".potter/pending/{RULES}.diff")));
+    assert!(project.check().findings.is_empty());
+}
+
+#[test]
+fn hand_edited_files_of_potter_stop_a_run_until_force() {
+    let project = Project::new(&first());
+    let path = "src/generated/domain/order.rs";
+    project.edit(path, "pub trait", "// Mine.\npub trait");
+    let before = project.tree();
+    let refused = project.try_update(Allowed::default()).expect_err("it was edited");
+    assert!(refused.to_string().contains(path) && refused.needs_a_person(), "{refused}");
+    assert_eq!(project.tree(), before);
+    project.updated(Allowed { force: true, ..Allowed::default() });
+    assert!(!project.text(path).contains("// Mine."));
+    assert!(project.text(&format!(".potter/edited/{path}")).contains("// Mine."));
+}
+
+#[test]
+fn own_keys_and_comments_of_the_manifest_survive() {
+    let project = Project::new(&first());
+    project.edit("Cargo.toml", "[dependencies]\n", "[dependencies]\n# Mine.\nanyhow = \"1\"\n");
+    project.edit("Cargo.toml", "version = \"0.1.0\"\nedition", "version = \"3.2.1\" # released\nedition");
+    let before = project.text("Cargo.toml");
+    let plan = project.update(&first().replace("transport: \"REST\"", "transport: \"REST\" transport: \"gRPC\""));
+    assert_eq!(action(&plan, "Cargo.toml"), Some(Action::Edit));
+    let after = project.text("Cargo.toml");
+    assert!(after.contains("\"grpc\""), "{after}");
+    for line in before.lines().filter(|line| !line.starts_with("potter = { workspace")) {
+        assert!(after.lines().any(|it| it == line), "`{line}` is gone from\n{after}");
+    }
+    assert!(project.check().findings.is_empty(), "{:?}", project.check().findings);
+}
+
+#[test]
+fn a_key_that_the_user_takes_over_is_theirs_from_then_on() {
+    let project = Project::new(&first());
+    project.edit("Cargo.toml", "potter-client = \"0.1.0\"", "potter-client = \"=0.1.0\"");
+    assert_eq!(project.status("Cargo.toml"), Some(Status::Modified));
+    project.updated(Allowed::default());
+    assert!(project.text("Cargo.toml").contains("\"=0.1.0\""));
+    assert!(project.check().findings.is_empty());
+}
+
+const BASKET: &str = "message Basket { option (potter.aggregate) = {}; string id = 1; string note = 2; }";
+
+#[test]
+fn what_is_no_longer_asked_for_goes_if_nobody_changed_it() {
+    let project = Project::new(&proto("", BASKET));
+    project.edit("src/domain/mod.rs", "mod order;", "mod order;\nmod mine;");
+    project.write("src/domain/mine.rs", "//! Mine.\n");
+    assert!(project.text("src/domain/mod.rs").contains("mod basket;"));
+    let plan = project.update(&first());
+    assert_eq!(action(&plan, "src/domain/basket.rs"), Some(Action::Remove));
+    assert!(!project.has("src/domain/basket.rs"));
+    let declared = project.text("src/domain/mod.rs");
+    assert!(!declared.contains("basket") && declared.contains("mod mine;"), "{declared}");
+}
+
+#[test]
+fn a_changed_seed_of_what_is_gone_stays_as_an_orphan_until_prune() {
+    let project = Project::new(&proto("", BASKET));
+    project.edit("src/domain/basket.rs", "//!", "//! Mine.\n//!");
+    let plan = project.update(&first());
+    assert_eq!((action(&plan, "src/domain/basket.rs"), plan.needs_a_person()), (Some(Action::Orphan), false));
+    assert!(project.text("src/domain/basket.rs").contains("Mine."));
+    assert!(!project.text("src/domain/mod.rs").contains("basket"));
+    assert_eq!(project.status("src/domain/basket.rs"), Some(Status::Orphan), "it is reported on and on");
+    project.updated(Allowed { prune: true, ..Allowed::default() });
+    assert!(!project.has("src/domain/basket.rs"));
+    assert!(project.check().findings.is_empty());
+}
+
+#[test]
+fn a_new_column_makes_a_migration_and_leaves_the_applied_one() {
+    let project = Project::new(&first());
+    let applied = project.text("migrations/sqlite/0001_init.sql");
+    let column = "name: \"orders\" }; string order_id = 1; string note = 2;";
+    let changed = first().replace(column, &format!("{column} int64 total = 3 [(potter.field).index = true];"));
+    project.update(&changed);
+    assert_eq!(project.text("migrations/sqlite/0001_init.sql"), applied);
+    let next = project.text("migrations/sqlite/0002_orders.sql");
+    assert!(next.contains("DROP TABLE IF EXISTS \"orders\";") && next.contains("\"total\" INTEGER"), "{next}");
+    assert!(next.contains("DELETE FROM potter_checkpoints WHERE projection = 'OrderLine';"), "{next}");
+    assert!(project.text("migrations/sqlite/mod.rs").contains("0002_orders.sql"));
+    assert!(project.check().findings.is_empty());
+    let before = project.tree();
+    project.updated(Allowed::default());
+    assert_eq!(project.tree(), before, "one change, one migration");
+}
+
+#[test]
+fn a_migration_of_ones_own_is_applied_too() {
+    let project = Project::new(&first());
+    project.write("migrations/sqlite/0002_mine.sql", "CREATE TABLE mine (a TEXT);\n");
+    assert_eq!(project.status("migrations/sqlite/mod.rs"), Some(Status::Stale));
+    project.updated(Allowed::default());
+    assert!(project.text("migrations/sqlite/mod.rs").contains("include_str!(\"0002_mine.sql\")"));
+}
+
+#[test]
+fn a_lock_in_conflict_is_rebuilt() {
+    let project = Project::new(&first());
+    let ours = project.text("potter.lock");
+    project.update(&with_note());
+    let theirs = project.text("potter.lock");
+    let tree = project.tree();
+    project.write("potter.lock", &format!("<<<<<<< HEAD\n{ours}=======\n{theirs}>>>>>>> topic\n"));
+    assert_eq!(project.status("potter.lock"), Some(Status::Stale));
+    project.updated(Allowed::default());
+    assert!(project.check().findings.is_empty(), "{:?}", project.check().findings);
+    let rebuilt = project.tree();
+    let paths = |tree: &std::collections::BTreeMap<String, Vec<u8>>| -> Vec<String> {
+        tree.keys().filter(|path| path.starts_with("src/")).cloned().collect()
+    };
+    assert_eq!(paths(&rebuilt), paths(&tree));
+    assert_eq!(rebuilt[RULES], tree[RULES]);
+}
+
+#[test]
+fn identical_files_keep_their_time() {
+    let project = Project::new(&first());
+    let path = project.root().join("src/main.rs");
+    let long_ago = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000);
+    std::fs::File::options().write(true).open(&path).expect("open").set_modified(long_ago).expect("set");
+    project.update(&with_note());
+    assert_eq!(std::fs::metadata(&path).expect("there").modified().expect("a time"), long_ago);
+}
+
+/// One of the days in a project's life.
+fn protos() -> [String; 4] {
+    let column = "name: \"orders\" }; string order_id = 1; string note = 2;";
+    let with_column = |text: String| text.replace(column, &format!("{column} string label = 3;"));
+    [first(), with_note(), with_column(with_note()), proto("", BASKET)]
+}
+
+fn seeds() -> [&'static str; 6] {
+    [
+        RULES,
+        "src/application/orders.rs",
+        "src/application/order_line.rs",
+        "src/main.rs",
+        "README.md",
+        "tests/service.rs",
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 16, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever people insert and take out, and whatever the protos become: outside a clean merge a user's file stays
+    /// as it is, and in one nothing that they wrote is lost.
+    #[test]
+    fn no_line_of_a_user_is_lost(
+        edits in prop::collection::vec((0_usize..6, 0_usize..60, any::<bool>()), 1..6),
+        day in 0_usize..4,
+        merge in any::<bool>(),
+    ) {
+        let project = Project::new(&first());
+        for (number, (file, at, cut)) in edits.iter().enumerate() {
+            let path = seeds()[*file];
+            let text = project.text(path);
+            let mut lines: Vec<&str> = text.lines().collect();
+            let mine = format!("// user {number}");
+            let at = at % lines.len();
+            if *cut && !lines[at].contains("user") {
+                lines[at] = &mine;
+            } else {
+                lines.insert(at, &mine);
+            }
+            project.write(path, &(lines.join("\n") + "\n"));
+        }
+        let before: Vec<String> = seeds().map(|path| project.text(path)).into();
+        project.write(PROTO, &protos()[day]);
+        let plan = project.updated(Allowed { merge, ..Allowed::default() });
+        for (path, before) in seeds().iter().zip(&before) {
+            let is_edited = before.contains("// user");
+            let after = project.text(path);
+            match action(&plan, path) {
+                Some(Action::Merge) => prop_assert!(merge),
+                _ if is_edited => prop_assert_eq!(&after, before, "{}", path),
+                _ => {}
+            }
+            for line in before.lines().filter(|line| line.contains("// user")) {
+                prop_assert!(after.lines().any(|it| it == line), "`{}` is gone from {}", line, path);
+            }
+        }
+    }
+
+    #[test]
+    fn generated_is_clean_whatever_came_before(days in prop::collection::vec(0_usize..4, 1..4)) {
+        let project = Project::new(&protos()[days[0]]);
+        for day in &days[1..] {
+            // An event that disappears would break what is recorded: it is retired instead.
+            let retired = "message OrderNoted {
+                option (potter.event) = { event_type: \"order.noted\" aggregate: \"Order\" retired: true };
+                string order_id = 1;
+                string note = 2;
+            }";
+            let text = protos()[*day].clone();
+            let is_missing = project.text("potter.lock").contains("order.noted") && !text.contains("order.noted");
+            project.update(&if is_missing { text + retired } else { text });
+        }
+        let check = project.check();
+        prop_assert!(check.findings.is_empty(), "{:?}", check.findings);
+    }
+}

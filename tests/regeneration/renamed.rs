@@ -1,0 +1,64 @@
+//! The user's code follows when the proto calls the same thing by another name.
+
+use potter_gen::reconcile::{Action, Allowed};
+
+use crate::project::{Project, RULES, action, first};
+
+const MINE: &str = "        // Mine: cancel_order.\n        let cancel_order = 1;\n        Err(OrderError::Unimplemented(\"cancel_order\"))";
+const REFUSAL: &str = "        Err(OrderError::Unimplemented(\"cancel_order\"))";
+
+fn revoked() -> String {
+    first().replace("CancelOrder", "RevokeOrder").replace(
+        "option (potter.command) = { aggregate: \"Order\" };",
+        "option (potter.command) = { aggregate: \"Order\" renamed_from: \"CancelOrder\" id: \"shop.cancel_order\" };",
+    )
+}
+
+#[test]
+fn a_renamed_rpc_renames_the_users_method() {
+    let project = Project::new(&first());
+    project.edit(RULES, REFUSAL, MINE);
+    let plan = project.update(&revoked());
+    assert_eq!((action(&plan, RULES), plan.needs_a_person()), (Some(Action::Follow), false));
+    let text = project.text(RULES);
+    assert!(text.contains("fn revoke_order(") && text.contains("RevokeOrderRequest"), "{text}");
+    assert!(text.contains("// Mine: cancel_order.\n        let cancel_order = 1;"), "only names of it change:\n{text}");
+    assert!(text.contains("Unimplemented(\"revoke_order\")"), "{text}");
+    assert!(!text.contains("fn cancel_order") && !text.contains("CancelOrderRequest"), "{text}");
+    assert!(project.text("src/application/orders.rs").contains("fn revoke_order("));
+    assert!(project.check().findings.is_empty(), "{:?}", project.check().findings);
+    let before = project.tree();
+    project.updated(Allowed::default());
+    assert_eq!(project.tree(), before, "a name is followed once");
+}
+
+#[test]
+fn a_renamed_event_is_followed_in_every_file_of_the_user() {
+    let project = Project::new(&first());
+    project.edit(RULES, REFUSAL, MINE);
+    project.write("src/domain/price.rs", "// OrderPlaced\npub fn price(_: &crate::OrderPlaced) {}\n");
+    let plan = project.update(&first().replace("OrderPlaced", "OrderAccepted"));
+    assert_eq!(action(&plan, "src/domain/price.rs"), Some(Action::Follow));
+    assert_eq!(project.text("src/domain/price.rs"), "// OrderPlaced\npub fn price(_: &crate::OrderAccepted) {}\n");
+    let rules = project.text(RULES);
+    assert!(rules.contains("OrderEvent::OrderAccepted(it)") && rules.contains("// Mine"), "{rules}");
+    assert!(!rules.contains("OrderPlaced"), "{rules}");
+    assert!(project.check().findings.is_empty(), "{:?}", project.check().findings);
+}
+
+#[test]
+fn a_renamed_read_model_moves_its_file() {
+    let project = Project::new(&first());
+    let old = "src/application/order_line.rs";
+    project.write(old, &(project.text(old) + "\n// Mine.\n"));
+    let plan = project.update(&first().replace("OrderLine", "OrderRow"));
+    let new = "src/application/order_row.rs";
+    assert_eq!(action(&plan, new), Some(Action::Follow));
+    assert!(!project.has(old));
+    let text = project.text(new);
+    assert!(text.contains("Mine.") && text.contains("impl OrderRowProjection for OrderRow"), "{text}");
+    assert!(project.text("src/application/mod.rs").contains("mod order_row;"));
+    let migration = project.text("migrations/sqlite/0002_orders.sql");
+    assert!(migration.contains("'OrderLine'") && migration.contains("'OrderRow'"), "{migration}");
+    assert!(project.check().findings.is_empty(), "{:?}", project.check().findings);
+}
