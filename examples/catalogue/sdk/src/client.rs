@@ -94,7 +94,7 @@ impl CatalogueClient {
         Query::new(&self.connection, "/catalogue.v1.Catalogue/GetProduct", &request)
     }
 
-    /// Finds products by category and price.
+    /// Finds products by category and stock.
     pub fn list_products(
         &self,
         request: ListProductsRequest,

@@ -50,7 +50,7 @@ pub trait CatalogueHandlers: Send + Sync + 'static {
         views: Views,
     ) -> impl Future<Output = Result<GetProductResponse, Failure>> + Send;
 
-    /// Finds products by category and price.
+    /// Finds products by category and stock.
     fn list_products(
         &self,
         query: ListProductsRequest,
