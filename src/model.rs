@@ -20,6 +20,7 @@ mod rpcs;
 mod scope;
 mod services;
 mod told;
+mod validation;
 pub mod words;
 
 pub use build::{Settings, build};

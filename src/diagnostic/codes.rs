@@ -102,6 +102,7 @@ codes! {
     InvalidDefaultValue "P063" Error "invalid default_value";
     FieldOptionWithoutEffect "P064" Warning "field option without effect here";
     OptionWithoutEffect "P065" Warning "option without effect";
+    UnenforceableRule "P066" Error "rule of buf.validate that cannot be enforced";
 
     InvalidPath "P070" Error "invalid path in google.api.http";
     UnknownHttpField "P071" Error "google.api.http names an unknown field";

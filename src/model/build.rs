@@ -9,7 +9,7 @@ use super::{
     events, lint, marks, roles,
     rpcs::{self, Drafts},
     scope::Scope,
-    services, told,
+    services, told, validation,
 };
 use crate::{
     descriptors::Descriptors,
@@ -68,6 +68,8 @@ fn module(context: &mut Context<'_>, settings: &Settings) -> Option<Module> {
     let services = rpcs::services(&services, (&transports, openapi.is_some()), &mut drafts, context);
     let read_models = drafts.read_models;
     marks::check(&scope, &aggregates, &services, &read_models, context);
+
+    validation::check(context);
 
     let (messages, enums) = scope.types();
     Some(Module {

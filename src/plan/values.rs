@@ -1,7 +1,7 @@
 //! Values: constructors that check what the protos demand.
 //!
-//! Of `buf.validate`'s rules the plain ones are checked: lengths, bounds, lists, prefixes. Formats and CEL are checked
-//! where requests come in. Without rules, numbers must be finite and enums must have a known value.
+//! Of `buf.validate`'s rules the plain ones are checked: lengths, bounds, lists, prefixes, patterns. Formats and CEL are
+//! checked where requests come in; the documentation names them. Without rules, numbers must be finite and enums must have a known value.
 
 use prost_reflect::{FieldDescriptor, MessageDescriptor, Value};
 use serde::Serialize;
@@ -41,6 +41,8 @@ struct ValueView {
     many: bool,
     parameters: Vec<ParameterView>,
     checks: Vec<CheckView>,
+    /// Fields with the rules that aren't checked.
+    unchecked: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -63,12 +65,17 @@ fn value_view(scope: &Scope<'_>, message: &MessageDescriptor, imports: &mut Impo
     let ty = imports.path(scope.path(message));
     let mut parameters = Vec::new();
     let mut checks = Vec::new();
+    let mut unchecked = Vec::new();
     for field in struct_fields(message) {
         let of_field = FieldType::of(&field);
         let name = names.field(&field).to_owned();
         let into = of_field == FieldType { item: Item::String, shape: Shape::Plain };
         let ty = if into { "impl Into<String>".to_owned() } else { imports.field(&of_field) };
-        checks.extend(checks_of(&field, &of_field, &name, imports));
+        let checked = checks_of(&field, &of_field, &name, imports);
+        let is_checked = |rule: &str| checked.iter().any(|it| it.rule == rust::string_literal(rule));
+        let left = constraints(&field).into_iter().map(|it| it.rule).filter(|it| !is_checked(it) && *it != "ignore");
+        unchecked.extend(left.map(|rule| format!("`{}`: `{rule}`", field.name())));
+        checks.extend(checked);
         parameters.push(ParameterView { name, ty, into });
     }
     for oneof in message.oneofs().filter(|it| !it.is_synthetic()) {
@@ -81,6 +88,7 @@ fn value_view(scope: &Scope<'_>, message: &MessageDescriptor, imports: &mut Impo
         many: parameters.len() > 7,
         parameters,
         checks,
+        unchecked,
     }
 }
 
@@ -145,7 +153,7 @@ fn breach(rule: &Constraint, ty: &FieldType, subject: &str) -> Option<(String, S
     match (&ty.shape, &ty.item) {
         (Shape::List, _) => of_list(rule, subject),
         (Shape::Map(_) | Shape::Boxed, _) => None,
-        (_, Item::String) => of_text(rule, subject),
+        (_, Item::String) => of_text(rule, ty, subject),
         (_, Item::Bytes) => of_length(rule, &format!("{subject}.len()"), "bytes"),
         (_, Item::I32 | Item::I64 | Item::U32 | Item::U64 | Item::F32 | Item::F64) => {
             let subject = if ty.shape == Shape::Option { format!("*{subject}") } else { subject.to_owned() };
@@ -189,7 +197,8 @@ fn of_length(rule: &Constraint, length: &str, unit: &str) -> Option<(String, Str
     }
 }
 
-fn of_text(rule: &Constraint, subject: &str) -> Option<(String, String)> {
+fn of_text(rule: &Constraint, ty: &FieldType, subject: &str) -> Option<(String, String)> {
+    let borrowed = if ty.shape == Shape::Option { subject.to_owned() } else { format!("&{subject}") };
     let name = rule.parts().1;
     if name.ends_with("_bytes") {
         return of_length(rule, &format!("{subject}.len()"), "bytes");
@@ -206,6 +215,10 @@ fn of_text(rule: &Constraint, subject: &str) -> Option<(String, String)> {
     };
     Some(match name {
         "const" => (format!("{subject} != {}", text.as_ref()?), format!("must be {}", text.as_ref()?)),
+        "pattern" => {
+            let breach = format!("!potter::domain::matches({}, {borrowed})", text.as_ref()?);
+            (breach, format!("must match {}", text.as_ref()?))
+        }
         "prefix" => {
             (format!("!{subject}.starts_with({})", text.as_ref()?), format!("must begin with {}", text.as_ref()?))
         }

@@ -85,10 +85,24 @@ fn statement(statement: &Stmt, indent: usize) -> String {
         Stmt::Assign(place, value) => line(assignment(&format!("{place} ="), value, indent) + ";"),
         Stmt::Do(value) => line(layout(value, Place { indent, column: indent, after: 1 }) + ";"),
         Stmt::Value(value) => line(expression(value, indent)),
-        Stmt::If(condition, body) => line(format!("if {condition} {{\n{}{}}}", block(body, indent + TAB), pad(indent))),
+        Stmt::If(condition, body) => line(if_let_chain(condition, body, indent)),
         Stmt::Return => line("return;".to_owned()),
         Stmt::Comment(text) => line(format!("// {text}")),
         Stmt::Blank => "\n".to_owned(),
+    }
+}
+
+/// `if condition { … }`; conditions that hold nothing but the next one are chained, as clippy wants them.
+fn if_let_chain(condition: &str, body: &[Stmt], indent: usize) -> String {
+    let (mut conditions, mut body) = (vec![condition], body);
+    while let [Stmt::If(condition, inner)] = body {
+        conditions.push(condition);
+        body = inner;
+    }
+    let body = format!("{{\n{}{}}}", block(body, indent + TAB), pad(indent));
+    match conditions.as_slice() {
+        [condition] => format!("if {condition} {body}"),
+        chain => format!("if {}\n{}{body}", chain.join(&format!("\n{}&& ", pad(indent + TAB))), pad(indent)),
     }
 }
 

@@ -143,7 +143,8 @@ fn complete(text: &str) -> String {
         return text.to_owned();
     }
     let mut file = String::from(
-        "syntax = \"proto3\";\npackage shop;\nimport \"potter/options.proto\";\nimport \"google/api/annotations.proto\";\n",
+        "syntax = \"proto3\";\npackage shop;\nimport \"potter/options.proto\";\nimport \"google/api/annotations.proto\";\n\
+         import \"buf/validate/validate.proto\";\n",
     );
     if text.starts_with("rpc ") {
         let service = "service Shop {\n  option (potter.service) = { module_name: \"shop\" };\n";

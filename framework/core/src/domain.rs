@@ -1,9 +1,12 @@
 //! What rules are written with: pure, synchronous, no clock, no randomness, no I/O.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use prost_types::{FieldMask, Timestamp};
+use regex::Regex;
 use uuid::Uuid;
 
 /// What a rule may know beside its aggregate and its command: who, when, which id.
@@ -148,6 +151,21 @@ impl Invalid {
     }
 }
 
+/// Whether `text` has a match of `pattern`, one of `buf.validate`'s: for generated constructors.
+///
+/// # Panics
+/// When `pattern` is no regular expression, which the generator refuses.
+#[must_use]
+pub fn matches(pattern: &'static str, text: &str) -> bool {
+    static COMPILED: LazyLock<Mutex<HashMap<&'static str, Regex>>> = LazyLock::new(Mutex::default);
+    let regex = {
+        let mut compiled = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
+        let compile = || Regex::new(pattern).expect("the generator has checked the pattern");
+        compiled.entry(pattern).or_insert_with(compile).clone()
+    };
+    regex.is_match(text)
+}
+
 /// Why a rule refuses a command: a generated enum of the aggregate's error events.
 pub trait DomainError: std::error::Error + Send + Sync + 'static {
     /// What every transport tells the caller.
@@ -246,6 +264,14 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+
+    #[test]
+    fn patterns_match_as_in_requests() {
+        for _ in 0..2 {
+            assert!(matches("^[A-Z]{3}$", "EUR"));
+            assert!(!matches("^[A-Z]{3}$", "euros!"));
+        }
+    }
 
     #[test]
     fn ids_of_an_execution_are_the_same_when_it_is_repeated() {
