@@ -20,8 +20,6 @@ struct View {
     about: String,
     /// The protos, as a sentence names them.
     protos: String,
-    /// The first proto, as a command names it.
-    proto_arguments: String,
     rest: bool,
     grpc: bool,
     /// Features of `potter`, quoted.
@@ -89,12 +87,6 @@ fn view(module: &Module, setting: &Setting<'_>) -> View {
         title: module.openapi.as_ref().map_or_else(|| module.name.clone(), |openapi| openapi.title.clone()),
         about: first.map(|service| setting.comments.raw(&service.descriptor).trim().to_owned()).unwrap_or_default(),
         protos: setting.protos.iter().map(|name| format!("`proto/{name}`")).collect::<Vec<_>>().join(", "),
-        proto_arguments: setting
-            .protos
-            .iter()
-            .map(|name| format!("proto/{name}"))
-            .collect::<Vec<_>>()
-            .join(" --proto "),
         rest: has(Transport::Rest),
         grpc: has(Transport::Grpc),
         features: features.iter().map(|feature| format!("{feature:?}")).collect::<Vec<_>>().join(", "),
