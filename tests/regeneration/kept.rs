@@ -181,6 +181,18 @@ fn a_lock_in_conflict_is_rebuilt() {
 }
 
 #[test]
+fn a_published_framework_goes_along_with_potter() {
+    let project = Project::new(&first());
+    for path in ["potter.lock", "Cargo.toml"] {
+        project.write(path, &project.text(path).replace("0.1.0", "0.0.9"));
+    }
+    let bare = potter_gen::update::Request { framework: None, ..project.request() };
+    potter_gen::update::run(&bare).expect("it can be brought up to date");
+    assert!(project.text("potter.lock").contains("framework = \"version:0.1.0\""));
+    assert!(project.text("Cargo.toml").contains("potter = \"0.1.0\""), "{}", project.text("Cargo.toml"));
+}
+
+#[test]
 fn identical_files_keep_their_time() {
     let project = Project::new(&first());
     let path = project.root().join("src/main.rs");
