@@ -77,6 +77,10 @@ fn hand_edited_files_of_potter_stop_a_run_until_force() {
     project.updated(Allowed { force: true, ..Allowed::default() });
     assert!(!project.text(path).contains("// Mine."));
     assert!(project.text(&format!(".potter/edited/{path}")).contains("// Mine."));
+    project.edit(path, "pub trait", "// Mine again.\npub trait");
+    project.updated(Allowed { force: true, ..Allowed::default() });
+    assert!(project.text(&format!(".potter/edited/{path}")).contains("// Mine."), "the first copy stays");
+    assert!(project.text(&format!(".potter/edited/{path}.2")).contains("// Mine again."));
 }
 
 #[test]
