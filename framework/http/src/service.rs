@@ -202,7 +202,7 @@ impl Service {
             })?
             .map_err(|error| match error.downcast_ref::<LengthLimitError>() {
                 Some(_) => too_large(limit),
-                None => Problem::invalid("", "syntax", "incomplete"),
+                None => Problem::invalid("", "syntax", "is incomplete"),
             })?
             .to_bytes();
         if !body.is_empty() && !is_json(exchange) {
