@@ -157,7 +157,7 @@ impl Lock {
 
     /// The text of the lock.
     pub fn print(&self) -> String {
-        let body = toml::to_string(self).expect("a lock is made of strings, numbers and tables");
+        let body = toml::to_string_pretty(self).expect("a lock is made of strings, numbers and tables");
         format!("{HEADER}{body}")
     }
 }

@@ -30,7 +30,7 @@ pub fn document(module: &Module, comments: &Comments) -> Option<String> {
         "info": info(settings),
         "tags": tags(module, comments),
         "paths": paths,
-        "components": { "schemas": components(module, schemas), "responses": { "Problem": problem_response() } },
+        "components": { "schemas": components(module, schemas), "responses": problem_responses() },
     });
     let mut text = serde_json::to_string_pretty(&document).expect("JSON values have a text");
     text.push('\n');
@@ -124,10 +124,23 @@ fn problem() -> Value {
     })
 }
 
-fn problem_response() -> Value {
+/// Problem documents, by what they are about.
+fn problem_responses() -> Value {
+    let response = |about: &str| {
+        json!({
+            "description": about,
+            "content": { "application/problem+json": { "schema": { "$ref": "#/components/schemas/potter.Problem" } } },
+        })
+    };
     json!({
-        "description": "What went wrong.",
-        "content": { "application/problem+json": { "schema": { "$ref": "#/components/schemas/potter.Problem" } } },
+        "Invalid": response("The request is wrong; `violations` says where."),
+        "NotFound": response("There is no such thing, or no longer."),
+        "Conflict": response("It exists already, the key was used for another request, or others were faster."),
+        "VersionMismatch": response("The aggregate has another version than If-Match says."),
+        "TooLarge": response("The body is too large."),
+        "UnsupportedMediaType": response("The body isn't JSON."),
+        "Refused": response("A rule refused; `code` says which, `event` has its error event."),
+        "Problem": response("Anything else that goes wrong."),
     })
 }
 

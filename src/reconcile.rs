@@ -189,9 +189,10 @@ impl Past<'_> {
         self.lock.and_then(|lock| lock.files.get(path))
     }
 
-    /// The bytes of a base, if they are still there.
+    /// The bytes of a base, if they are still there; a checkout may have given them other line ends.
     fn base(&self, hash: Option<&Hash>) -> Result<Option<Vec<u8>>, OutputError> {
-        hash.map_or(Ok(None), |hash| (self.disk)(&hash.base_path()))
+        let bytes = hash.map_or(Ok(None), |hash| (self.disk)(&hash.base_path()))?;
+        Ok(bytes.map(|bytes| without_cr(&bytes)))
     }
 }
 

@@ -117,7 +117,6 @@ fn spaced(text: &str) -> String {
     let mut attribute = "";
     for line in text.lines() {
         let import_ends = before == "};" && head.starts_with("use ");
-        let attribute_ends = before == ")]" && head.starts_with("#[");
         let is_attributed = before.trim_start() == ")]" && attribute.starts_with("#[");
         if between_items(if import_ends { head } else { before }, line) && !is_attributed {
             spaced.push('\n');
@@ -128,7 +127,7 @@ fn spaced(text: &str) -> String {
         if line.trim_start().starts_with('#') {
             attribute = line.trim_start();
         }
-        if indentation(line) == 0 && !matches!(line, "};" | ")]") {
+        if indentation(line) == 0 && line != "};" {
             head = line;
         }
     }

@@ -109,22 +109,14 @@ pub fn plan(request: &Request) -> Result<Plan, Error> {
     let project = Project::look(&request.output)?;
     let (source, warnings) = source(request, &project)?;
     let judgement = judge(project.lock(), &source);
-    let mut all = warnings;
-    all.append(judgement.warnings);
-    let all = all.deny(&request.deny).sorted();
-    if all.has_errors() {
-        return Err(Error::Protos(all));
-    }
+    let warnings = denied(warnings, judgement.warnings, request)?;
     let past = Past { lock: project.lock().cloned(), migrations: migrations_on_disk(&project)? };
     let proposal = propose(&source, &past)?;
     let steps = reconciled(&proposal, &source.module, request, &project)?;
-    let module_given = request.module_given(project.lock());
-    let lock = record::lock(
-        &record::Run { source: &source, proposal: &proposal, before: project.lock(), module_given },
-        &steps,
-    );
+    let lock =
+        record::lock(&record::Run { request, source: &source, proposal: &proposal, before: project.lock() }, &steps);
     Ok(Plan {
-        warnings: all,
+        warnings,
         breaking: judgement.breaking,
         module: source.module,
         is_new: project.lock().is_none(),
@@ -134,6 +126,13 @@ pub fn plan(request: &Request) -> Result<Plan, Error> {
         proposal,
         project,
     })
+}
+
+/// All warnings together, unless one of them is to be an error.
+fn denied(mut warnings: Diagnostics, others: Diagnostics, request: &Request) -> Result<Diagnostics, Error> {
+    warnings.append(others);
+    let all = warnings.deny(&request.deny).sorted();
+    if all.has_errors() { Err(Error::Protos(all)) } else { Ok(all) }
 }
 
 /// Compiles the protos and understands them.

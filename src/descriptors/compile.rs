@@ -13,7 +13,10 @@ use prost_types::FileDescriptorProto;
 use protox::file::{FileResolver, GoogleFileResolver};
 
 use super::{
-    Descriptors, ProtoFile, bundled, comments, edition, library,
+    Descriptors, ProtoFile, bundled, comments,
+    edition::{self, FileHead},
+    editions::text,
+    library,
     source::{Source, span_of},
 };
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Location, nearest};
@@ -121,13 +124,30 @@ impl Loader {
                 self.open.push(name.to_owned());
                 self.load_imports(name, &descriptor);
                 self.open.pop();
-                self.loaded.push((name.to_owned(), Some(descriptor)));
+                let descriptor = self.lowered(name, descriptor);
+                self.loaded.push((name.to_owned(), descriptor));
             }
             Some(Err(diagnostics)) => {
                 self.diagnostics.append(diagnostics);
                 self.loaded.push((name.to_owned(), None));
             }
             None => self.report_missing(name, from),
+        }
+    }
+
+    /// Puts a file of an edition as the syntax that says the same; its imports are loaded.
+    fn lowered(&mut self, name: &str, file: FileDescriptorProto) -> Option<FileDescriptorProto> {
+        let source = &self.sources[name];
+        let Some((edition, _)) = source.text.as_deref().and_then(text::edition) else { return Some(file) };
+        let imported = self.loaded.iter().filter_map(|(_, it)| it.as_ref());
+        let named = imported.flat_map(text::names_in).collect();
+        match text::lower_parsed(&file, edition, &named) {
+            Ok(lowered) => Some(lowered),
+            Err(refused) => {
+                let head = FileHead { source_code_info: file.source_code_info, ..FileHead::default() };
+                self.diagnostics.extend(refused.into_iter().map(|it| edition::refused(it, &head, source)));
+                None
+            }
         }
     }
 
@@ -246,7 +266,9 @@ fn parse(name: &str, source: &Source) -> Result<FileDescriptorProto, Diagnostics
         return Err(edition.into());
     }
     let text = source.text.as_deref().unwrap_or_default();
-    let mut file = protox_parse::parse(name, text).map_err(|error| library::syntax_errors(&error, source))?;
+    let rewritten = text::edition(text).map(|_| text::as_proto3(text));
+    let mut file = protox_parse::parse(name, rewritten.as_deref().unwrap_or(text))
+        .map_err(|error| library::syntax_errors(&error, source))?;
     comments::as_protoc(&mut file, source);
     Ok(file)
 }

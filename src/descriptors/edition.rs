@@ -3,7 +3,7 @@
 use prost::Message;
 use prost_types::SourceCodeInfo;
 
-use super::editions::Refused;
+use super::editions::{self, Refused};
 use super::source::{Source, span_of, tokens};
 use crate::diagnostic::{Code, Diagnostic, Location};
 
@@ -27,18 +27,13 @@ pub(crate) struct FileHead {
     pub edition: Option<i32>,
 }
 
-/// Looks for an `edition` statement, which can only be the first one.
+/// Looks for an `edition` statement, which can only be the first one, of an edition that isn't known.
 pub(crate) fn in_text(source: &Source) -> Option<Diagnostic> {
     let text = source.text.as_deref()?;
+    let (number, name) = editions::text::edition(text)?;
     let tokens = tokens(text);
-    let [word, equals, edition, ..] = tokens.as_slice() else {
-        return None;
-    };
-    let found = word.text == "edition" && equals.text == "=" && edition.string.is_some();
-    found.then(|| {
-        let place = source.range(word.start, edition.start + edition.text.len());
-        not_supported(place, edition.string.as_deref().unwrap_or_default())
-    })
+    let (first, last) = (tokens.first()?, tokens.get(2)?);
+    (number == 0).then(|| not_supported(source.range(first.start, last.start + last.text.len()), &name))
 }
 
 /// Looks for what protoc writes into the descriptor of such a file.
@@ -76,5 +71,5 @@ fn edition_name(number: i32) -> String {
 
 fn not_supported(place: Location, edition: &str) -> Diagnostic {
     Diagnostic::new(Code::EditionNotSupported, Some(place), format!("edition {edition} is not yet supported"))
-        .help("write `syntax = \"proto3\";` instead; `features` that restate the behaviour of proto3 can be left out")
+        .help("write `edition = \"2024\";`, which is the last one that is known, or `syntax = \"proto3\";`")
 }

@@ -10,6 +10,7 @@
 
 mod features;
 mod raw;
+pub(crate) mod text;
 
 use features::{Encoding, Features, Presence};
 use raw::Raw;

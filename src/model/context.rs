@@ -126,7 +126,9 @@ impl<'a> Context<'a> {
 pub(super) fn comment(element: Element<'_>) -> String {
     let (file, path) = (element.file(), element.path());
     let info = file.file_descriptor_proto().source_code_info.as_ref();
-    let location = info.and_then(|it| it.location.iter().find(|it| it.path == path));
+    // From the end, where paths of a large file differ.
+    let same = |other: &[i32]| other.iter().rev().eq(path.iter().rev());
+    let location = info.and_then(|it| it.location.iter().find(|it| same(&it.path)));
     let text = location.map(|it| it.leading_comments.as_deref().or(it.trailing_comments.as_deref()));
     let lines =
         text.flatten().unwrap_or_default().lines().map(|line| line.strip_prefix(' ').unwrap_or(line).trim_end());

@@ -135,6 +135,16 @@ fn without_comment<'a>(element: Element<'a>, name: &str) -> Option<(Element<'a>,
     comment(element).is_empty().then(|| (element, format!("`{name}`")))
 }
 
+/// The first of the names, and how many more there are.
+fn abridged(names: &[&str]) -> String {
+    const SHOWN: usize = 12;
+    let shown = names[..names.len().min(SHOWN)].join(", ");
+    match names.len().saturating_sub(SHOWN) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
 fn report_lacking(lacking: &[(Element<'_>, String)], context: &mut Context<'_>) {
     let files: BTreeSet<String> = lacking.iter().map(|(element, _)| element.file().name().to_owned()).collect();
     for file in files {
@@ -143,7 +153,7 @@ fn report_lacking(lacking: &[(Element<'_>, String)], context: &mut Context<'_>) 
         let names: Vec<&str> = of_file.iter().map(|(_, name)| name.as_str()).collect();
         let text = match names.as_slice() {
             [only] => format!("{only} has no comment"),
-            many => format!("{} elements have no comment: {}", many.len(), many.join(", ")),
+            many => format!("{} elements have no comment: {}", many.len(), abridged(many)),
         };
         let help = "write one before each: it becomes the documentation of the API and of the SDK".to_owned();
         context.on(*first, Code::MissingDocs, text, help);

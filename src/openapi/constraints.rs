@@ -1,6 +1,7 @@
 //! What `buf.validate` says of a field, as far as JSON schema can say it too.
 
 use prost_reflect::{DynamicMessage, FieldDescriptor, ReflectMessage, Value as Proto};
+use regex::Regex;
 use serde_json::{Value, json};
 
 use crate::model::OpenApiVersion;
@@ -8,9 +9,49 @@ use crate::model::OpenApiVersion;
 /// The extension of `google.protobuf.FieldOptions`.
 const FIELD: &str = "buf.validate.field";
 
-/// Whether the field must be there.
+/// Values of `buf.validate.Ignore` with which a field may be left out, whatever its rules say.
+const IGNORE_IF_ZERO_VALUE: i32 = 1;
+const IGNORE_ALWAYS: i32 = 3;
+
+/// Whether a request without the field is refused: the rules say so, or they refuse the default value that a field
+/// without presence then has.
 pub(super) fn is_required(field: &FieldDescriptor) -> bool {
-    rules(field).and_then(|rules| get(&rules, "required")).is_some_and(|it| it.as_bool() == Some(true))
+    let Some(rules) = rules(field) else { return false };
+    let ignore = get(&rules, "ignore").and_then(|it| it.as_enum_number());
+    match ignore {
+        Some(IGNORE_ALWAYS) => false,
+        _ if is_true(&rules, "required") => true,
+        Some(IGNORE_IF_ZERO_VALUE) => false,
+        _ => !field.supports_presence() && refuses_default(field, &rules),
+    }
+}
+
+fn refuses_default(field: &FieldDescriptor, rules: &DynamicMessage) -> bool {
+    let default = field.default_value();
+    let mut of_types = rules.fields().filter_map(|(_, value)| value.as_message());
+    of_types.any(|of_type| of_type.fields().any(|(rule, value)| refuses(rule.name(), value, &default)))
+}
+
+/// Whether a rule refuses the default value of its field: nothing, 0, empty text.
+fn refuses(rule: &str, demanded: &Proto, default: &Proto) -> bool {
+    match rule {
+        "min_len" | "len" | "min_bytes" | "len_bytes" | "min_items" | "min_pairs" => demanded.as_u64() > Some(0),
+        "pattern" => demanded.as_str().and_then(|it| Regex::new(it).ok()).is_some_and(|it| !it.is_match("")),
+        "prefix" | "suffix" | "contains" => demanded.as_str().is_some_and(|it| !it.is_empty()),
+        "email" | "hostname" | "ip" | "ipv4" | "ipv6" | "uri" | "uuid" | "tuuid" => demanded.as_bool() == Some(true),
+        "const" => demanded != default,
+        "in" => demanded.as_list().is_some_and(|it| !it.contains(default)),
+        "not_in" => demanded.as_list().is_some_and(|it| it.contains(default)),
+        "gt" => as_float(demanded).is_some_and(|it| it >= 0.0),
+        "gte" => as_float(demanded).is_some_and(|it| it > 0.0),
+        "lt" => as_float(demanded).is_some_and(|it| it <= 0.0),
+        "lte" => as_float(demanded).is_some_and(|it| it < 0.0),
+        _ => false,
+    }
+}
+
+fn as_float(value: &Proto) -> Option<f64> {
+    to_json(value).as_f64()
 }
 
 /// Adds what the field's rules say to its schema.
@@ -26,6 +67,7 @@ pub(super) fn add(schema: &mut Value, field: &FieldDescriptor, version: OpenApiV
                 "int32" | "sint32" | "sfixed32" | "uint32" | "fixed32" | "float" | "double" => {
                     number(schema, of_type, version);
                 }
+                "int64" | "sint64" | "sfixed64" | "uint64" | "fixed64" => wide(schema, of_type, version),
                 _ => {}
             }
         }
@@ -48,7 +90,7 @@ fn text(schema: &mut Value, rules: &DynamicMessage) {
         schema["maxLength"] = to_json(&length);
     }
     for (rule, format) in [("email", "email"), ("uuid", "uuid"), ("uri", "uri"), ("hostname", "hostname")] {
-        if get(rules, rule).and_then(|it| it.as_bool()) == Some(true) {
+        if is_true(rules, rule) {
             schema["format"] = format.into();
         }
     }
@@ -78,6 +120,46 @@ fn number(schema: &mut Value, rules: &DynamicMessage, version: OpenApiVersion) {
     one_of(schema, rules);
 }
 
+/// 64-bit numbers come as text too, where a bound can only be said of the sign; with any other they are described as
+/// numbers alone.
+fn wide(schema: &mut Value, rules: &DynamicMessage, version: OpenApiVersion) {
+    let bounds: Vec<(String, Option<f64>)> =
+        rules.fields().map(|(rule, value)| (rule.name().to_owned(), as_float(value))).collect();
+    let pattern = match bounds.as_slice() {
+        [] => return,
+        [(rule, Some(0.0))] if rule == "gte" => Some("^[0-9]{1,18}$"),
+        [(rule, Some(0.0))] if rule == "gt" => Some("^[1-9][0-9]{0,17}$"),
+        [(rule, Some(1.0))] if rule == "gte" => Some("^[1-9][0-9]{0,17}$"),
+        _ => None,
+    };
+    for alternative in alternatives(schema) {
+        match pattern {
+            Some(pattern) if alternative.get("pattern").is_some() => alternative["pattern"] = pattern.into(),
+            _ => {}
+        }
+    }
+    if pattern.is_none() {
+        *schema = json!({ "type": "integer", "format": schema_format(schema) });
+    }
+    for alternative in alternatives(schema) {
+        if alternative["type"] != "string" {
+            number(alternative, rules, version);
+        }
+    }
+}
+
+/// The parts of a schema that says what else a value may be, or the schema as the only one.
+fn alternatives(schema: &mut Value) -> Vec<&mut Value> {
+    match schema.get("anyOf").is_some() {
+        true => schema["anyOf"].as_array_mut().into_iter().flatten().collect(),
+        false => vec![schema],
+    }
+}
+
+fn schema_format(schema: &mut Value) -> Value {
+    alternatives(schema).first().map_or(Value::Null, |it| it["format"].clone())
+}
+
 fn one_of(schema: &mut Value, rules: &DynamicMessage) {
     if let Some(only) = get(rules, "const") {
         schema["enum"] = json!([to_json(&only)]);
@@ -93,6 +175,10 @@ fn copy(schema: &mut Value, rules: &DynamicMessage, pairs: &[(&str, &str)]) {
             schema[*keyword] = to_json(&value);
         }
     }
+}
+
+fn is_true(rules: &DynamicMessage, name: &str) -> bool {
+    get(rules, name).and_then(|it| it.as_bool()) == Some(true)
 }
 
 /// The value of a rule that is set.

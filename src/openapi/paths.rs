@@ -6,7 +6,19 @@ use serde_json::{Map, Value, json};
 use super::put;
 use super::schema::Schemas;
 use crate::docs::Comments;
-use crate::model::{Module, PathTemplate, Route, RouteBody, Rpc, RpcKind, Segment, Service};
+use crate::model::{
+    Command, Module, PathTemplate, QueryIntent, ReadModel, Route, RouteBody, Rpc, RpcKind, Segment, Service, intent,
+};
+
+/// What commands take for the identity of an aggregate. Letters of any script will do, but not every tool that reads
+/// the document knows a pattern for those.
+const IDENTITY: &str = r"^[A-Za-z0-9][A-Za-z0-9\-._~:@+=,;!$&*'()|]*$";
+
+/// What `Idempotency-Key` may be: as it is or in quotes.
+const KEY: &str = r#"^("[ !#-~]{1,255}"|[!#-~]([ -~]{0,253}[!-~])?)$"#;
+
+/// What `If-Match` may be.
+const VERSION: &str = r#"^(\*|(W/)?("(0|[1-9][0-9]{0,17})"|(0|[1-9][0-9]{0,17})))$"#;
 
 /// How deep query parameters reach into nested messages.
 const DEEPEST: usize = 3;
@@ -18,7 +30,7 @@ pub(super) fn of(module: &Module, schemas: &mut Schemas<'_>, comments: &Comments
         for rpc in &service.rpcs {
             for (index, route) in rpc.routes.iter().enumerate() {
                 let path = path(route);
-                let operation = operation(service, rpc, index, &path, schemas, comments);
+                let operation = operation(&Place { module, service, rpc, index }, &path, schemas, comments);
                 let entry = paths.entry(path.text).or_insert_with(|| json!({}));
                 entry[route.method.to_lowercase()] = operation;
             }
@@ -43,7 +55,7 @@ pub(super) fn status() -> Value {
                 {
                     "name": "wait",
                     "in": "query",
-                    "description": "Seconds to wait for the outcome at most.",
+                    "description": "Seconds to wait for the outcome at most; more than 60 are 60.",
                     "schema": { "type": "integer", "minimum": 0 },
                 },
             ],
@@ -54,10 +66,26 @@ pub(super) fn status() -> Value {
                         "application/json": { "schema": { "$ref": "#/components/schemas/potter.CommandStatus" } },
                     },
                 },
-                "default": problem(),
+                "400": { "$ref": "#/components/responses/Invalid" },
+                "404": { "$ref": "#/components/responses/NotFound" },
+                "default": { "$ref": "#/components/responses/Problem" },
             },
         },
     })
+}
+
+/// One route of an rpc, and where it stands.
+struct Place<'a> {
+    module: &'a Module,
+    service: &'a Service,
+    rpc: &'a Rpc,
+    index: usize,
+}
+
+impl Place<'_> {
+    fn route(&self) -> &Route {
+        &self.rpc.routes[self.index]
+    }
 }
 
 /// A path as OpenAPI writes it, and the parameters in it.
@@ -100,24 +128,17 @@ fn push_parameter(path: &mut Path, field: &str, whole: bool) {
     path.parameters.push((name, field.to_owned(), whole));
 }
 
-fn operation(
-    service: &Service,
-    rpc: &Rpc,
-    index: usize,
-    path: &Path,
-    schemas: &mut Schemas<'_>,
-    comments: &Comments,
-) -> Value {
-    let route = &rpc.routes[index];
+fn operation(place: &Place<'_>, path: &Path, schemas: &mut Schemas<'_>, comments: &Comments) -> Value {
+    let (rpc, route) = (place.rpc, place.route());
     let mut operation = Map::new();
-    operation.insert("operationId".into(), operation_id(service, rpc, index).into());
+    operation.insert("operationId".into(), operation_id(place.service, rpc, place.index).into());
     operation.insert("tags".into(), json!(rpc.docs.tags));
     put(&mut operation, "summary", &rpc.docs.summary);
     put(&mut operation, "description", &rpc.docs.description);
     if rpc.docs.deprecated {
         operation.insert("deprecated".into(), true.into());
     }
-    let parameters = parameters(rpc, route, path, schemas, comments);
+    let parameters = parameters(place, path, schemas, comments);
     if !parameters.is_empty() {
         operation.insert("parameters".into(), parameters.into());
     }
@@ -134,11 +155,15 @@ fn operation_id(service: &Service, rpc: &Rpc, index: usize) -> String {
     if index == 0 { name } else { format!("{name}_{}", index + 1) }
 }
 
-fn parameters(rpc: &Rpc, route: &Route, path: &Path, schemas: &mut Schemas<'_>, comments: &Comments) -> Vec<Value> {
+fn parameters(place: &Place<'_>, path: &Path, schemas: &mut Schemas<'_>, comments: &Comments) -> Vec<Value> {
+    let (rpc, route) = (place.rpc, place.route());
     let request = rpc.descriptor.input();
     let mut parameters = Vec::new();
     for (name, field, whole) in &path.parameters {
         let schema = match find(&request, field).filter(|_| *whole) {
+            Some(field) if is_identity(rpc, &field) => {
+                json!({ "type": "string", "minLength": 1, "maxLength": 255, "pattern": IDENTITY })
+            }
             Some(field) => schemas.parameter(&field),
             None => json!({ "type": "string" }),
         };
@@ -149,11 +174,41 @@ fn parameters(rpc: &Rpc, route: &Route, path: &Path, schemas: &mut Schemas<'_>, 
         parameters.push(parameter);
     }
     if route.body != RouteBody::All {
-        let mut query = Query { path, route, schemas, comments, parameters: &mut parameters };
+        let roles = roles(place);
+        let mut query = Query { path, route, schemas, comments, roles, parameters: &mut parameters };
         query.collect(&request, "", "", 0);
     }
     parameters.extend(headers(rpc));
     parameters
+}
+
+/// Whether a command finds its aggregate by that field.
+fn is_identity(rpc: &Rpc, field: &FieldDescriptor) -> bool {
+    matches!(&rpc.kind, RpcKind::Command(Command { id_field: Some(id), .. }) if id == field)
+}
+
+/// What more than its type the fields of a plain List's request demand.
+fn roles(place: &Place<'_>) -> Vec<(FieldDescriptor, Map<String, Value>)> {
+    let RpcKind::Query(query) = &place.rpc.kind else { return Vec::new() };
+    let Some(read_model) = query.read_model.filter(|_| query.intent == QueryIntent::List) else { return Vec::new() };
+    let read_model = &place.module.read_models[read_model.0];
+    let (request, reply) = (place.rpc.descriptor.input(), place.rpc.descriptor.output());
+    let list = intent::list(&request, &reply, &read_model.row);
+    let demanded = |role: &intent::RequestRole| match role {
+        intent::RequestRole::Page | intent::RequestRole::PageSize => json!({ "minimum": 0 }),
+        intent::RequestRole::OrderBy => json!({ "pattern": order(read_model) }),
+        _ => json!({}),
+    };
+    let fields = list.into_iter().flat_map(|list| list.request);
+    fields.filter_map(|(field, role)| Some((field, demanded(&role).as_object()?.clone()))).collect()
+}
+
+/// Columns, each with its direction, separated by commas.
+fn order(read_model: &ReadModel) -> String {
+    let mut columns = vec![read_model.key.json_name().to_owned()];
+    columns.extend(read_model.columns.iter().map(|column| column.field.json_name().to_owned()));
+    let term = format!("({})( asc| desc)?", columns.join("|"));
+    format!("^({term}(, ?{term})*)?$")
 }
 
 /// What of a request comes as query parameters.
@@ -162,6 +217,7 @@ struct Query<'a, 'b> {
     route: &'a Route,
     schemas: &'a mut Schemas<'b>,
     comments: &'a Comments,
+    roles: Vec<(FieldDescriptor, Map<String, Value>)>,
     parameters: &'a mut Vec<Value>,
 }
 
@@ -187,8 +243,15 @@ impl Query<'_, '_> {
     }
 
     fn push(&mut self, field: &FieldDescriptor, name: &str) {
-        let schema = self.schemas.parameter(field);
+        let mut schema = self.schemas.parameter(field);
+        let demanded = self.roles.iter().find(|(it, _)| it == field).map(|(_, demanded)| demanded.clone());
+        if let Some(schema) = schema.as_object_mut() {
+            schema.extend(demanded.into_iter().flatten());
+        }
         let mut parameter = json!({ "name": name, "in": "query", "schema": schema });
+        if super::constraints::is_required(field) && !name.contains('.') {
+            parameter["required"] = true.into();
+        }
         describe(&mut parameter, self.comments.raw(field));
         self.parameters.push(parameter);
     }
@@ -201,11 +264,11 @@ fn headers(rpc: &Rpc) -> Vec<Value> {
     let mut headers = Vec::new();
     if command.idempotent {
         let about = "The same key and body get the same reply; the command is executed once.";
-        headers.push(header("Idempotency-Key", about, json!({ "type": "string", "minLength": 1, "maxLength": 255 })));
+        headers.push(header("Idempotency-Key", about, json!({ "type": "string", "pattern": KEY })));
     }
     if !command.creates {
         let about = "The version that the aggregate must have, as an ETag of an earlier reply, or `*`.";
-        headers.push(header("If-Match", about, json!({ "type": "string", "pattern": "^(\\*|(W/)?\"[0-9]{1,18}\")$" })));
+        headers.push(header("If-Match", about, json!({ "type": "string", "pattern": VERSION })));
     }
     headers
 }
@@ -220,7 +283,11 @@ fn request_body(rpc: &Rpc, route: &Route, path: &Path, schemas: &mut Schemas<'_>
             schemas.request(&request, &in_path)
         }
     };
-    Some(json!({ "required": true, "content": { "application/json": { "schema": schema } } }))
+    let required = match &route.body {
+        RouteBody::Field(name) => super::constraints::is_required(&request.get_field_by_name(name)?),
+        _ => schemas.demands_something(&schema),
+    };
+    Some(json!({ "required": required, "content": { "application/json": { "schema": schema } } }))
 }
 
 fn responses(rpc: &Rpc, route: &Route, schemas: &mut Schemas<'_>) -> Value {
@@ -231,7 +298,7 @@ fn responses(rpc: &Rpc, route: &Route, schemas: &mut Schemas<'_>) -> Value {
         None => schemas.reply(&reply),
     };
     let content = json!({ "application/json": { "schema": schema } });
-    let version = json!({ "description": "Version of the aggregate.", "schema": { "type": "string" } });
+    let version = json!({ "description": "Version of the aggregate, for If-Match.", "schema": { "type": "string" } });
     let location = |about: &str| json!({ "description": about, "schema": { "type": "string" } });
     let (status, response) = match &rpc.kind {
         RpcKind::Query(_) => ("200", json!({ "description": "The answer.", "content": content })),
@@ -249,12 +316,37 @@ fn responses(rpc: &Rpc, route: &Route, schemas: &mut Schemas<'_>) -> Value {
     };
     let mut responses = Map::new();
     responses.insert(status.to_owned(), response);
-    responses.insert("default".to_owned(), problem());
+    for (status, response) in problems(rpc, route) {
+        responses.insert(status.to_owned(), json!({ "$ref": format!("#/components/responses/{response}") }));
+    }
     responses.into()
 }
 
-fn problem() -> Value {
-    json!({ "$ref": "#/components/responses/Problem" })
+/// How a request at this route can go wrong, and the names of the responses.
+fn problems(rpc: &Rpc, route: &Route) -> Vec<(&'static str, &'static str)> {
+    let mut problems = vec![("400", "Invalid")];
+    match &rpc.kind {
+        RpcKind::Query(query) => problems.extend((query.intent != QueryIntent::List).then_some(("404", "NotFound"))),
+        RpcKind::Command(command) => problems.extend(refusals(command)),
+    }
+    if route.body != RouteBody::None {
+        problems.extend([("413", "TooLarge"), ("415", "UnsupportedMediaType")]);
+    }
+    problems.push(("default", "Problem"));
+    problems.sort_unstable();
+    problems
+}
+
+/// What an asynchronous command can be refused with is in its outcome, but for what concerns its key.
+fn refusals(command: &Command) -> Vec<(&'static str, &'static str)> {
+    let mut refusals = Vec::new();
+    if !command.is_async {
+        refusals.extend((!command.creates).then_some(("404", "NotFound")));
+        refusals.push(("422", "Refused"));
+    }
+    refusals.extend((!command.creates).then_some(("412", "VersionMismatch")));
+    refusals.push(("409", "Conflict"));
+    refusals
 }
 
 /// The field at a path such as `product.id`.

@@ -1,7 +1,8 @@
 //! Messages as JSON schemas, in the forms of canonical proto3 JSON.
 //!
-//! A message that only requests reach is described as it is read: `null` stands for a field that isn't there, and a
-//! field that no one knows is refused. Any other is described as it is written.
+//! What is read and what is written differ: `null` stands for a field that isn't there and 64-bit numbers may be numbers
+//! in a request, while a reply always has its fields. A message that both reach has a schema for each, the one of
+//! requests with `-Input` after its name.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,6 +13,20 @@ use super::{constraints, put};
 use crate::docs::Comments;
 use crate::model::{Module, OpenApiVersion};
 
+/// Where schemas with a name are.
+const COMPONENTS: &str = "#/components/schemas/";
+
+/// What surely fits 64 bits as text; the largest numbers, which have a digit more, are left out.
+const SIGNED: &str = "^-?[0-9]{1,18}$";
+const UNSIGNED: &str = "^[0-9]{1,19}$";
+
+/// What JSON has no numbers for.
+const NOT_FINITE: &str = "^(NaN|-?Infinity)$";
+
+const BASE64: &str = "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$";
+const DURATION: &str = "^-?[0-9]{1,11}(\\.[0-9]{1,9})?s$";
+const FIELD_MASK: &str = "^([a-z][a-zA-Z0-9]*([.,][a-z][a-zA-Z0-9]*)*)?$";
+
 /// The schemas that the document refers to, gathered while its paths are made.
 pub(super) struct Schemas<'a> {
     version: OpenApiVersion,
@@ -21,6 +36,15 @@ pub(super) struct Schemas<'a> {
     /// Messages that a reply reaches.
     written: BTreeSet<String>,
     done: BTreeMap<String, Value>,
+}
+
+/// Which way a message goes.
+#[derive(Clone, Copy, PartialEq)]
+enum Way {
+    /// In a request.
+    Read,
+    /// In a reply.
+    Written,
 }
 
 impl<'a> Schemas<'a> {
@@ -41,40 +65,64 @@ impl<'a> Schemas<'a> {
     /// A request's body, without what the path carries.
     pub(super) fn request(&mut self, message: &MessageDescriptor, in_path: &[&str]) -> Value {
         if in_path.is_empty() {
-            return self.message(message);
+            return self.message(message, Way::Read);
         }
-        let mut schema = self.object(message);
+        let mut schema = self.object(message, Way::Read);
         if let Some(properties) = schema["properties"].as_object_mut() {
             properties.retain(|name, _| {
                 !message.get_field_by_json_name(name).is_some_and(|field| in_path.contains(&field.name()))
             });
         }
-        if let Some(required) = schema["required"].as_array_mut() {
+        let Some(object) = schema.as_object_mut() else { return schema };
+        if let Some(required) = object.get_mut("required").and_then(Value::as_array_mut) {
             let json_names = in_path.iter().filter_map(|name| message.get_field_by_name(name));
             let json_names: Vec<String> = json_names.map(|field| field.json_name().to_owned()).collect();
             required.retain(|name| !json_names.iter().any(|it| name == it));
+            if required.is_empty() {
+                object.shift_remove("required");
+            }
         }
         schema
     }
 
+    /// Whether a body of that schema cannot be left out.
+    pub(super) fn demands_something(&self, schema: &Value) -> bool {
+        let name = schema.get("$ref").and_then(Value::as_str).and_then(|it| it.strip_prefix(COMPONENTS));
+        let schema = name.and_then(|name| self.done.get(name)).unwrap_or(schema);
+        schema.get("required").is_some()
+    }
+
     /// A request's body that is one field of it.
     pub(super) fn request_field(&mut self, field: &FieldDescriptor) -> Value {
-        self.value(field)
+        self.value(field, Way::Read)
     }
 
     /// A reply's body.
     pub(super) fn reply(&mut self, message: &MessageDescriptor) -> Value {
-        self.message(message)
+        self.message(message, Way::Written)
     }
 
     /// A reply's body that is one field of it.
     pub(super) fn reply_field(&mut self, field: &FieldDescriptor) -> Value {
-        self.value(field)
+        self.value(field, Way::Written)
     }
 
-    /// A path or query parameter.
+    /// A path or query parameter: text, so that nothing can be told by its type.
     pub(super) fn parameter(&mut self, field: &FieldDescriptor) -> Value {
-        self.value(field)
+        let mut schema = match field.kind() {
+            Kind::Int64 | Kind::Sint64 | Kind::Sfixed64 => {
+                json!({ "type": "string", "format": "int64", "pattern": SIGNED })
+            }
+            Kind::Uint64 | Kind::Fixed64 => json!({ "type": "string", "format": "uint64", "pattern": UNSIGNED }),
+            Kind::Float => float("float"),
+            Kind::Double => float("double"),
+            kind => self.single(&kind, Way::Read),
+        };
+        if field.cardinality() == Cardinality::Repeated {
+            schema = json!({ "type": "array", "items": schema });
+        }
+        constraints::add(&mut schema, field, self.version);
+        schema
     }
 
     /// Whether a well-known type is one value in JSON.
@@ -86,33 +134,39 @@ impl<'a> Schemas<'a> {
     }
 
     /// A reference to a message's schema, which is made if it isn't there.
-    fn message(&mut self, message: &MessageDescriptor) -> Value {
-        if let Some(known) = self.well_known(message) {
+    fn message(&mut self, message: &MessageDescriptor, way: Way) -> Value {
+        if let Some(known) = self.well_known(message, way) {
             return known;
         }
-        let name = self.name(message.full_name());
+        let mut name = self.name(message.full_name());
+        if way == Way::Read && self.written.contains(message.full_name()) {
+            // No proto name has a hyphen.
+            name.push_str("-Input");
+        }
         if !self.done.contains_key(&name) {
             // A placeholder ends the recursion of messages that hold themselves.
             self.done.insert(name.clone(), Value::Null);
-            let schema = self.object(message);
+            let schema = self.object(message, way);
             self.done.insert(name.clone(), schema);
         }
-        json!({ "$ref": format!("#/components/schemas/{name}") })
+        reference(&name)
     }
 
-    fn object(&mut self, message: &MessageDescriptor) -> Value {
-        let is_read = !self.written.contains(message.full_name());
+    fn object(&mut self, message: &MessageDescriptor, way: Way) -> Value {
         let mut properties = Map::new();
         let mut required = Vec::new();
         for field in message.fields() {
-            let mut schema = self.value(&field);
-            if is_read {
+            let mut schema = self.value(&field, way);
+            let is_required = match way {
+                Way::Read => constraints::is_required(&field),
+                Way::Written => is_always_written(&field),
+            };
+            if is_required {
+                required.push(field.json_name().to_owned());
+            } else if way == Way::Read {
                 schema = self.or_null(schema);
             }
             let schema = self.described(schema, &field);
-            if constraints::is_required(&field) || (!is_read && is_always_written(&field)) {
-                required.push(field.json_name().to_owned());
-            }
             properties.insert(field.json_name().to_owned(), schema);
         }
         let mut object = Map::new();
@@ -131,26 +185,31 @@ impl<'a> Schemas<'a> {
     }
 
     /// The schema of a field's value.
-    fn value(&mut self, field: &FieldDescriptor) -> Value {
+    fn value(&mut self, field: &FieldDescriptor, way: Way) -> Value {
+        let mut schema = self.unconstrained(field, way);
+        if way == Way::Read {
+            // Replies aren't held to the rules: what they have was true when it was recorded.
+            constraints::add(&mut schema, field, self.version);
+        }
+        schema
+    }
+
+    fn unconstrained(&mut self, field: &FieldDescriptor, way: Way) -> Value {
         if let Kind::Message(entry) = field.kind()
             && entry.is_map_entry()
         {
             let value = entry.map_entry_value_field();
-            let items = self.value(&value);
-            let mut map = json!({ "type": "object", "additionalProperties": items });
-            constraints::add(&mut map, field, self.version);
-            return map;
+            let items = self.value(&value, way);
+            return json!({ "type": "object", "additionalProperties": items });
         }
-        let single = self.single(&field.kind());
-        let mut schema = match field.cardinality() {
+        let single = self.single(&field.kind(), way);
+        match field.cardinality() {
             Cardinality::Repeated => json!({ "type": "array", "items": single }),
             _ => single,
-        };
-        constraints::add(&mut schema, field, self.version);
-        schema
+        }
     }
 
-    fn single(&mut self, kind: &Kind) -> Value {
+    fn single(&mut self, kind: &Kind, way: Way) -> Value {
         match kind {
             Kind::Bool => json!({ "type": "boolean" }),
             Kind::Int32 | Kind::Sint32 | Kind::Sfixed32 => {
@@ -159,21 +218,46 @@ impl<'a> Schemas<'a> {
             Kind::Uint32 | Kind::Fixed32 => {
                 json!({ "type": "integer", "format": "int64", "minimum": 0, "maximum": u32::MAX })
             }
-            Kind::Int64 | Kind::Sint64 | Kind::Sfixed64 => {
-                json!({ "type": "string", "format": "int64", "pattern": "^-?[0-9]{1,18}$" })
-            }
-            Kind::Uint64 | Kind::Fixed64 => {
-                json!({ "type": "string", "format": "uint64", "pattern": "^[0-9]{1,19}$" })
-            }
-            Kind::Float => json!({ "type": "number", "format": "float", "minimum": -3.4e38, "maximum": 3.4e38 }),
-            Kind::Double => json!({ "type": "number", "format": "double" }),
+            Kind::Int64 | Kind::Sint64 | Kind::Sfixed64 => self.wide("int64", way),
+            Kind::Uint64 | Kind::Fixed64 => self.wide("uint64", way),
+            Kind::Float => self.or_text(float("float"), NOT_FINITE),
+            Kind::Double => self.or_text(float("double"), NOT_FINITE),
             Kind::String => json!({ "type": "string" }),
             Kind::Bytes => match self.version {
                 OpenApiVersion::V3_0 => json!({ "type": "string", "format": "byte" }),
-                OpenApiVersion::V3_1 => json!({ "type": "string", "contentEncoding": "base64" }),
+                OpenApiVersion::V3_1 => json!({ "type": "string", "contentEncoding": "base64", "pattern": BASE64 }),
             },
             Kind::Enum(descriptor) => self.enumeration(descriptor),
-            Kind::Message(message) => self.message(message),
+            Kind::Message(message) => self.message(message, way),
+        }
+    }
+
+    /// 64-bit numbers are written as text, and read as text or as numbers.
+    fn wide(&self, format: &str, way: Way) -> Value {
+        let signed = format == "int64";
+        match (way, signed) {
+            (Way::Written, true) => json!({ "type": "string", "format": format, "pattern": "^-?[0-9]{1,19}$" }),
+            (Way::Written, false) => json!({ "type": "string", "format": format, "pattern": "^[0-9]{1,20}$" }),
+            (Way::Read, true) => {
+                let number = json!({ "type": "integer", "format": format, "minimum": i64::MIN, "maximum": i64::MAX });
+                self.or_text(number, SIGNED)
+            }
+            (Way::Read, false) => {
+                let number = json!({ "type": "integer", "format": format, "minimum": 0, "maximum": u64::MAX });
+                self.or_text(number, UNSIGNED)
+            }
+        }
+    }
+
+    /// A number, or text of that pattern.
+    fn or_text(&self, mut number: Value, pattern: &str) -> Value {
+        match self.version {
+            OpenApiVersion::V3_0 => json!({ "anyOf": [number, { "type": "string", "pattern": pattern }] }),
+            OpenApiVersion::V3_1 => {
+                number["type"] = json!([number["type"].take(), "string"]);
+                number["pattern"] = pattern.into();
+                number
+            }
         }
     }
 
@@ -186,19 +270,16 @@ impl<'a> Schemas<'a> {
         let mut schema = Map::from_iter([("type".to_owned(), "string".into()), ("enum".to_owned(), values.into())]);
         put(&mut schema, "description", self.comments.raw(descriptor).trim());
         self.done.insert(name.clone(), schema.into());
-        json!({ "$ref": format!("#/components/schemas/{name}") })
+        reference(&name)
     }
 
     /// The JSON forms of protobuf's own messages.
-    fn well_known(&self, message: &MessageDescriptor) -> Option<Value> {
+    fn well_known(&mut self, message: &MessageDescriptor, way: Way) -> Option<Value> {
         let name = message.full_name().strip_prefix("google.protobuf.")?;
-        let wrapped = |value: Value| Some(self.or_null(value));
         match name {
             "Timestamp" => Some(json!({ "type": "string", "format": "date-time" })),
-            "Duration" => {
-                Some(json!({ "type": "string", "format": "duration", "pattern": "^-?[0-9]{1,11}(\\.[0-9]{1,9})?s$" }))
-            }
-            "FieldMask" => Some(json!({ "type": "string", "format": "field-mask", "pattern": "^[a-zA-Z0-9.,]*$" })),
+            "Duration" => Some(json!({ "type": "string", "pattern": DURATION })),
+            "FieldMask" => Some(json!({ "type": "string", "format": "field-mask", "pattern": FIELD_MASK })),
             "Struct" => Some(json!({ "type": "object", "additionalProperties": true })),
             "ListValue" => Some(json!({ "type": "array", "items": {} })),
             "Value" => Some(json!({})),
@@ -208,13 +289,11 @@ impl<'a> Schemas<'a> {
                 "additionalProperties": true,
             })),
             "Empty" => Some(json!({ "type": "object", "additionalProperties": false })),
-            "BoolValue" => wrapped(json!({ "type": "boolean" })),
-            "Int32Value" => wrapped(json!({ "type": "integer", "minimum": i32::MIN, "maximum": i32::MAX })),
-            "UInt32Value" => wrapped(json!({ "type": "integer", "minimum": 0, "maximum": u32::MAX })),
-            "Int64Value" => wrapped(json!({ "type": "string", "format": "int64", "pattern": "^-?[0-9]{1,18}$" })),
-            "UInt64Value" => wrapped(json!({ "type": "string", "format": "uint64", "pattern": "^[0-9]{1,19}$" })),
-            "FloatValue" | "DoubleValue" => wrapped(json!({ "type": "number" })),
-            "StringValue" | "BytesValue" => wrapped(json!({ "type": "string" })),
+            "BoolValue" | "Int32Value" | "UInt32Value" | "Int64Value" | "UInt64Value" | "FloatValue"
+            | "DoubleValue" | "StringValue" | "BytesValue" => {
+                let value = self.single(&message.get_field(1)?.kind(), way);
+                Some(self.or_null(value))
+            }
             _ => None,
         }
     }
@@ -222,11 +301,23 @@ impl<'a> Schemas<'a> {
     fn or_null(&self, mut schema: Value) -> Value {
         match self.version {
             OpenApiVersion::V3_0 if schema.get("$ref").is_some() => json!({ "nullable": true, "allOf": [schema] }),
+            // It counts beside a type only.
+            OpenApiVersion::V3_0 if schema.get("anyOf").is_some() => {
+                schema["anyOf"][0]["nullable"] = true.into();
+                schema
+            }
             OpenApiVersion::V3_0 => {
                 schema["nullable"] = true.into();
                 schema
             }
-            OpenApiVersion::V3_1 => match schema.get("type").and_then(Value::as_str).map(str::to_owned) {
+            OpenApiVersion::V3_1 => match schema.get("type").cloned() {
+                Some(Value::Array(mut types)) => {
+                    if !types.contains(&json!("null")) {
+                        types.push("null".into());
+                    }
+                    schema["type"] = types.into();
+                    schema
+                }
                 Some(ty) => {
                     schema["type"] = json!([ty, "null"]);
                     schema
@@ -262,6 +353,17 @@ impl<'a> Schemas<'a> {
             Some(rest) if !self.package.is_empty() => rest.to_owned(),
             _ => full_name.to_owned(),
         }
+    }
+}
+
+fn reference(name: &str) -> Value {
+    json!({ "$ref": format!("{COMPONENTS}{name}") })
+}
+
+fn float(format: &str) -> Value {
+    match format {
+        "float" => json!({ "type": "number", "format": format, "minimum": -3.4e38, "maximum": 3.4e38 }),
+        _ => json!({ "type": "number", "format": format }),
     }
 }
 

@@ -82,7 +82,7 @@ fn finish(root: &Path) -> Result<(), OutputError> {
             }
             Some(("drop", path)) => {
                 refuse_detours(root, path)?;
-                remove(&root.join(path))?;
+                remove_with_folders(root, path)?;
             }
             // Only this module writes journals, and it writes them as a whole.
             _ => return Err(at(&journal(root))(io::Error::other(format!("not a line of a journal: {line}")))),
@@ -99,7 +99,23 @@ fn replace(from: &Path, to: &Path) -> Result<(), OutputError> {
     if let Some(parent) = to.parent() {
         fs::create_dir_all(parent).map_err(at(parent))?;
     }
+    if let Ok(there) = fs::metadata(to) {
+        // A script stays executable.
+        fs::set_permissions(from, there.permissions()).map_err(at(from))?;
+    }
     fs::rename(from, to).map_err(at(to))
+}
+
+/// Removes a file, and the folders that it leaves empty.
+fn remove_with_folders(root: &Path, path: &str) -> Result<(), OutputError> {
+    remove(&root.join(path))?;
+    for folder in Path::new(path).ancestors().skip(1).filter(|it| !it.as_os_str().is_empty()) {
+        if fs::remove_dir(root.join(folder)).is_err() {
+            // It has other files in it.
+            break;
+        }
+    }
+    Ok(())
 }
 
 fn remove(path: &Path) -> Result<(), OutputError> {
@@ -187,6 +203,28 @@ mod tests {
             assert!(is_new(root.path()), "killed after {done} files");
             assert!(!journal(root.path()).exists());
         }
+    }
+
+    #[test]
+    fn folders_that_become_empty_go_too() {
+        let root = old_project();
+        fs::create_dir_all(root.path().join("a/b")).expect("a directory");
+        fs::write(root.path().join("a/b/c.rs"), "c").expect("written");
+        let change = Change { path: "a/b/c.rs".into(), contents: None };
+        apply(root.path(), &[&change]).expect("applied");
+        assert!(!root.path().join("a").exists() && root.path().join("b.rs").exists());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_script_stays_executable() {
+        use std::os::unix::fs::PermissionsExt;
+        let root = old_project();
+        let path = root.path().join("c.rs");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("set");
+        let changes = changes();
+        apply(root.path(), &changes.iter().collect::<Vec<_>>()).expect("applied");
+        assert_eq!(fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o755);
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod versions;
 
 use std::collections::BTreeSet;
 
+use heck::ToUpperCamelCase;
 use serde::Serialize;
 
 use super::{Scope, symbols};
@@ -86,11 +87,12 @@ fn former_shapes(recorded: &EventHistory) -> Vec<(u32, &Shape)> {
     shapes
 }
 
-/// The module of an event's past, named after its message; it doesn't depend on which other events have a past.
+/// The module of an event's past, named after its type, which never changes; it doesn't depend on which other events
+/// have a past.
 fn module_name(scope: &Scope<'_>, id: EventId) -> String {
     let mut taken = BTreeSet::from(["mod".to_owned(), "replay".to_owned()]);
     let names = scope.module.events.iter().take(id.0 + 1);
-    let names = names.map(|event| symbols::take(&symbols::file_name(event.message.name(), "event"), &mut taken));
+    let names = names.map(|event| symbols::take(&symbols::file_name(&event.event_type, "event"), &mut taken));
     names.last().expect("the event is one of the module's")
 }
 
@@ -108,11 +110,12 @@ impl<'a> Past<'a> {
         let event = &scope.module.events[id.0];
         let former = former_shapes(recorded(scope, event)?);
         let former = former.into_iter().filter(|(version, _)| *version < event.version);
-        let mut versions: Vec<_> = former.map(|(number, shape)| Version::former(number, shape.clone())).collect();
+        let root = &scope.path(&event.message).ident;
+        let mut versions: Vec<_> = former.map(|(number, shape)| Version::former(number, shape.clone(), root)).collect();
         if versions.is_empty() {
             return None;
         }
-        versions.push(Version::current(event.version, Shape::of(&event.message)));
+        versions.push(Version::current(event.version, Shape::of(&event.message), root));
         Some(Past { event, module: module_name(scope, id), versions })
     }
 
@@ -178,8 +181,9 @@ impl<'a> Past<'a> {
         }
     }
 
+    /// Named after the event's type, so that it stays when the message is renamed.
     fn trait_name(&self, was: &Version, now: &Version) -> String {
-        format!("{}V{}ToV{}", self.versions.last().map(Version::root).unwrap_or_default(), was.number, now.number)
+        format!("{}V{}ToV{}", self.module.to_upper_camel_case(), was.number, now.number)
     }
 
     /// The messages that become those of the next version by themselves.

@@ -30,15 +30,14 @@ pub struct Rebuilt {
     pub enums: Vec<EnumDescriptor>,
 }
 
-/// Makes descriptors of a shape.
+/// Makes descriptors of a shape, its types having these simple names.
 ///
 /// # Errors
 ///
 /// The shape was edited by hand into something that protobuf doesn't know.
-pub fn rebuild(shape: &Shape) -> Result<Rebuilt, DescriptorError> {
-    let names = simple_names(shape.types());
+pub fn rebuild(shape: &Shape, names: &BTreeMap<String, String>) -> Result<Rebuilt, DescriptorError> {
     let mut pool = DescriptorPool::global();
-    let file = Builder { names: &names, types: shape.types(), values: BTreeSet::new() }.file(&pool);
+    let file = Builder { names, types: shape.types(), values: BTreeSet::new() }.file(&pool);
     pool.add_file_descriptor_proto(file)?;
     let full = |name: &String| format!("{PACKAGE}.{}", names[name]);
     let messages = shape.types().messages.keys().filter_map(|it| pool.get_message_by_name(&full(it)));
@@ -47,17 +46,23 @@ pub fn rebuild(shape: &Shape) -> Result<Rebuilt, DescriptorError> {
     Ok(Rebuilt { root, messages: messages.collect(), enums: enums.collect() })
 }
 
-/// A simple name for each type, by its full name: its own, with those around it in front where several share it.
-pub fn simple_names(types: &Types) -> BTreeMap<String, String> {
-    let all: Vec<&String> = types.messages.keys().chain(types.enums.keys()).collect();
-    let mut lengths: BTreeMap<&String, usize> = all.iter().map(|it| (*it, 1)).collect();
+/// A simple name for each type, by its full name: the given one for the shape's own message, and for the others their
+/// own, with those around it in front where several share it.
+pub fn simple_names(shape: &Shape, root: &str) -> BTreeMap<String, String> {
+    let types = &shape.types;
+    let others = types.messages.keys().chain(types.enums.keys()).filter(|it| **it != shape.message);
+    let mut lengths: BTreeMap<&String, usize> = others.map(|it| (it, 1)).collect();
     loop {
         let mut sharing: BTreeMap<String, Vec<&String>> = BTreeMap::new();
         lengths.iter().for_each(|(name, length)| sharing.entry(ending(name, *length)).or_default().push(name));
-        let longer = sharing.into_values().filter(|it| it.len() > 1).flatten();
+        let longer = sharing.into_iter().filter(|(ending, names)| names.len() > 1 || ending == root);
+        let longer = longer.flat_map(|(_, names)| names);
         let longer: Vec<_> = longer.filter(|name| lengths[name] < name.split('.').count()).collect();
         if longer.is_empty() {
-            return lengths.into_iter().map(|(name, length)| (name.clone(), ending(name, length))).collect();
+            let mut names: BTreeMap<_, _> =
+                lengths.into_iter().map(|(name, length)| (name.clone(), ending(name, length))).collect();
+            names.insert(shape.message.clone(), root.to_owned());
+            return names;
         }
         longer.into_iter().for_each(|name| *lengths.entry(name).or_default() += 1);
     }
@@ -258,7 +263,7 @@ mod tests {
     fn both(declarations: &str) -> (String, String) {
         let (_, module) = shop(declarations);
         let shape = Shape::of(&module.events[0].message);
-        let rebuilt = rebuild(&shape).unwrap_or_else(|error| panic!("{error:?}\n{shape}"));
+        let rebuilt = rebuild(&shape, &simple_names(&shape, "E")).unwrap_or_else(|error| panic!("{error:?}\n{shape}"));
         let fields = |shape: &Shape| shape.to_string().replace(".shop.", ".").replace(".history.", ".");
         (fields(&shape), fields(&Shape::of(&rebuilt.root)))
     }
@@ -283,7 +288,8 @@ mod tests {
              {} message E {{ {EVENT} google.protobuf.Timestamp at = 1; google.protobuf.NullValue none = 2; }}",
             crate::testing::SHOP
         ));
-        let rebuilt = rebuild(&Shape::of(&module.events[0].message)).expect("it is a message");
+        let shape = Shape::of(&module.events[0].message);
+        let rebuilt = rebuild(&shape, &simple_names(&shape, "E")).expect("it is a message");
         let at = rebuilt.root.get_field(1).expect("it has fields").kind();
         assert_eq!(at.as_message().map(|it| it.full_name()), Some("google.protobuf.Timestamp"));
     }
@@ -293,9 +299,10 @@ mod tests {
         let text = "message .shop.E {\n  1 .shop.E.Line a\n  2 .shop.Line b\n  3 enum .shop.v1.Kind c\n}\n\
                     message .shop.E.Line {\n}\nmessage .shop.Line {\n}\nenum .shop.v1.Kind {\n  1 ONE\n}\n";
         let shape: Shape = text.parse().expect("a shape");
-        let names = simple_names(shape.types());
+        let names = simple_names(&shape, "E");
         let expected = [("shop.E", "E"), ("shop.E.Line", "ELine"), ("shop.Line", "ShopLine"), ("shop.v1.Kind", "Kind")];
         assert_eq!(names, expected.map(|(a, b)| (a.to_owned(), b.to_owned())).into());
-        assert_eq!(rebuild(&shape).expect("a closed enum, so proto2").enums[0].values().count(), 1);
+        assert_eq!(simple_names(&shape, "Kind")["shop.v1.Kind"], "V1Kind", "the root's name is taken");
+        assert_eq!(rebuild(&shape, &names).expect("a closed enum, so proto2").enums[0].values().count(), 1);
     }
 }

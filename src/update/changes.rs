@@ -17,7 +17,7 @@ type Changes = BTreeMap<String, Option<Vec<u8>>>;
 pub(super) fn changes(plan: &Plan) -> Result<Vec<Change>, OutputError> {
     let mut changes = Changes::new();
     for step in plan.steps.iter().filter(|step| step.action != Action::Skip) {
-        file(step, &mut changes);
+        file(plan, step, &mut changes)?;
         pending(step, &mut changes);
     }
     bases(plan, &mut changes)?;
@@ -31,9 +31,9 @@ pub(super) fn changes(plan: &Plan) -> Result<Vec<Change>, OutputError> {
     Ok(changes)
 }
 
-fn file(step: &Step, changes: &mut Changes) {
+fn file(plan: &Plan, step: &Step, changes: &mut Changes) -> Result<(), OutputError> {
     if step.action == Action::Overwrite {
-        changes.insert(format!(".potter/edited/{}", step.path), step.before.clone());
+        changes.insert(free_place(plan, step)?, step.before.clone());
     }
     if step.writes() {
         changes.insert(step.path.clone(), step.after.clone());
@@ -41,6 +41,21 @@ fn file(step: &Step, changes: &mut Changes) {
     if let Some(old) = &step.moved_from {
         changes.insert(old.clone(), None);
     }
+    Ok(())
+}
+
+/// Where the old copy of a file is kept; copies that are there already stay.
+fn free_place(plan: &Plan, step: &Step) -> Result<String, OutputError> {
+    let place = format!(".potter/edited/{}", step.path);
+    let mut free = place.clone();
+    for number in 2_u32.. {
+        let there = plan.read(&free)?;
+        if there.is_none() || there == step.before {
+            break;
+        }
+        free = format!("{place}.{number}");
+    }
+    Ok(free)
 }
 
 /// The proposal that waits, and what is new in it.

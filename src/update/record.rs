@@ -1,5 +1,6 @@
 //! The new lock: what is proposed now, and what became of it.
 
+use super::Request;
 use crate::file::{Class, File};
 use crate::lock::{Hash, Lock, LockedFile};
 use crate::proposal::{Proposal, Source};
@@ -8,16 +9,16 @@ use crate::structured;
 
 /// What a run knows.
 pub(super) struct Run<'a> {
+    pub request: &'a Request,
     pub source: &'a Source,
     pub proposal: &'a Proposal,
     pub before: Option<&'a Lock>,
-    pub module_given: bool,
 }
 
 /// The lock after the steps.
 pub(super) fn lock(run: &Run<'_>, steps: &[Step]) -> Lock {
     let mut lock = Lock::new(&run.source.module.name);
-    lock.module_given = run.module_given;
+    lock.module_given = run.request.module_given(run.before);
     lock.protos = run.proposal.protos.iter().map(|name| format!("proto/{name}")).collect();
     lock.proto_paths = vec!["proto".to_owned()];
     lock.framework = run.source.framework.to_string();

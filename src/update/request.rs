@@ -76,9 +76,12 @@ impl Request {
     fn framework(&self, lock: Option<&Lock>) -> Framework {
         let here = std::env::current_dir().unwrap_or_default();
         let before = lock.and_then(|lock| lock.framework.parse().ok());
-        match &self.framework {
-            Some(given) => given.clone().seen_from(&here),
-            None => before.unwrap_or_else(|| Framework::detect(&normalise(&here.join(&self.output)))),
+        match (&self.framework, before) {
+            (Some(given), _) => given.clone().seen_from(&here),
+            // What is generated and what it stands on go together.
+            (None, Some(Framework::Version(_))) => Framework::Version(env!("CARGO_PKG_VERSION").to_owned()),
+            (None, Some(before)) => before,
+            (None, None) => Framework::detect(&normalise(&here.join(&self.output))),
         }
     }
 }

@@ -144,8 +144,26 @@ fn names_that_are_rusts_own_make_a_past_too() {
     let was =
         event(1, "Self self = 1; Kind kind = 2; map<string, Self> map = 3; oneof type { string a = 4; Self b = 5; }");
     let project = after(&[proto(&was), proto(&event(2, "optional Kind kind = 2;"))]);
-    let text = project.text("src/generated/domain/history/type_.rs");
-    assert!(text.contains("pub trait TypeV1ToV2"), "{text}");
+    let text = project.text("src/generated/domain/history/a_b_c.rs");
+    assert!(text.contains("pub trait ABCV1ToV2"), "{text}");
     assert!(text.contains("a {{b}}/\\\"c\\\""), "braces in a message of the compiler are doubled:\n{text}");
     assert_eq!(fixtures(&project).len(), 1);
+}
+
+#[test]
+fn an_upcaster_follows_when_the_message_is_renamed() {
+    let raised = placed(2, "string remark = 2;");
+    let project = after(&[proto(&placed(1, "string note = 2;")), proto(&raised)]);
+    let upcaster = "use crate::generated::domain::history::order_placed::{OrderPlacedV1ToV2, v1, v2};\n\
+                    impl OrderPlacedV1ToV2 for Order {\n    \
+                    fn upcast(event: v1::OrderPlaced) -> v2::OrderPlaced {\n        \
+                    v2::OrderPlaced { order_id: event.order_id, remark: event.note }\n    }\n}\n";
+    let path = project.root().join("src/domain/upcasters.rs");
+    std::fs::write(&path, upcaster).expect("a writable folder");
+    project.update(&proto(&raised.replace("message OrderPlaced", "message OrderSubmitted"))).expect("it is right");
+    let followed = upcaster.replace("::OrderPlaced", "::OrderSubmitted");
+    assert_eq!(project.text("src/domain/upcasters.rs"), followed);
+    let text = project.text(PLACED);
+    assert!(text.contains("fn upcast(event: v1::OrderSubmitted) -> v2::OrderSubmitted;"), "{text}");
+    assert!(text.contains("pub trait OrderPlacedV1ToV2") && text.contains("pub struct OrderSubmitted"), "{text}");
 }

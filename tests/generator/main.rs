@@ -6,6 +6,7 @@
 mod diagnostics;
 mod evolution;
 mod model;
+mod openapi;
 mod pages;
 mod protos;
 mod ways_in;

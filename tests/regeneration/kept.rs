@@ -77,6 +77,10 @@ fn hand_edited_files_of_potter_stop_a_run_until_force() {
     project.updated(Allowed { force: true, ..Allowed::default() });
     assert!(!project.text(path).contains("// Mine."));
     assert!(project.text(&format!(".potter/edited/{path}")).contains("// Mine."));
+    project.edit(path, "pub trait", "// Mine again.\npub trait");
+    project.updated(Allowed { force: true, ..Allowed::default() });
+    assert!(project.text(&format!(".potter/edited/{path}")).contains("// Mine."), "the first copy stays");
+    assert!(project.text(&format!(".potter/edited/{path}.2")).contains("// Mine again."));
 }
 
 #[test]
@@ -178,6 +182,18 @@ fn a_lock_in_conflict_is_rebuilt() {
     };
     assert_eq!(paths(&rebuilt), paths(&tree));
     assert_eq!(rebuilt[RULES], tree[RULES]);
+}
+
+#[test]
+fn a_published_framework_goes_along_with_potter() {
+    let project = Project::new(&first());
+    for path in ["potter.lock", "Cargo.toml"] {
+        project.write(path, &project.text(path).replace("0.1.0", "0.0.9"));
+    }
+    let bare = potter_gen::update::Request { framework: None, ..project.request() };
+    potter_gen::update::run(&bare).expect("it can be brought up to date");
+    assert!(project.text("potter.lock").contains("framework = \"version:0.1.0\""));
+    assert!(project.text("Cargo.toml").contains("potter = \"0.1.0\""), "{}", project.text("Cargo.toml"));
 }
 
 #[test]

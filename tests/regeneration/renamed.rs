@@ -62,3 +62,18 @@ fn a_renamed_read_model_moves_its_file() {
     assert!(migration.contains("'OrderLine'") && migration.contains("'OrderRow'"), "{migration}");
     assert!(project.check().findings.is_empty(), "{:?}", project.check().findings);
 }
+
+#[test]
+fn a_renamed_aggregate_keeps_its_name_and_its_rules() {
+    let project = Project::new(&first());
+    project.edit(RULES, REFUSAL, MINE);
+    let renamed = first().replace(
+        "message Order { option (potter.aggregate) = {};",
+        "message Purchase { option (potter.aggregate) = { name: \"Order\" };",
+    );
+    let plan = project.update(&renamed);
+    assert_eq!((action(&plan, RULES), plan.needs_a_person()), (Some(Action::Follow), false));
+    let rules = project.text(RULES);
+    assert!(rules.contains("impl OrderDecider for Purchase {") && rules.contains("// Mine"), "{rules}");
+    assert!(project.check().findings.is_empty(), "{:?}", project.check().findings);
+}

@@ -7,6 +7,7 @@
 //! | `potter_queries_total` | counter | `outcome` | queries, by rpc |
 //! | `potter_query_duration_seconds` | histogram | | from request to reply |
 //! | `potter_query_cache_total` | counter | `result` | look-ups: `hit`, `miss` |
+//! | `potter_errors_total` | counter | `code` | failed commands and queries, by stable error code |
 //! | `potter_events_total` | counter | | recorded events, by stored type |
 //! | `potter_pending_commands` | gauge | | accepted commands without an outcome; `name` is empty |
 //! | `potter_projection_lag_events` | gauge | | events that a read model hasn't seen yet |
@@ -52,8 +53,16 @@ impl From<&Failure> for Went {
     }
 }
 
+/// An error, by its code; there are as many series as a module has codes that occur.
+fn failed(module: &'static str, name: &'static str, failure: &Failure) {
+    let code = failure.code.clone();
+    counter!("potter_errors_total", "module" => module, "name" => name, "code" => code).increment(1);
+}
+
 /// What is counted of one command.
 pub(crate) struct CommandMeter {
+    module: &'static str,
+    name: &'static str,
     outcomes: [Counter; OUTCOMES.len()],
     duration: Histogram,
 }
@@ -61,6 +70,8 @@ pub(crate) struct CommandMeter {
 impl CommandMeter {
     pub fn new(module: &'static str, name: &'static str) -> Self {
         Self {
+            module,
+            name,
             outcomes: OUTCOMES.map(
                 |outcome| counter!("potter_commands_total", "module" => module, "name" => name, "outcome" => outcome),
             ),
@@ -80,6 +91,7 @@ impl CommandMeter {
 
     /// A request didn't get as far as the command.
     pub fn turned_away(&self, began: Instant, failure: &Failure) {
+        failed(self.module, self.name, failure);
         self.note(began, failure.into());
     }
 
@@ -87,7 +99,7 @@ impl CommandMeter {
         let went = match result {
             Ok(reply) if reply.replayed => Went::Replayed,
             Ok(_) => success,
-            Err(failure) => failure.into(),
+            Err(failure) => return self.turned_away(began, failure),
         };
         self.note(began, went);
     }
@@ -100,6 +112,8 @@ impl CommandMeter {
 
 /// What is counted of one query.
 pub(crate) struct QueryMeter {
+    module: &'static str,
+    name: &'static str,
     outcomes: [Counter; OUTCOMES.len()],
     duration: Histogram,
     hits: Counter,
@@ -111,6 +125,8 @@ impl QueryMeter {
         let looked_up =
             |result| counter!("potter_query_cache_total", "module" => module, "name" => name, "result" => result);
         Self {
+            module,
+            name,
             outcomes: OUTCOMES.map(
                 |outcome| counter!("potter_queries_total", "module" => module, "name" => name, "outcome" => outcome),
             ),
@@ -122,11 +138,15 @@ impl QueryMeter {
 
     /// A query was answered, or was not.
     pub fn answered(&self, began: Instant, result: &Result<Bytes, Failure>) {
-        self.note(began, result.as_ref().map_or_else(Went::from, |_| Went::Ok));
+        match result {
+            Ok(_) => self.note(began, Went::Ok),
+            Err(failure) => self.turned_away(began, failure),
+        }
     }
 
     /// A request didn't get as far as the query.
     pub fn turned_away(&self, began: Instant, failure: &Failure) {
+        failed(self.module, self.name, failure);
         self.note(began, failure.into());
     }
 

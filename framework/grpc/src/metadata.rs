@@ -12,6 +12,8 @@ use uuid::Uuid;
 pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// The version that the aggregate must have. Request.
 pub const EXPECTED_VERSION: &str = "potter-expected-version";
+/// The same as REST has it, for gateways that pass headers on: a version with or without quotes, or `*`. Request.
+pub const IF_MATCH: &str = "if-match";
 /// The position in the log that a query must see at least. Request.
 pub const AT_LEAST: &str = "potter-at-least";
 /// Ties together everything that follows from one request; made when absent. Request and reply.
@@ -52,7 +54,7 @@ pub(crate) fn read(
     let key = request.get(IDEMPOTENCY_KEY).map(|key| key.to_str().map(str::to_owned));
     Ok(RequestMetadata {
         idempotency_key: key.transpose().map_err(|_| Failure::invalid(IDEMPOTENCY_KEY, "must be printable ASCII"))?,
-        expected_version: number(request, EXPECTED_VERSION)?,
+        expected_version: expected_version(request)?,
         actor: actor_key.and_then(|key| text(request, key)).map(str::to_owned),
         correlation_id: Some(correlation_id.to_owned()),
         deadline: deadline(request),
@@ -119,6 +121,21 @@ fn number(request: &MetadataMap, name: &str) -> Result<Option<u64>, Failure> {
             Ok(number) => Ok(Some(number)),
             Err(_) => Err(Failure::invalid(name, "must be a whole number")),
         },
+    }
+}
+
+fn expected_version(request: &MetadataMap) -> Result<Option<u64>, Failure> {
+    if let Some(version) = number(request, EXPECTED_VERSION)? {
+        return Ok(Some(version));
+    }
+    let Some(tag) = request.get(IF_MATCH).map(|tag| tag.to_str().unwrap_or_default().trim()) else {
+        return Ok(None);
+    };
+    let version = tag.strip_prefix("W/").unwrap_or(tag).trim_matches('"');
+    match version.parse() {
+        Ok(version) => Ok(Some(version)),
+        Err(_) if tag == "*" => Ok(None),
+        Err(_) => Err(Failure::invalid(IF_MATCH, "must be the version of a reply, like \"3\", or *")),
     }
 }
 

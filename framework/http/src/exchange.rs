@@ -108,7 +108,7 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     }
 }
 
-/// `"3"`, `W/"3"`, or `*` for whatever there is.
+/// `"3"`, `W/"3"`, or `*` for whatever there is. Many a client leaves the quotes out; a bare number can mean nothing else.
 fn expected_version(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
     let Some(value) = headers.get(http::header::IF_MATCH) else {
         return Ok(None);
@@ -118,8 +118,9 @@ fn expected_version(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
         return Ok(None);
     }
     let tag = text.strip_prefix("W/").unwrap_or(text);
-    tag.strip_prefix('"')
-        .and_then(|tag| tag.strip_suffix('"'))
+    let version = tag.strip_prefix('"').map_or(Some(tag), |tag| tag.strip_suffix('"'));
+    version
+        .filter(|version| version.bytes().all(|byte| byte.is_ascii_digit()))
         .and_then(|version| version.parse().ok())
         .map(Some)
         .ok_or_else(|| Problem::invalid("If-Match", "header", "must be the ETag of a reply, like \"3\", or *"))
@@ -152,7 +153,8 @@ mod tests {
         assert_eq!(version("\"3\""), Ok(Some(3)));
         assert_eq!(version(" W/\"12\" "), Ok(Some(12)));
         assert_eq!(version("*"), Ok(None));
-        for wrong in ["3", "\"x\"", "\"3", "\"-1\"", "\"3\", \"4\"", ""] {
+        assert_eq!(version("3"), Ok(Some(3)));
+        for wrong in ["x", "3\"", "+3", "\"+3\"", "\"x\"", "\"3", "\"-1\"", "\"3\", \"4\"", ""] {
             assert_eq!(version(wrong), Err("refused"), "{wrong}");
         }
     }

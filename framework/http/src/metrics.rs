@@ -22,7 +22,7 @@ pub struct Metrics(PrometheusHandle);
 const SECONDS: [f64; 14] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
 /// How often histograms are folded together; without that they grow until somebody reads them.
-const UPKEEP: Duration = Duration::from_secs(5);
+const UPKEEP: Duration = Duration::from_secs(1);
 
 static INSTALLED: OnceLock<Metrics> = OnceLock::new();
 

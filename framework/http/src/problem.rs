@@ -82,7 +82,7 @@ impl Problem {
         if let [FieldViolation { field, message, .. }] = failure.violations.as_slice()
             && field.is_empty()
         {
-            failure.message = format!("the body is {message}");
+            failure.message = format!("the body {message}");
         }
         Self::from(failure)
     }

@@ -83,25 +83,27 @@ impl<T> Router<T> {
         Ok(())
     }
 
-    /// Finds the route of a path; literals go before variables, and a verb before a segment that contains a colon.
+    /// Finds the route of a path; literals go before variables. What ends
+    /// like a verb that there is, is that verb for every method; an id that does has its colon encoded.
     pub(crate) fn find<'p>(&self, method: &'p Method, path: &'p str) -> Found<'_, 'p, T> {
         let Some(path) = path.strip_prefix('/') else {
             return Found::Nothing;
         };
         let whole: Vec<&str> = if path.is_empty() { Vec::new() } else { path.split('/').collect() };
-        let mut allowed = BTreeSet::new();
         if self.has_verbs
             && let Some((last, before)) = whole.split_last()
             && let Some((last, verb)) = last.rsplit_once(':')
         {
             let segments = [before, &[last]].concat();
-            let mut search = Search { segments: &segments, verb: Some(verb), method, allowed };
+            let mut search = Search { segments: &segments, verb: Some(verb), method, allowed: BTreeSet::new() };
             if let Some(route) = search.node(&self.root, 0) {
                 return Found::Route(&self.routes[route], segments);
             }
-            allowed = search.allowed;
+            if !search.allowed.is_empty() {
+                return Found::OtherMethods(search.allowed);
+            }
         }
-        let mut search = Search { segments: &whole, verb: None, method, allowed };
+        let mut search = Search { segments: &whole, verb: None, method, allowed: BTreeSet::new() };
         if let Some(route) = search.node(&self.root, 0) {
             return Found::Route(&self.routes[route], whole);
         }
@@ -227,7 +229,9 @@ mod tests {
             ("PUT", "/v1/products/search", err("GET, POST")),
             ("POST", "/v1/products/7:archive", ok(&["id=7"])),
             ("POST", "/v1/products/a:b:archive", ok(&["id=a:b"])),
-            ("PUT", "/v1/products/7:archive", err("GET, POST")),
+            ("PUT", "/v1/products/7:archive", err("POST")),
+            ("GET", "/v1/products/7:archive", err("POST")),
+            ("GET", "/v1/products/7%3Aarchive", ok(&["id=7:archive"])),
             ("POST", "/v1/products:import", ok(&[])),
             ("GET", "/v1/shelves/3/books/9", ok(&["name=shelves/3", "book.id=9"])),
             ("GET", "/v1/shelves/3/books", err("nothing")),

@@ -202,7 +202,7 @@ impl Service {
             })?
             .map_err(|error| match error.downcast_ref::<LengthLimitError>() {
                 Some(_) => too_large(limit),
-                None => Problem::invalid("", "syntax", "incomplete"),
+                None => Problem::invalid("", "syntax", "is incomplete"),
             })?
             .to_bytes();
         if !body.is_empty() && !is_json(exchange) {
@@ -324,9 +324,11 @@ fn wait(query: &str) -> Result<Option<Duration>, Problem> {
             let name = pair.split('=').next().unwrap_or_default();
             return Err(Problem::invalid(name, "unknown_parameter", "is not a parameter of this route"));
         };
-        let seconds: u64 =
-            seconds.parse().map_err(|_| Problem::invalid("wait", "format", "must be a number of seconds"))?;
-        wait = Some(Duration::from_secs(seconds).min(MAX_WAIT));
+        if seconds.is_empty() || !seconds.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(Problem::invalid("wait", "format", "must be a number of seconds"));
+        }
+        // Digits that are no number are more than any.
+        wait = Some(seconds.parse().map_or(MAX_WAIT, |seconds| Duration::from_secs(seconds).min(MAX_WAIT)));
     }
     Ok(wait)
 }

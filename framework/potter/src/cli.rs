@@ -42,12 +42,12 @@ fn read(matches: &mut ArgMatches) -> Task {
 }
 
 fn command(module: &'static str) -> Command {
-    let command = Command::new(module)
+    // What the subcommands bring along would take the place of an `about` that is set before.
+    Task::augment_subcommands(Command::new(module))
         .bin_name(binary_name(module))
         .about(format!("The service `{module}`"))
         .after_help(environment())
-        .disable_version_flag(true);
-    Task::augment_subcommands(command)
+        .disable_version_flag(true)
 }
 
 /// As the user has called it, so that what the help shows can be copied.
@@ -99,6 +99,11 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         command("shop").debug_assert();
+    }
+
+    #[test]
+    fn the_help_says_what_it_is_help_for() {
+        assert!(command("shop").render_help().to_string().starts_with("The service `shop`"));
     }
 
     #[test]

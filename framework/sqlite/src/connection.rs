@@ -17,8 +17,8 @@ const SCHEMA_STEPS: &[&str] = &[include_str!("schema.sql")];
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Kibibytes of page cache: the writer keeps the edges of all indexes in it, a reader needs less.
-const WRITER_CACHE: i64 = 16 * 1024;
-const READER_CACHE: i64 = 4 * 1024;
+const WRITER_CACHE: i64 = 8 * 1024;
+const READER_CACHE: i64 = 1024;
 const CHECKPOINTER_CACHE: i64 = 64;
 
 /// The one connection that writes.

@@ -1,10 +1,11 @@
 //! `check`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 use potter_gen::check::{self, Check as Found};
+use potter_gen::diagnostic::Denied;
 use potter_gen::report;
 use potter_gen::update::Request;
 
@@ -21,6 +22,9 @@ pub struct Check {
     /// Fail as well where only the layout differs, or only a newer Potter would write something else.
     #[arg(long)]
     strict: bool,
+    /// Make errors of warnings, such as P085, or `all`; repeat it, or separate them by commas.
+    #[arg(long, value_name = "CODE", value_delimiter = ',')]
+    deny: Vec<Denied>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -37,9 +41,9 @@ enum Format {
 
 /// Says whether protos, lock and disk agree.
 pub fn check(arguments: Check) -> ExitCode {
-    let Check { output, format, strict } = arguments;
-    let folder = output.to_string_lossy().replace('\\', "/");
-    match check::check(&Request { output, ..Request::default() }) {
+    let Check { output, format, strict, deny } = arguments;
+    let folder = seen_from_here(&output);
+    match check::check(&Request { output, deny, ..Request::default() }) {
         Ok(found) => {
             eprint!("{}", found.warnings);
             show(&printed(&found, &folder, format, strict));
@@ -47,6 +51,12 @@ pub fn check(arguments: Check) -> ExitCode {
         }
         Err(error) => update::refused(&error),
     }
+}
+
+/// Scanners and annotations want paths from the repository's root, where a pipeline runs.
+fn seen_from_here(folder: &Path) -> String {
+    let here = std::env::current_dir().unwrap_or_default();
+    folder.strip_prefix(here).unwrap_or(folder).to_string_lossy().replace('\\', "/")
 }
 
 fn printed(found: &Found, folder: &str, format: Format, strict: bool) -> String {

@@ -3,7 +3,12 @@ use std::{fs, path::Path, process::Command};
 use prost::Message;
 use prost_reflect::{Cardinality, DescriptorPool, Kind, Syntax as Is};
 
-use crate::{descriptors::Descriptors, diagnostic::Diagnostics};
+use prost_types::{DescriptorProto, FileDescriptorProto};
+
+use crate::{
+    descriptors::{Descriptors, compile},
+    diagnostic::Diagnostics,
+};
 
 /// Compiles a file of an edition with the current protoc, and lowers it; Potter's options can be imported.
 fn lowered(text: &str) -> Result<DescriptorPool, Diagnostics> {
@@ -20,8 +25,37 @@ fn lowered(text: &str) -> Result<DescriptorPool, Diagnostics> {
     let output = protoc.output().unwrap_or_else(|error| panic!("{protoc:?}: {error}; `make tools` installs it"));
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let set = fs::read(folder.path().join("set")).expect("protoc wrote it");
-    let text = text.to_owned();
-    Descriptors::from_set(&set, &["shop.proto".to_owned()], |_| Some(text.clone())).map(|it| it.pool().clone())
+    let by_protoc = Descriptors::from_set(&set, &["shop.proto".to_owned()], |_| Some(text.to_owned()));
+    let by_text = compile(&[folder.path().join("shop.proto")], &[folder.path().to_owned()]);
+    let by_protoc = by_protoc.map(|it| it.pool().clone());
+    same(by_protoc.as_ref(), by_text.as_ref(), folder.path());
+    by_protoc
+}
+
+/// Whoever has parsed a file, it is the same afterwards.
+fn same(by_protoc: Result<&DescriptorPool, &Diagnostics>, by_text: Result<&Descriptors, &Diagnostics>, at: &Path) {
+    match (by_protoc, by_text) {
+        (Ok(by_protoc), Ok(by_text)) => assert_eq!(plain(by_text.pool()), plain(by_protoc)),
+        (Err(by_protoc), Err(by_text)) => {
+            let shown = by_text.to_string().replace(&format!("{}/", at.display()), "");
+            assert_eq!(shown, by_protoc.to_string());
+        }
+        (Ok(_), Err(wrong)) => panic!("only protoc reads it:\n{wrong}"),
+        (Err(wrong), Ok(_)) => panic!("protoc's is refused:\n{wrong}"),
+    }
+}
+
+/// What a pool has of the file, without the places and the JSON names that compilers add.
+fn plain(pool: &DescriptorPool) -> FileDescriptorProto {
+    fn plain_message(message: &mut DescriptorProto) {
+        message.field.iter_mut().for_each(|it| it.json_name = None);
+        message.nested_type.iter_mut().for_each(plain_message);
+        message.nested_type.sort_by(|a, b| a.name.cmp(&b.name));
+    }
+    let mut file = pool.get_file_by_name("shop.proto").expect("it was compiled").file_descriptor_proto().clone();
+    file.source_code_info = None;
+    file.message_type.iter_mut().for_each(plain_message);
+    file
 }
 
 fn refused(text: &str) -> String {
@@ -134,6 +168,50 @@ fn visibility_of_edition_2024_is_dropped() {
         "edition = \"2024\"; export message A { local enum E { E_ZERO = 0; } E e = 1; } local message B { A a = 1; }";
     let pool = lowered(text).unwrap_or_else(|wrong| panic!("{wrong}"));
     assert!(pool.get_message_by_name("B").is_some());
+}
+
+#[test]
+fn what_is_written_in_many_ways_means_the_same() {
+    let text = r#"
+        edition = "2024"; // the edition
+        package shop.v1;
+        import "potter/options.proto";
+        option features = { field_presence: IMPLICIT, enum_type: OPEN };
+        option features.(pb.cpp).string_type = VIEW;
+        message Outer {
+          option (potter.aggregate) = { name: "Outer" };
+          reserved a, b;
+          reserved 90 to 99;
+          string id = 1;
+          Inner inner = 2;
+          .shop.v1.Outer.Kind kind = 3 [features.field_presence = EXPLICIT];
+          repeated Kind kinds = 4 [features.repeated_field_encoding = EXPANDED, deprecated = true];
+          repeated Inner.Deep deep = 5;
+          map<string, Inner> inners = 6;
+          oneof choice { Kind one = 7; string two = 8; }
+          string reserved = 9; string export = 10; string local = 11;
+          message Inner { message Deep { Outer outer = 1; Kind kind = 2; } Deep deep = 1; enum Kind { K_ZERO = 0; } }
+          enum Kind { KIND_ZERO = 0; reserved KIND_OLD; reserved 7; }
+        }"#;
+    let text = text.replace("option features.(pb.cpp).string_type = VIEW;", "");
+    let pool = lowered(&text).unwrap_or_else(|wrong| panic!("{wrong}"));
+    assert!(pool.get_message_by_name("shop.v1.Outer.Inner.Deep").is_some());
+}
+
+#[test]
+fn what_editions_do_not_have_is_refused_in_a_text() {
+    let said = |text: &str| {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("shop.proto");
+        fs::write(&path, text).expect("a writable folder");
+        compile(&[path], &[]).map(|_| ()).expect_err("it is wrong").to_string()
+    };
+    let optional = said("edition = \"2023\";\nmessage M {\n  optional int32 a = 1;\n}\n");
+    assert!(optional.contains("shop.proto:3:3: error[P003]: `optional a` is not part of editions"), "{optional}");
+    let typo = said("edition = \"2023\";\noption features.field_presense = IMPLICIT;\n");
+    assert!(typo.contains("`features.field_presense = IMPLICIT` is no feature"), "{typo}");
+    let later = said("edition = \"2026\";\n");
+    assert!(later.contains("shop.proto:1:1: error[P003]: edition 2026 is not yet supported"), "{later}");
 }
 
 #[test]

@@ -12,7 +12,10 @@ use crate::{
     plan::{Scope, domain::events_of, symbols},
     render::Bug,
     rust,
-    shape::{Shape, rebuild::rebuild},
+    shape::{
+        Shape,
+        rebuild::{rebuild, simple_names},
+    },
 };
 
 /// How many hexadecimal digits stand in a line.
@@ -90,8 +93,8 @@ fn test(event: &Event, shape: &RecordedShape, file: &File, of: &str, variant: &s
 
 fn fixture(event: &Event, recorded: &RecordedShape) -> Result<File, Bug> {
     let RecordedShape { version, shape } = recorded;
-    let rebuilt =
-        rebuild(shape).map_err(|error| Bug::new(format!("version {version} of {}", shape.message()), error))?;
+    let bug = |error| Bug::new(format!("version {version} of {}", shape.message()), error);
+    let rebuilt = rebuild(shape, &simple_names(shape, "Event")).map_err(bug)?;
     let hex: String = sample(&rebuilt.root, DEPTH).encode_to_vec().iter().map(|byte| format!("{byte:02x}")).collect();
     let mut contents = format!(
         "# A sample of `{}` version {version}. It stays for ever: the service must read what it once recorded.\n#\n",

@@ -37,12 +37,14 @@ pub(super) struct VersionView {
 }
 
 impl Version {
-    pub fn former(number: u32, shape: Shape) -> Self {
-        Version { number, names: simple_names(shape.types()), shape, is_current: false }
+    /// A version whose event has this name in Rust; the same in all of its versions, whatever its message was called.
+    pub fn former(number: u32, shape: Shape, root: &str) -> Self {
+        Version { number, names: simple_names(&shape, root), shape, is_current: false }
     }
 
-    pub fn current(number: u32, shape: Shape) -> Self {
-        Version { is_current: true, ..Version::former(number, shape) }
+    /// The version that is recorded now.
+    pub fn current(number: u32, shape: Shape, root: &str) -> Self {
+        Version { is_current: true, ..Version::former(number, shape, root) }
     }
 
     /// The name of the event's own struct.
@@ -62,7 +64,7 @@ impl Version {
 
     fn structs(&self) -> Result<String, Bug> {
         let what = format!("version {} of {}", self.number, self.shape.message());
-        let rebuilt = rebuild(&self.shape).map_err(|error| Bug::new(&what, error))?;
+        let rebuilt = rebuild(&self.shape, &self.names).map_err(|error| Bug::new(&what, error))?;
         let lowered = lower::lower(&rebuilt.messages, &rebuilt.enums, &Comments::default());
         let bodies = messages::generate(&lowered, "::potter").map_err(|error| Bug::new(&what, error))?;
         Ok(bodies.into_values().collect())

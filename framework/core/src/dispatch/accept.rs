@@ -18,6 +18,9 @@ pub(super) async fn accept(
     let began = Instant::now();
     let result = store_and_enqueue(command, request, workers).await;
     command.meter().accepted(began, &result);
+    if let Ok(Reply { outcome: Outcome::Accepted { id, command_id }, replayed: false, .. }) = &result {
+        tracing::debug!(name = command.spec().name, aggregate_id = id, %command_id, "accepted");
+    }
     result
 }
 

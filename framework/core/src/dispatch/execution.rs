@@ -256,7 +256,9 @@ impl<A: Aggregate> Bound<A> {
     async fn execute(&self, attempt: &dyn Attempt<A>, execution: &Execution) -> Result<Reply, Failure> {
         let until = tokio::time::Instant::from_std(execution.deadline + COMMIT_GRACE);
         let executed = tokio::time::timeout_at(until, self.take_turn(attempt, execution));
-        executed.await.unwrap_or_else(|_| Err(Failure::deadline_exceeded()))
+        executed.await.unwrap_or_else(|_| Err(Failure::deadline_exceeded())).inspect_err(|failure| {
+            tracing::debug!(code = &*failure.code, reason = failure.message, "not executed");
+        })
     }
 
     async fn take_turn(&self, attempt: &dyn Attempt<A>, execution: &Execution) -> Result<Reply, Failure> {
@@ -385,6 +387,9 @@ impl<A: Aggregate> Bound<A> {
         }
         let (id, after) = (&execution.aggregate_id, decision.after);
         self.runtime.recorded(decision.events.iter().map(DomainEvent::event_type));
+        for event in &decision.events {
+            tracing::debug!(event_type = event.event_type(), version = after.version, position, "recorded");
+        }
         let every = u64::from(A::SNAPSHOT_EVERY);
         if every > 0 && after.version / every > before / every {
             self.runtime.spawn(save_snapshot(self.runtime.store.clone(), id.clone(), after.clone()));

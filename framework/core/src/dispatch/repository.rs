@@ -38,13 +38,16 @@ impl<A> Clone for Loaded<A> {
     }
 }
 
-/// Weighs a state by its encoded length and what the cache keeps around it.
+/// What a state takes beside its contents: its struct, its place in the cache, what the allocator rounds up.
+const OVERHEAD: usize = 320;
+
+/// Weighs a state by its encoded length and what it takes beside it.
 #[derive(Clone)]
 struct ByEncodedLength;
 
 impl<A: Message> Weighter<String, Loaded<A>> for ByEncodedLength {
     fn weight(&self, id: &String, loaded: &Loaded<A>) -> u64 {
-        (id.len() + loaded.state.encoded_len() + 128) as u64
+        (id.len() + loaded.state.encoded_len() + OVERHEAD) as u64
     }
 }
 

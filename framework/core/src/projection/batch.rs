@@ -83,6 +83,14 @@ impl<'a, M: ReadModel> Plan<'a, M> {
         if let Some(first) = self.blocked_by(&key, blocked) {
             return self.park(recorded, key, format!("waits for the parked event at position {first}"));
         }
+        tracing::debug!(
+            read_model = M::NAME,
+            row = key,
+            event_type = recorded.event_type,
+            position = recorded.position,
+            correlation_id = recorded.metadata.correlation_id,
+            "taking an event in"
+        );
         let new = places.len();
         let place = *places.entry(key).or_insert(new);
         self.steps.push(Step { recorded, event, key: place });

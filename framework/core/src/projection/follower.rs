@@ -19,8 +19,11 @@ const BATCH: usize = 2048;
 /// The checkpoint is written at least after that many events, even if none of them concerned the read model.
 const CHECKPOINT_EVERY: u64 = 10_000;
 
-/// Encoded bytes of rows kept in memory at most.
-const ROWS_IN_MEMORY: usize = 8 << 20;
+/// Bytes of rows kept in memory at most, about.
+const ROWS_IN_MEMORY: usize = 6 << 20;
+
+/// What a row takes beside its contents: its struct, its place in the table, what the allocator rounds up.
+const ROW_OVERHEAD: usize = 256;
 
 /// Follows the log for one generation of a read model.
 pub(super) struct Follower<M: ReadModel> {
@@ -32,7 +35,7 @@ pub(super) struct Follower<M: ReadModel> {
     checkpoint: u64,
     /// Rows as they are in the table, which nobody else writes.
     rows: Rows<M::Row>,
-    /// Encoded length of `rows`, about.
+    /// What `rows` take in memory, about.
     rows_weight: usize,
     blocked: Blocked,
     parked: usize,
@@ -425,7 +428,7 @@ impl<R> Changes<R> {
 
 /// Bytes in memory of the rows that are put, about.
 fn weight(put: &[RowChange]) -> usize {
-    put.iter().map(|change| change.row.len() + 2 * change.key.len()).sum()
+    put.iter().map(|change| change.row.len() + 2 * change.key.len() + ROW_OVERHEAD).sum()
 }
 
 /// A row that the projection itself has written and cannot read is a broken table.

@@ -52,6 +52,21 @@ async fn a_version_may_be_expected() {
 }
 
 #[tokio::test]
+async fn a_version_may_be_expected_as_rest_has_it() {
+    let shop = Shop::open().await;
+    let id = shop.call::<_, ProductReply>(CREATE, table()).await.expect("created").into_inner().product_id;
+    let update = |tag: &str| {
+        let request = UpdateProductRequest { product_id: id.clone(), ..Default::default() };
+        shop.send::<_, ProductReply>(UPDATE, with(request, &[("if-match", tag)]))
+    };
+    assert_eq!(value(&update("\"1\"").await.expect("updated"), "potter-version"), "2");
+    assert_eq!(update("1").await.expect_err("stale").code(), Code::Aborted);
+    assert_eq!(value(&update("2").await.expect("updated"), "potter-version"), "3");
+    assert_eq!(value(&update("*").await.expect("updated"), "potter-version"), "4");
+    assert_eq!(update("x").await.expect_err("no version").code(), Code::InvalidArgument);
+}
+
+#[tokio::test]
 async fn a_repeat_under_the_same_key_gets_the_recorded_reply() {
     let shop = Shop::open().await;
     let create = || shop.send::<_, ProductReply>(CREATE, with(table(), &[("idempotency-key", "k1")]));

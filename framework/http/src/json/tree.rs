@@ -55,7 +55,7 @@ fn not_json(text: &[u8], error: &serde_json::Error) -> FieldViolation {
         Err(error) => error.path().to_string().trim_end_matches(['?', '.']).to_owned(),
         Ok(_) => String::new(),
     };
-    FieldViolation { field, rule: "syntax".to_owned(), message: format!("not JSON: {error}") }
+    FieldViolation { field, rule: "syntax".to_owned(), message: format!("is not JSON: {error}") }
 }
 
 impl<'de> Deserialize<'de> for Json<'de> {

@@ -25,6 +25,7 @@ async fn requests_are_counted_by_route() {
     let shop = Shop::open_with(Options { metrics: Some(metrics), ..Options::default() }).await;
     shop.get("/mirror/numbers/41").await;
     shop.get("/mirror/numbers/x").await;
+    shop.send(Method::PUT, "/api/v1/products/absent", "{}").await;
     let answer = shop.get("/metrics").await;
     assert_eq!(answer.header("content-type"), "text/plain; version=0.0.4; charset=utf-8");
     for line in [
@@ -32,6 +33,7 @@ async fn requests_are_counted_by_route() {
         r#"http_requests_total{method="GET",route="/mirror/numbers/{number}",status="400"} 1"#,
         r#"http_request_duration_seconds_bucket{method="GET",route="/mirror/numbers/{number}",le="+Inf"} 2"#,
         r#"potter_queries_total{module="shop",name="shop.v1.Mirror/Reflect",outcome="ok"}"#,
+        r#"potter_errors_total{module="shop",name="shop.update_product",code="NOT_FOUND"} 1"#,
     ] {
         assert!(answer.text.contains(line), "{line} is not in\n{}", answer.text);
     }

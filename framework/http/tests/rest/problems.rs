@@ -129,3 +129,15 @@ async fn identities_are_checked() {
     assert_eq!((absent.status, &absent.body["code"]), (StatusCode::NOT_FOUND, &json!("NOT_FOUND")));
     assert_eq!(absent.body["violations"], Value::Null);
 }
+
+#[tokio::test]
+async fn what_is_wrong_with_a_body_is_a_sentence() {
+    let shop = Shop::open().await;
+    for (body, sentence) in [
+        ("[]", "the body must be an object, not an array"),
+        ("{} x", "the body is not JSON: trailing characters at line 1 column 4"),
+        (r#"{"text":"#, "`text` is not JSON: EOF while parsing a value at line 1 column 8"),
+    ] {
+        assert_eq!(shop.post("/mirror", body).await.body["detail"], sentence, "{body}");
+    }
+}

@@ -60,7 +60,8 @@ async fn a_version_may_be_expected() {
     assert_eq!((stale.status, &stale.body["code"]), (StatusCode::PRECONDITION_FAILED, &json!("VERSION_MISMATCH")));
     assert_eq!(put("W/\"2\"").await.header("etag"), "\"3\"");
     assert_eq!(put("*").await.header("etag"), "\"4\"");
-    assert_eq!(put("4").await.violations(), ["If-Match: header"]);
+    assert_eq!(put("4").await.header("etag"), "\"5\"");
+    assert_eq!(put("four").await.violations(), ["If-Match: header"]);
 }
 
 #[tokio::test]
@@ -131,6 +132,8 @@ async fn a_status_is_asked_for_by_a_known_id() {
     assert_eq!(shop.get(unknown).await.status, StatusCode::NOT_FOUND);
     assert_eq!(shop.get("/api/v1/commands/7").await.violations(), ["command_id: format"]);
     assert_eq!(shop.get(&format!("{unknown}?wait=soon")).await.violations(), ["wait: format"]);
+    let patient = shop.get(&format!("{unknown}?wait=4197629493697464249454952448")).await;
+    assert_eq!(patient.status, StatusCode::NOT_FOUND, "{:?}", patient.body);
     assert_eq!(shop.get(&format!("{unknown}?patience=1")).await.violations(), ["patience: unknown_parameter"]);
 }
 

@@ -3,6 +3,8 @@
 mod http;
 mod in_process;
 #[cfg(unix)]
+mod logs;
+#[cfg(unix)]
 mod process;
 mod sdk;
 #[cfg(unix)]

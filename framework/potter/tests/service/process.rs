@@ -43,6 +43,17 @@ impl Process {
         wait_for(&self.log, message).0
     }
 
+    /// Waits for lines of the log with these messages, in whatever order.
+    pub fn wait_for_all<const N: usize>(&self, messages: [&str; N]) -> [Value; N] {
+        let mut seen: Vec<Value> = Vec::new();
+        let place = |seen: &[Value], message: &str| seen.iter().position(|line| line["message"] == message);
+        while messages.iter().any(|message| place(&seen, message).is_none()) {
+            let line = self.log.recv_timeout(PATIENCE);
+            seen.push(line.unwrap_or_else(|error| panic!("not all of {messages:?} in the log ({error}): {seen:?}")));
+        }
+        messages.map(|message| seen[place(&seen, message).expect("just seen")].clone())
+    }
+
     /// Sends a signal: `TERM`, `INT`, `KILL`.
     pub fn signal(&self, name: &str) {
         let id = self.child.id().to_string();

@@ -16,6 +16,11 @@ impl Money {
         if amount < 0 {
             return Err(Invalid::new("amount", "int64.gte", "must be at least 0"));
         }
+        if !potter::domain::matches("^[A-Z]{3}$", &currency) {
+            return Err(
+                Invalid::new("currency", "string.pattern", "must match \"^[A-Z]{3}$\""),
+            );
+        }
         Ok(Self { amount, currency })
     }
 }
