@@ -5,6 +5,7 @@
 //! show how two files differ.
 
 mod diff;
+mod imports;
 
 use diffy::{ConflictStyle, IncompleteHunkStyle, MergeOptions};
 
@@ -51,6 +52,21 @@ pub fn merge(base: &[u8], mine: &[u8], theirs: &[u8]) -> Merge {
         false => merge_texts(base, mine, theirs),
         true => with_crlf(merge(base.as_bytes(), to_lf(mine).as_bytes(), to_lf(theirs).as_bytes())),
     }
+}
+
+/// As [`merge`], for Rust: where both sides import from a module, all of it is imported, and nothing twice.
+pub fn merge_rust(base: &[u8], mine: &[u8], theirs: &[u8]) -> Merge {
+    let texts = (text(base), text(mine), text(theirs));
+    let (false, (Some(base_text), Some(mine_text), Some(theirs_text))) =
+        (mine == theirs || theirs == base || mine == base, texts)
+    else {
+        return merge(base, mine, theirs);
+    };
+    if is_crlf(mine_text) && !is_crlf(base_text) {
+        return with_crlf(merge_rust(base, to_lf(mine_text).as_bytes(), to_lf(theirs_text).as_bytes()));
+    }
+    let [base, mine, theirs] = imports::align(base_text, mine_text, theirs_text);
+    merge(base.as_bytes(), mine.as_bytes(), theirs.as_bytes())
 }
 
 /// The bytes as text; binary data that happens to be UTF-8 is none.

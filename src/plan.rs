@@ -46,6 +46,7 @@ use crate::{
     render::Bug,
 };
 use imports::Imports;
+pub(crate) use imports::compare as compare_names;
 use symbols::Symbols;
 
 /// The messages' module in a service.

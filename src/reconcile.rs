@@ -26,6 +26,7 @@ use crate::tokens;
 
 pub use gone::is_in_potters_folder;
 pub use seed::PENDING;
+pub(crate) use seed::merged;
 
 /// What happens to one file.
 #[derive(Clone, Debug, PartialEq, Eq)]

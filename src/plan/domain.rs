@@ -135,7 +135,11 @@ fn aggregate_view<'a>(scope: &Scope<'a>, id: AggregateId) -> AggregateView<'a> {
         "fmt",
     ]);
     let state = imports.path(scope.path(&aggregate.message));
-    for name in ["Aggregate", "Context", "DomainError", "DomainEvent", "Refusal", "UnreadableEvent"] {
+    // A context comes with a command.
+    let with_commands = commands_of(scope, id).next().map(|_| "Context");
+    for name in
+        ["Aggregate", "DomainError", "DomainEvent", "Refusal", "UnreadableEvent"].into_iter().chain(with_commands)
+    {
         imports.add("potter::domain", name);
     }
     if !aggregate.events.is_empty() || !aggregate.errors.is_empty() {

@@ -218,7 +218,7 @@ fn compare_uses((a, a_names): &(Vec<&str>, Vec<String>), (b, b_names): &(Vec<&st
 }
 
 /// rustfmt's "version sort": numbers count by value, an underscore comes before everything.
-pub(super) fn compare(a: &str, b: &str) -> Ordering {
+pub(crate) fn compare(a: &str, b: &str) -> Ordering {
     let (mut a, mut b) = (a, b);
     loop {
         let (x, y) = match (a.is_empty(), b.is_empty()) {

@@ -26,12 +26,21 @@ pub(super) fn step(path: &str, locked: &LockedFile, past: &Past<'_>) -> Result<O
     let Some(disk) = step.before.clone() else { return Ok(None) };
     let written = locked.base.as_ref().unwrap_or(&locked.emitted);
     Ok(Some(match () {
+        () if is_own_proto(path, locked) && !past.allowed.prune => step.stays(
+            Action::Orphan,
+            "no proto of the module needs it any more, but a person wrote it; --prune removes it",
+        ),
         () if is_as_written(&disk, written) => step.to(Action::Remove, None, "the protos no longer ask for it"),
         () if past.allowed.prune => {
             step.to(Action::Remove, None, "the protos no longer ask for it, and --prune was given")
         }
         () => step.stays(Action::Orphan, "the protos no longer ask for it, but you changed it; --prune removes it"),
     }))
+}
+
+/// What Potter copied into the project wasn't written by it.
+fn is_own_proto(path: &str, locked: &LockedFile) -> bool {
+    locked.class == Class::Seed && path.starts_with("proto/")
 }
 
 /// A migration stays, and comes back if it was deleted: databases may have it.

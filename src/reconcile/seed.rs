@@ -3,8 +3,13 @@
 use super::{Action, Past, Step, has_conflict_markers, is_as_written, is_crlf, is_same, without_cr};
 use crate::file::File;
 use crate::lock::{Hash, LockedFile};
-use crate::merge::{Merge, merge};
+use crate::merge::{Merge, merge, merge_rust};
 use crate::output::OutputError;
+
+/// Merges by what the file is.
+pub(crate) fn merged(path: &str, base: &[u8], mine: &[u8], theirs: &[u8]) -> Merge {
+    if path.ends_with(".rs") { merge_rust(base, mine, theirs) } else { merge(base, mine, theirs) }
+}
 
 /// Where proposals that wait for a person are kept.
 pub const PENDING: &str = ".potter/pending";
@@ -62,7 +67,7 @@ fn follow(step: &Step, disk: &[u8], base: Option<&[u8]>, file: &File, past: &Pas
     let reason = past.renaming.told();
     let proposed = file.contents.as_bytes();
     let base = base.and_then(renamed);
-    if let Some(Merge::Clean(merged)) = base.as_deref().map(|base| merge(base, &mine, proposed)) {
+    if let Some(Merge::Clean(merged)) = base.as_deref().map(|base| merged(&file.path, base, &mine, proposed)) {
         return Some(step.clone().to(Action::Follow, Some(merged), reason));
     }
     // What is new for it besides the names waits for a person.
@@ -78,8 +83,7 @@ fn is_settled(file: &File, locked: Option<&LockedFile>, past: &Past<'_>) -> Resu
 }
 
 fn both_changed(mut step: Step, disk: &[u8], base: Option<&[u8]>, proposed: &[u8], past: &Past<'_>) -> Step {
-    let merged = base.map(|base| merge(base, disk, proposed));
-    let reason = match merged {
+    let reason = match base.map(|base| merged(&step.path, base, disk, proposed)) {
         Some(Merge::Clean(merged)) if is_same(&merged, disk) => {
             return step.stays(Action::LeaveChanged, "yours; all that is new is in it already");
         }

@@ -2,9 +2,8 @@
 
 use super::{Plan, record};
 use crate::file::Class;
-use crate::merge::{Merge, merge};
-use crate::output::OutputError;
-use crate::reconcile::{Action, Step};
+use crate::merge::Merge;
+use crate::reconcile::{Action, Step, merged};
 
 /// An answer about one file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,10 +32,7 @@ impl Plan {
     }
 
     /// Asks about each step, and changes the plan accordingly. `false`: the person wants nothing done.
-    ///
-    /// # Errors
-    /// A file can't be read.
-    pub fn ask(&mut self, mut ask: impl FnMut(&Step) -> Answer) -> Result<bool, OutputError> {
+    pub fn ask(&mut self, mut ask: impl FnMut(&Step) -> Answer) -> bool {
         for at in self.questions() {
             match ask(&self.steps[at]) {
                 Answer::Yes => self.accept(at),
@@ -44,16 +40,16 @@ impl Plan {
                     self.questions().into_iter().filter(|it| *it >= at).for_each(|it| self.accept(it));
                     break;
                 }
-                Answer::Quit => return Ok(false),
+                Answer::Quit => return false,
                 Answer::No => self.steps[at] = skipped(&self.steps[at]),
-                Answer::Merge => self.merge(at)?,
+                Answer::Merge => self.merge(at),
                 Answer::Take => self.take(at),
                 Answer::Mine => self.steps[at] = settled(&self.steps[at]),
             }
         }
         let before = self.project.lock().cloned();
         record::files(&mut self.lock, &self.proposal, before.as_ref(), &self.steps);
-        Ok(true)
+        true
     }
 
     /// What was edited by hand and stops a run is overwritten when a person says so.
@@ -64,15 +60,13 @@ impl Plan {
         }
     }
 
-    fn merge(&mut self, at: usize) -> Result<(), OutputError> {
+    fn merge(&mut self, at: usize) {
         let step = &self.steps[at];
-        let base = self.base_of(&step.path)?;
-        let (Some(base), Some(mine), Some(theirs)) = (base, &step.before, &step.proposed) else { return Ok(()) };
-        if let Merge::Clean(merged) = merge(&base, mine, theirs) {
-            let step = Step { action: Action::Merge, after: Some(merged), proposed: None, ..step.clone() };
+        let (Some(base), Some(mine), Some(theirs)) = (&step.base, &step.before, &step.proposed) else { return };
+        if let Merge::Clean(both) = merged(&step.path, base, mine, theirs) {
+            let step = Step { action: Action::Merge, after: Some(both), proposed: None, ..step.clone() };
             self.steps[at] = step;
         }
-        Ok(())
     }
 
     fn take(&mut self, at: usize) {

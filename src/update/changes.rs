@@ -96,12 +96,3 @@ fn clear(plan: &Plan, changes: &mut Changes) -> Result<(), OutputError> {
     }
     Ok(())
 }
-
-impl Plan {
-    /// The bytes that a file was based on.
-    pub(crate) fn base_of(&self, path: &str) -> Result<Option<Vec<u8>>, OutputError> {
-        let locked = self.lock_before().and_then(|lock| lock.files.get(path));
-        let hash = locked.and_then(|it| it.base.as_ref());
-        hash.map_or(Ok(None), |hash| self.read(&hash.base_path()))
-    }
-}

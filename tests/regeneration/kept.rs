@@ -166,6 +166,18 @@ fn a_migration_of_ones_own_is_applied_too() {
 }
 
 #[test]
+fn a_proto_of_ones_own_is_never_removed_silently() {
+    let project = Project::new(&first());
+    project.write("proto/money.proto", "syntax = \"proto3\";\npackage money;\nmessage Money { int64 cents = 1; }\n");
+    let importing = first()
+        .replace("import \"potter/options.proto\";", "import \"potter/options.proto\";\nimport \"money.proto\";");
+    project.update(&importing);
+    let plan = project.update(&first());
+    assert_eq!(action(&plan, "proto/money.proto"), Some(Action::Orphan));
+    assert!(project.has("proto/money.proto"));
+}
+
+#[test]
 fn a_lock_in_conflict_is_rebuilt() {
     let project = Project::new(&first());
     let ours = project.text("potter.lock");

@@ -10,3 +10,4 @@ mod killed;
 mod project;
 mod renamed;
 mod stories;
+mod tutorial;

@@ -65,10 +65,11 @@ fn compare(peers: &str, rounds: usize, seconds: &str, directory: &str) -> anyhow
     }
     let Numbers { p50, p99, .. } = medians(&disk);
     println!("append 4 KiB, fdatasync: p50 {p50} µs, p99 {p99} µs\n");
-    println!("| callers | store | appends/s | p50 µs | p99 µs |\n|---|---|---|---|---|");
-    for ((callers, name), runs) in &runs {
-        let Numbers { rate, p50, p99 } = medians(runs);
-        println!("| {callers} | {name} | {rate} | {p50} | {p99} |");
+    println!("| callers | store | appends/s | p50 µs | p99 µs | Potter's rate |\n|---|---|---|---|---|---|");
+    for ((callers, name), numbers) in &runs {
+        let Numbers { rate, p50, p99 } = medians(numbers);
+        let ratio = medians(&runs[&(*callers, "Potter")]).rate as f64 / rate as f64;
+        println!("| {callers} | {name} | {rate} | {p50} | {p99} | {ratio:.1} × |");
     }
     Ok(())
 }

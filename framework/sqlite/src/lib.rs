@@ -2,8 +2,9 @@
 //!
 //! [`SqliteStore::open`] takes a `DATABASE_DSN` and gives what [`potter_core::store::Store`] asks for. What goes where:
 //! `writer` is the thread that commits (group commit), `unit` what it writes for a command (`versions` saves it
-//! searches) and `rows` for a projection; `checkpoint` empties the write-ahead log; `readers` are the threads that read;
-//! `admin` holds migrations, rebuilds and purges; `schema.sql` describes the tables.
+//! searches) and `rows` what projections write and queries read (`totals` saves it counting); `checkpoint` empties the
+//! write-ahead log; `readers` are the threads that read; `admin` holds migrations, rebuilds and purges; `schema.sql`
+//! describes the tables.
 //!
 //! Durable means: `journal_mode = WAL` with `synchronous = FULL`, so that whatever was answered is on the disk.
 //! Several processes may use the file at the same time; each sees the others' events at most 50 ms later.
@@ -16,6 +17,7 @@ mod dsn;
 mod readers;
 mod records;
 mod rows;
+mod totals;
 mod unit;
 mod versions;
 mod writer;

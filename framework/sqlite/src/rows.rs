@@ -10,6 +10,7 @@ use rusqlite::types::Value as SqlValue;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params, params_from_iter};
 
 use crate::convert::{Parameter, bytes, generation as stored, is_not_unique, nanoseconds, time};
+use crate::totals;
 
 /// The name of a generation's table.
 pub(crate) fn table_name(table: &Table, generation: Generation) -> String {
@@ -46,10 +47,7 @@ pub(crate) fn select(connection: &Connection, table: &Table, selection: &Selecti
     let (condition, mut parameters) = conditions(&selection.conditions);
     let from = format!("FROM {}{condition}", quoted(table.name));
     let total = match selection.count {
-        true => {
-            let mut count = transaction.prepare_cached(&format!("SELECT count(*) {from}"))?;
-            Some(count.query_row(params_from_iter(&parameters), |row| row.get(0))?)
-        }
+        true => Some(totals::total(&transaction, &format!("SELECT count(*) {from}"), &parameters)?),
         false => None,
     };
     let rows = format!("SELECT {} {from} ORDER BY {} LIMIT ? OFFSET ?", quoted(ROW_COLUMN), order(table, selection));

@@ -1,0 +1,182 @@
+//! Imports: lists of names that both sides add to, and so the place where merges of Rust files would always conflict.
+//!
+//! In: three versions of a file. Out: the same three, with one and the same text wherever they import from the same
+//! module and the new version imports something else than the base did: every name that either side imports, but those
+//! that one of them took out. What is left to merge is the code.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use crate::plan::compare_names;
+use crate::rust;
+
+/// `use module::{names};`, in lines of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Import<'a> {
+    /// Where it stands: from the beginning of its line to the end of its last.
+    range: Range<usize>,
+    indent: usize,
+    module: &'a str,
+    names: BTreeSet<&'a str>,
+}
+
+/// The three versions with their imports brought together.
+pub(super) fn align(base: &str, mine: &str, theirs: &str) -> [String; 3] {
+    let (old, own, new) = (imports(base), imports(mine), imports(theirs));
+    let mut edits: [Vec<(Range<usize>, String)>; 3] = Default::default();
+    for import in &own {
+        let same = |it: &&Import<'_>| (it.indent, it.module) == (import.indent, import.module);
+        let is_first = own.iter().find(same) == Some(import);
+        let (Some(before), Some(now)) = (old.iter().find(same), new.iter().find(same)) else { continue };
+        if !is_first || before.names == now.names {
+            continue;
+        }
+        let elsewhere: BTreeSet<&str> =
+            own.iter().filter(same).filter(|it| *it != import).flat_map(|it| it.names.iter().copied()).collect();
+        let names = united(import, before, now, &elsewhere);
+        let text = match names == import.names {
+            true => mine[import.range.clone()].to_owned(),
+            false => printed(import, &names),
+        };
+        let places = [before, import, now].map(|it| it.range.clone());
+        edits.iter_mut().zip(places).for_each(|(edits, place)| edits.push((place, text.clone())));
+    }
+    let [of_base, of_mine, of_theirs] = edits;
+    [edited(base, of_base), edited(mine, of_mine), edited(theirs, of_theirs)]
+}
+
+/// What both sides import; nothing twice.
+fn united<'a>(
+    mine: &Import<'a>,
+    before: &Import<'a>,
+    now: &Import<'a>,
+    elsewhere: &BTreeSet<&str>,
+) -> BTreeSet<&'a str> {
+    let added = now.names.difference(&before.names).filter(|name| !elsewhere.contains(*name));
+    let gone: BTreeSet<&str> = before.names.difference(&now.names).copied().collect();
+    mine.names.difference(&gone).chain(added).copied().collect()
+}
+
+fn printed(import: &Import<'_>, names: &BTreeSet<&str>) -> String {
+    let mut names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+    names.sort_by(|a, b| compare_names(a, b));
+    if names.is_empty() { String::new() } else { rust::use_list(import.module, &names, import.indent) }
+}
+
+fn edited(text: &str, mut edits: Vec<(Range<usize>, String)>) -> String {
+    edits.sort_by_key(|(range, _)| range.start);
+    let mut edited = text.to_owned();
+    for (range, new) in edits.into_iter().rev() {
+        edited.replace_range(range, &new);
+    }
+    edited
+}
+
+/// The plain imports of a text, in order: neither public ones nor such as have lists within lists.
+fn imports(text: &str) -> Vec<Import<'_>> {
+    let mut found = Vec::new();
+    let mut start = 0;
+    while start < text.len() {
+        let import = import(text, start);
+        let line = text[start..].find('\n').map_or(text.len(), |at| start + at + 1);
+        start = import.as_ref().map_or(line, |it| it.range.end);
+        found.extend(import);
+    }
+    found
+}
+
+fn import(text: &str, start: usize) -> Option<Import<'_>> {
+    let line = &text[start..];
+    let indent = line.len() - line.trim_start_matches(' ').len();
+    let body = line[indent..].strip_prefix("use ")?;
+    let end = body.find(';')?;
+    let after = &body[end + 1..];
+    let rest = after.find('\n').map_or(after.len(), |at| at + 1);
+    let (module, names) = taken_apart(&body[..end])?;
+    let is_whole = after[..rest].trim().is_empty();
+    let range = start..start + indent + "use ".len() + end + 1 + rest;
+    is_whole.then_some(Import { range, indent, module, names })
+}
+
+/// The module and the names of `a::b::{c, d}` or `a::b::c`.
+fn taken_apart(path: &str) -> Option<(&str, BTreeSet<&str>)> {
+    let is_plain = |name: &str| !name.contains(['{', '}', '*', '/', ':']) && !name.is_empty();
+    let (module, names) = match path.split_once('{') {
+        Some((module, list)) => (module.trim_end().strip_suffix("::")?, list.trim_end().strip_suffix('}')?),
+        None => path.rsplit_once("::")?,
+    };
+    let names: BTreeSet<&str> = names.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
+    names.iter().all(|name| is_plain(name)).then_some((module, names))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::merge::{Merge, merge_rust};
+
+    fn merged(base: &str, mine: &str, theirs: &str) -> String {
+        match merge_rust(base.as_bytes(), mine.as_bytes(), theirs.as_bytes()) {
+            Merge::Clean(bytes) => String::from_utf8(bytes).expect("text stays text"),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn both_sides_names_are_imported() {
+        let base = "use a::{B, D};\nuse a::c::E;\n\nfn f() {}\n\nfn last() {}\n";
+        let mine = "use a::{B, D, X};\nuse a::c::E;\nuse mine::Y;\n\nfn f() { mine() }\n\nfn last() {}\n";
+        let theirs = "use a::{B, C};\nuse a::c::{E, F};\n\nfn f() {}\n\nfn last() {}\n\nfn g() {}\n";
+        let expected =
+            "use a::{B, C, X};\nuse a::c::{E, F};\nuse mine::Y;\n\nfn f() { mine() }\n\nfn last() {}\n\nfn g() {}\n";
+        assert_eq!(merged(base, mine, theirs), expected);
+    }
+
+    #[test]
+    fn long_lists_are_laid_out_as_rustfmt_does_and_nothing_is_imported_twice() {
+        let base = "    use m::{\n        Aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa, Bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb,\n    };\n";
+        let mine = format!("{base}    use m::Ccccccc;\n");
+        let theirs = base.replace("Bbb", "Ddddddd, Ccccccc, Bbb");
+        let text = merged(base, &mine, &theirs);
+        assert_eq!(text.matches("Ccccccc").count(), 1, "{text}");
+        assert!(text.contains("Ddddddd") && text.lines().all(|line| line.len() <= 100), "{text}");
+    }
+
+    #[test]
+    fn other_imports_and_other_code_are_left_to_the_merge() {
+        let base = "pub use a::B;\nuse a::{b::{C}, D};\nuse a::*;\n// use a::B;\n";
+        let [one, two, three] = align(base, base, &base.replace('B', "X"));
+        assert_eq!((one.as_str(), two.as_str()), (base, base));
+        assert_eq!(three, base.replace('B', "X"));
+        let conflict = merge_rust(b"fn f() {}\n", b"fn g() {}\n", b"fn h() {}\n");
+        assert!(matches!(conflict, Merge::Conflict(_)));
+    }
+
+    fn names() -> impl Strategy<Value = BTreeSet<String>> {
+        prop::collection::btree_set("[A-H]", 1..6)
+    }
+
+    proptest! {
+        /// Whatever either side imports is imported, but what one of them took out.
+        #[test]
+        fn imports_never_conflict((base, mine, theirs) in (names(), names(), names())) {
+            let text = |names: &BTreeSet<String>| {
+                let names: Vec<String> = names.iter().cloned().collect();
+                format!("//! Head.\n\n{}\nfn f() {{}}\n", rust::use_list("a::b", &names, 0))
+            };
+            let merged = merged(&text(&base), &text(&mine), &text(&theirs));
+            let has: BTreeSet<String> = imports(&merged).iter().flat_map(|it| &it.names).map(|it| (*it).to_owned()).collect();
+            for name in mine.union(&theirs) {
+                let taken_out = base.contains(name) && !(mine.contains(name) && theirs.contains(name));
+                prop_assert_eq!(has.contains(name), !taken_out, "{} in\n{}", name, merged);
+            }
+        }
+
+        #[test]
+        fn no_text_makes_it_panic(text in "(use |a::|\\{|\\}|,|;|B|C|\n| |ü){0,20}", other in "(use |a::|\\{|B|;|\n){0,12}") {
+            let _ = align(&text, &other, &text);
+            let _ = align(&other, &text, &other);
+        }
+    }
+}
