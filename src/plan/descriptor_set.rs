@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use prost::Message;
 use prost_reflect::{DescriptorPool, DynamicMessage, FileDescriptor, MessageDescriptor, Value};
+use protox::file::{FileResolver, GoogleFileResolver};
 
 use crate::{descriptors::Descriptors, model::Module, render::Bug};
 
@@ -54,7 +55,8 @@ fn collect(
     if files.contains_key(file.name()) {
         return Ok(());
     }
-    let mut message = DynamicMessage::decode(file_type.clone(), file.encode_to_vec().as_slice())?;
+    let bytes = well_known(file.name()).unwrap_or_else(|| file.encode_to_vec());
+    let mut message = DynamicMessage::decode(file_type.clone(), bytes.as_slice())?;
     message.clear_field_by_name("source_code_info");
     strip(&mut message);
     let used = used_files(file);
@@ -68,6 +70,12 @@ fn collect(
     message.clear_field_by_name("weak_dependency");
     files.insert(file.name().to_owned(), message);
     kept.iter().try_for_each(|it| collect(it, file_type, files))
+}
+
+/// A well-known file as it comes along with Potter: every compiler has its own version of these.
+fn well_known(name: &str) -> Option<Vec<u8>> {
+    let file = name.starts_with("google/protobuf/").then(|| GoogleFileResolver::new().open_file(name).ok())??;
+    Some(file.file_descriptor_proto().encode_to_vec())
 }
 
 /// Whether a file only declares options that mean nothing at run time.

@@ -206,23 +206,34 @@ impl Writer<'_, '_> {
             (other && ty == FieldType { item: Item::String, shape: Shape::Plain }).then_some(field)
         };
         let keyed: Vec<_> =
-            events_of(self.scope, self.model).map(|(event, variant)| (of_event(event), variant)).collect();
-        if self.model.key.name() == "id" || keyed.iter().all(|(field, _)| field.is_none()) {
+            events_of(self.scope, self.model).map(|(event, variant)| (event, of_event(event), variant)).collect();
+        if self.model.key.name() == "id" || keyed.iter().all(|(_, field, _)| field.is_none()) {
             return None;
         }
         let names = &self.scope.symbols.names;
         let own = |field: &FieldDescriptor| Expr::text("it").field(names.field(field)).method("clone", []);
-        let arms = keyed.iter().map(|(field, variant)| Arm {
+        let arms = keyed.iter().map(|(event, field, variant)| Arm {
             pattern: format!("{}::{variant}({})", self.event, if field.is_some() { "it" } else { "_" }),
             body: vec![Stmt::Value(match field {
                 Some(field) => Expr::call("Some", [own(field)]),
+                None if self.is_keys_own(event) => {
+                    Expr::call("Some", [Expr::text("recorded.aggregate_id").method("clone", [])])
+                }
                 None => Expr::text("None"),
             })],
         });
         let body = vec![Stmt::Value(Expr::Match(Box::new(Expr::text("event")), arms.collect()))];
-        let parameters = [format!("event: &{}", self.event), "_recorded: &RecordedEvent".to_owned()];
-        let signature = rust::signature("fn key", &parameters, "Option<String>", 4);
-        Some(Function::new(signature, &rust::block(&body, 8)))
+        let body = rust::block(&body, 8);
+        let unused = if mentions(&body, "recorded") { "" } else { "_" };
+        let parameters = [format!("event: &{}", self.event), format!("{unused}recorded: &RecordedEvent")];
+        Some(Function::new(rust::signature("fn key", &parameters, "Option<String>", 4), &body))
+    }
+
+    /// Whether an event is one of the aggregate that the key of the rows is the identity of.
+    fn is_keys_own(&self, event: &Event) -> bool {
+        let key = self.model.key.name();
+        let aggregate = &self.scope.module.aggregates[event.aggregate.0];
+        aggregate.id_field.name() == key || event.id_field.as_ref().is_some_and(|it| it.name() == key)
     }
 
     fn project(&mut self) -> Function {

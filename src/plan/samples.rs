@@ -46,10 +46,16 @@ pub fn value(field: &FieldDescriptor) -> Option<Value> {
         Kind::Uint64 | Kind::Fixed64 => Value::U64(number(1.0)? as u64),
         Kind::Float => Value::F32(number(0.5)? as f32),
         Kind::Double => Value::F64(number(0.5)?),
+        Kind::String if rules.is_empty() && is_id(field) => Value::String("1".to_owned()),
         Kind::String => Value::String(text(field, &rules)?),
         Kind::Enum(enumeration) => Value::EnumNumber(enum_number(&enumeration, &rules)?),
         Kind::Bytes | Kind::Message(_) => return None,
     })
+}
+
+/// Ids have no spaces, as names may.
+fn is_id(field: &FieldDescriptor) -> bool {
+    field.name() == "id" || field.name().ends_with("_id")
 }
 
 /// The outer option: whether the rules can be kept; the inner one: whether there is something to say.

@@ -65,7 +65,13 @@ fn protoc(mut command: Command, proto: &str, options: &[&str], out: &Path) -> Ou
 fn buf(proto: &str, options: &[&str], out: &Path) -> Output {
     let workspace = tempfile::tempdir().expect("a temporary directory");
     copy(&protos().join(proto), &workspace.path().join(proto));
-    for contract in ["potter/options.proto", "google/api/annotations.proto", "google/api/http.proto"] {
+    let contracts = [
+        "potter/options.proto",
+        "google/api/annotations.proto",
+        "google/api/http.proto",
+        "buf/validate/validate.proto",
+    ];
+    for contract in contracts {
         copy(&repository().join("proto").join(contract), &workspace.path().join(contract));
     }
     let options = options.iter().map(|option| format!("      - {option}\n")).collect::<String>();

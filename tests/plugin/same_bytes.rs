@@ -5,7 +5,7 @@ use std::process::Command;
 
 use crate::compilers::{ALL, Compiler, protos, repository, tree};
 
-const PROTOS: [&str; 2] = ["product.proto", "hazards.proto"];
+const PROTOS: [&str; 3] = ["product.proto", "hazards.proto", "validated.proto"];
 
 #[test]
 fn every_compiler_gives_the_files_of_potter_gen() {
