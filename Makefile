@@ -3,7 +3,7 @@
 DIR ?= ../shop
 TOOLS := target/tools
 
-.PHONY: help quickstart test check bless tools bench services
+.PHONY: help quickstart test check bless tools bench fuzz services
 
 help: ## Lists the commands.
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 14
@@ -31,6 +31,9 @@ bless: ## Rewrites the expected outputs of the case directories; read the diff.
 
 bench: ## Runs the benchmarks of docs/benchmarks.md.
 	scripts/bench
+
+fuzz: ## Fuzzes what reads bytes from outside, a minute each; needs a nightly toolchain.
+	scripts/fuzz
 
 tools: ## Installs the compilers that the tests drive: Debian's protoc, a current one, buf.
 	scripts/install-tools "$(TOOLS)"

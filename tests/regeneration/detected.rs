@@ -3,6 +3,7 @@
 use potter_gen::check::{Check, Status};
 use potter_gen::file::Class;
 use potter_gen::lock::Lock;
+use potter_gen::reconcile::Allowed;
 use proptest::prelude::*;
 
 use crate::project::{PROTO, Project, RULES, first, with_note};
@@ -95,6 +96,25 @@ fn layout_and_line_ends_pass_unless_strict() {
     let check = project.check();
     assert_eq!(statuses(&check), [("sdk/src/lib.rs", Status::FormatOnly), (path, Status::FormatOnly)]);
     assert_eq!((check.exit_code(false), check.exit_code(true)), (0, 1));
+}
+
+#[test]
+fn a_checkout_with_other_line_ends_is_the_same_project() {
+    let project = Project::new(&first());
+    project.edit(RULES, "//!", "//! Mine.\n//!");
+    for (path, bytes) in project.tree() {
+        let text = String::from_utf8(bytes).expect("all of it is text");
+        project.write(&path, &text.replace('\n', "\r\n"));
+    }
+    let check = project.check();
+    let others: Vec<_> = check.findings.iter().filter(|it| it.status != Status::FormatOnly).collect();
+    assert!(others.is_empty(), "{others:?}");
+    project.write(PROTO, &with_note().replace('\n', "\r\n"));
+    project.updated(Allowed { merge: true, ..Allowed::default() });
+    let rules = project.text(RULES);
+    assert!(rules.contains("//! Mine.\r\n") && rules.contains("fn note_order(\r\n"), "{rules}");
+    assert_eq!(rules.matches('\n').count(), rules.matches("\r\n").count());
+    assert_eq!(project.check().exit_code(false), 0, "{:?}", project.check().findings);
 }
 
 #[test]
