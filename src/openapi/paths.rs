@@ -4,7 +4,7 @@ use prost_reflect::{Cardinality, FieldDescriptor, Kind, MessageDescriptor};
 use serde_json::{Map, Value, json};
 
 use super::put;
-use super::schema::Schemas;
+use super::schema::{Schemas, supplement};
 use crate::docs::Comments;
 use crate::model::{
     Command, Module, PathTemplate, QueryIntent, ReadModel, Route, RouteBody, Rpc, RpcKind, Segment, Service, intent,
@@ -13,6 +13,8 @@ use crate::model::{
 /// What commands take for the identity of an aggregate. Letters of any script will do, but not every tool that reads
 /// the document knows a pattern for those.
 const IDENTITY: &str = r"^[A-Za-z0-9][A-Za-z0-9\-._~:@+=,;!$&*'()|]*$";
+
+const IDENTITY_OR_NONE: &str = r"^([A-Za-z0-9][A-Za-z0-9\-._~:@+=,;!$&*'()|]*)?$";
 
 /// What `Idempotency-Key` may be: as it is or in quotes.
 const KEY: &str = r#"^("[ !#-~]{1,255}"|[!#-~]([ -~]{0,253}[!-~])?)$"#;
@@ -162,7 +164,9 @@ fn parameters(place: &Place<'_>, path: &Path, schemas: &mut Schemas<'_>, comment
     for (name, field, whole) in &path.parameters {
         let schema = match find(&request, field).filter(|_| *whole) {
             Some(field) if is_identity(rpc, &field) => {
-                json!({ "type": "string", "minLength": 1, "maxLength": 255, "pattern": IDENTITY })
+                let mut schema = schemas.parameter(&field);
+                supplement(&mut schema, identity(IDENTITY));
+                schema
             }
             Some(field) => schemas.parameter(&field),
             None => json!({ "type": "string" }),
@@ -180,6 +184,11 @@ fn parameters(place: &Place<'_>, path: &Path, schemas: &mut Schemas<'_>, comment
     }
     parameters.extend(headers(rpc));
     parameters
+}
+
+/// What makes text an identity.
+fn identity(pattern: &str) -> Map<String, Value> {
+    Map::from_iter([("maxLength".to_owned(), 255.into()), ("pattern".to_owned(), pattern.into())])
 }
 
 /// Whether a command finds its aggregate by that field.
@@ -244,9 +253,12 @@ impl Query<'_, '_> {
 
     fn push(&mut self, field: &FieldDescriptor, name: &str) {
         let mut schema = self.schemas.parameter(field);
-        let demanded = self.roles.iter().find(|(it, _)| it == field).map(|(_, demanded)| demanded.clone());
-        if let Some(schema) = schema.as_object_mut() {
-            schema.extend(demanded.into_iter().flatten());
+        if let Some((_, demanded)) = self.roles.iter().find(|(it, _)| it == field) {
+            // The bound of the type gives way, one of a rule stays.
+            if schema["minimum"].as_f64().is_some_and(|minimum| minimum < 0.0) {
+                schema.as_object_mut().and_then(|schema| schema.shift_remove("minimum"));
+            }
+            supplement(&mut schema, demanded.clone());
         }
         let mut parameter = json!({ "name": name, "in": "query", "schema": schema });
         if super::constraints::is_required(field) && !name.contains('.') {
@@ -275,7 +287,7 @@ fn headers(rpc: &Rpc) -> Vec<Value> {
 
 fn request_body(rpc: &Rpc, route: &Route, path: &Path, schemas: &mut Schemas<'_>) -> Option<Value> {
     let request = rpc.descriptor.input();
-    let schema = match &route.body {
+    let mut schema = match &route.body {
         RouteBody::None => return None,
         RouteBody::Field(name) => schemas.request_field(&request.get_field_by_name(name)?),
         RouteBody::All => {
@@ -283,6 +295,11 @@ fn request_body(rpc: &Rpc, route: &Route, path: &Path, schemas: &mut Schemas<'_>
             schemas.request(&request, &in_path)
         }
     };
+    if let RpcKind::Command(Command { id_field: Some(id), creates, .. }) = &rpc.kind {
+        // What is created may leave the choice to the service.
+        let pattern = if *creates { IDENTITY_OR_NONE } else { IDENTITY };
+        schemas.demand(&mut schema, id.json_name(), identity(pattern));
+    }
     let required = match &route.body {
         RouteBody::Field(name) => super::constraints::is_required(&request.get_field_by_name(name)?),
         _ => schemas.demands_something(&schema),

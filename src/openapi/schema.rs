@@ -94,7 +94,21 @@ impl<'a> Schemas<'a> {
 
     /// A request's body that is one field of it.
     pub(super) fn request_field(&mut self, field: &FieldDescriptor) -> Value {
-        self.value(field, Way::Read)
+        let schema = self.value(field, Way::Read);
+        if constraints::is_required(field) { schema } else { self.or_null(schema) }
+    }
+
+    /// Says more of a property of a request's body, but nothing else than its rules do.
+    pub(super) fn demand(&mut self, body: &mut Value, property: &str, demanded: Map<String, Value>) {
+        let name = body.get("$ref").and_then(Value::as_str).and_then(|it| it.strip_prefix(COMPONENTS));
+        let schema = match name.and_then(|name| self.done.get_mut(name)) {
+            Some(schema) => schema,
+            None => body,
+        };
+        let property = schema.get_mut("properties").and_then(|it| it.get_mut(property));
+        if let Some(property) = property {
+            supplement(property, demanded);
+        }
     }
 
     /// A reply's body.
@@ -227,7 +241,12 @@ impl<'a> Schemas<'a> {
                 OpenApiVersion::V3_0 => json!({ "type": "string", "format": "byte" }),
                 OpenApiVersion::V3_1 => json!({ "type": "string", "contentEncoding": "base64", "pattern": BASE64 }),
             },
-            Kind::Enum(descriptor) => self.enumeration(descriptor),
+            Kind::Enum(descriptor) => match (self.enumeration(descriptor), way) {
+                (name, Way::Read) if name.get("$ref").is_some() => {
+                    json!({ "anyOf": [name, { "type": "integer", "format": "int32" }] })
+                }
+                (schema, _) => schema,
+            },
             Kind::Message(message) => self.message(message, way),
         }
     }
@@ -303,7 +322,10 @@ impl<'a> Schemas<'a> {
             OpenApiVersion::V3_0 if schema.get("$ref").is_some() => json!({ "nullable": true, "allOf": [schema] }),
             // It counts beside a type only.
             OpenApiVersion::V3_0 if schema.get("anyOf").is_some() => {
-                schema["anyOf"][0]["nullable"] = true.into();
+                let typed = schema["anyOf"].as_array_mut().into_iter().flatten().find(|it| it.get("type").is_some());
+                if let Some(typed) = typed {
+                    typed["nullable"] = true.into();
+                }
                 schema
             }
             OpenApiVersion::V3_0 => {
@@ -323,6 +345,12 @@ impl<'a> Schemas<'a> {
                     schema
                 }
                 None if schema.get("$ref").is_some() => json!({ "anyOf": [schema, { "type": "null" }] }),
+                None if schema.get("anyOf").is_some() => {
+                    if let Some(alternatives) = schema["anyOf"].as_array_mut() {
+                        alternatives.push(json!({ "type": "null" }));
+                    }
+                    schema
+                }
                 None => schema,
             },
         }
@@ -353,6 +381,14 @@ impl<'a> Schemas<'a> {
             Some(rest) if !self.package.is_empty() => rest.to_owned(),
             _ => full_name.to_owned(),
         }
+    }
+}
+
+/// Adds keywords that a schema doesn't have yet.
+pub(super) fn supplement(schema: &mut Value, keywords: Map<String, Value>) {
+    let Some(schema) = schema.as_object_mut() else { return };
+    for (keyword, value) in keywords {
+        schema.entry(keyword).or_insert(value);
     }
 }
 

@@ -66,7 +66,7 @@ fn stage(root: &Path, changes: &[&Change]) -> Result<(), OutputError> {
             write_through(&folder.join(number.to_string()), contents)?;
         }
     }
-    let draft = root.join(FOLDER).join("journal.draft");
+    let draft = draft(root);
     write_through(&draft, lines.as_bytes())?;
     fs::rename(&draft, journal(root)).map_err(at(&draft))
 }
@@ -126,6 +126,7 @@ fn remove(path: &Path) -> Result<(), OutputError> {
 }
 
 fn clear(root: &Path) -> Result<(), OutputError> {
+    remove(&draft(root))?;
     match fs::remove_dir_all(staged(root)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(at(&staged(root))(error)),
         _ => Ok(()),
@@ -143,6 +144,11 @@ fn write_through(path: &Path, contents: &[u8]) -> Result<(), OutputError> {
 
 fn journal(root: &Path) -> PathBuf {
     root.join(FOLDER).join("journal")
+}
+
+/// The journal before it counts.
+fn draft(root: &Path) -> PathBuf {
+    root.join(FOLDER).join("journal.draft")
 }
 
 fn staged(root: &Path) -> PathBuf {
@@ -180,10 +186,10 @@ mod tests {
         let root = old_project();
         let changes = changes();
         stage(root.path(), &changes.iter().collect::<Vec<_>>()).expect("staged");
-        fs::remove_file(journal(root.path())).expect("as if killed before the rename");
+        fs::rename(journal(root.path()), draft(root.path())).expect("as if killed before the rename");
         recover(root.path()).expect("recovered");
         assert_eq!(fs::read(root.path().join("c.rs")).expect("there"), b"old c");
-        assert!(!staged(root.path()).exists());
+        assert!(!staged(root.path()).exists() && !draft(root.path()).exists());
     }
 
     #[test]

@@ -58,7 +58,7 @@ fn products(version: &str) -> Value {
           bytes picture = 8;
         }
         message UpdateProductRequest { string product_id = 1; optional string name = 2; Money price = 3; }
-        message ListProductsRequest { int32 page = 1; int32 page_size = 2; string name = 3; string order_by = 4; }
+        message ListProductsRequest { int32 page = 1 [(buf.validate.field).int32.gte = 1]; int32 page_size = 2; string name = 3; string order_by = 4; }
         message ListProductsResponse { repeated Product products = 1; int64 total = 2; }
         message ProductCreated {
           option (potter.event) = { event_type: "product.created" aggregate: "Product" };
@@ -128,6 +128,7 @@ fn parameters_say_what_is_refused() {
         parameters.into_iter().find(|it| it["name"] == name).expect("a parameter")["schema"].clone()
     };
     assert_eq!(schema("/api/v1/products", "get", "pageSize")["minimum"], 0);
+    assert_eq!(schema("/api/v1/products", "get", "page")["minimum"], 1);
     let order = schema("/api/v1/products", "get", "orderBy");
     assert_eq!(order["pattern"], "^((productId|name|grams)( asc| desc)?(, ?(productId|name|grams)( asc| desc)?)*)?$");
     let id = schema("/api/v1/products/{product_id}", "put", "product_id");
@@ -159,4 +160,38 @@ fn every_way_to_go_wrong_is_named() {
             assert!(named.contains_key(name), "{reference}");
         }
     }
+}
+
+#[test]
+fn requests_may_have_the_numbers_of_enums_and_choose_ids() {
+    let document = document(
+        "3.1.0",
+        r#"
+        rpc CreateProduct(CreateProductRequest) returns (Product) { option (potter.command) = { aggregate: "Product" creates: true }; }
+        rpc MoveProduct(MoveProductRequest) returns (Product) {
+          option (potter.command) = { aggregate: "Product" };
+          option (google.api.http) = { post: "/v1/products/{product_id}:move" body: "price" };
+        }
+        "#,
+        r#"
+        enum Kind { KIND_UNSPECIFIED = 0; SMALL = 1; }
+        message CreateProductRequest { string product_id = 1; Kind kind = 2; }
+        message MoveProductRequest { string product_id = 1 [(buf.validate.field).string.pattern = "^p"]; Money price = 2; }
+        "#,
+    );
+    let create = &document["components"]["schemas"]["CreateProductRequest"]["properties"];
+    let kind = json!([
+        { "$ref": "#/components/schemas/Kind" },
+        { "type": "integer", "format": "int32" },
+        { "type": "null" },
+    ]);
+    assert_eq!(create["kind"]["anyOf"], kind);
+    assert_eq!(create["productId"]["maxLength"], 255);
+    assert!(create["productId"]["pattern"].as_str().is_some_and(|it| it.ends_with(")?$")), "{create}");
+    let moved = &document["paths"]["/v1/products/{product_id}:move"]["post"];
+    assert_eq!(moved["parameters"][0]["schema"], json!({ "type": "string", "pattern": "^p", "maxLength": 255 }));
+    let body = &moved["requestBody"];
+    assert_eq!(body["required"], false);
+    let schema = &body["content"]["application/json"]["schema"];
+    assert_eq!(schema["anyOf"], json!([{ "$ref": "#/components/schemas/Money-Input" }, { "type": "null" }]));
 }
