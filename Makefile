@@ -10,7 +10,7 @@ help: ## Lists the commands.
 
 quickstart: ## Generates the quick-start service into DIR, builds it and serves it.
 	cargo run --bin potter-gen -- init --proto examples/quickstart/catalogue.proto --module catalogue --output "$(DIR)"
-	cd "$(DIR)" && CARGO_TARGET_DIR="$(CURDIR)/target" cargo run
+	cd "$(DIR)" && CARGO_TARGET_DIR="$(CURDIR)/target/quickstart" cargo run
 
 test: tools ## Runs every test; installs what they need first.
 	cargo test --workspace --quiet
