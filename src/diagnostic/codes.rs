@@ -84,6 +84,7 @@ codes! {
     QueryWithoutReadModel "P041" Warning "query without a read model";
     RenamedFromExists "P042" Error "renamed_from names an rpc that still exists";
     CommandIdQualified "P043" Warning "several commands have one name";
+    FilterFitsNothing "P044" Warning "field of a list query that fits no column";
 
     DuplicateEventType "P050" Error "event_type used twice";
     EventWithoutAggregate "P051" Error "event without aggregate";

@@ -101,6 +101,16 @@ pub fn list(request: &MessageDescriptor, reply: &MessageDescriptor, row: &Messag
     (rows == 1).then_some(list)
 }
 
+/// The fields of a request that keep a query with a list of rows in its reply from being plain.
+pub fn misfits(
+    request: &MessageDescriptor,
+    reply: &MessageDescriptor,
+    row: &MessageDescriptor,
+) -> Vec<FieldDescriptor> {
+    let has_rows = reply.fields().any(|it| reply_role(&it, row) == Some(ReplyRole::Rows));
+    request.fields().filter(|it| has_rows && request_role(it, row).is_none()).collect()
+}
+
 fn is_row(message: &MessageDescriptor, row: &MessageDescriptor) -> bool {
     message == row || is_flat_copy(message, row)
 }

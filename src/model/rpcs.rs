@@ -566,11 +566,28 @@ fn query(
         report_query(method, key::CACHE_TTL_SECONDS, None, Code::TtlWithoutCache, (text, help), context);
     }
     let (id_field, intent) = match read_model {
-        Some(ReadModelId(at)) => intent_of(method, &drafts.read_models[at], drafts),
+        Some(ReadModelId(at)) => {
+            let (id, intent) = intent_of(method, &drafts.read_models[at], drafts);
+            if intent == QueryIntent::Unclear {
+                report_misfits(method, &drafts.read_models[at], context);
+            }
+            (id, intent)
+        }
         None => (id_field(&method.input(), &[], None).found(), QueryIntent::Unclear),
     };
     let cache = options.cacheable.then_some(Cache { ttl_seconds });
     (!streams).then_some(Query { read_model, id_field, cache, intent })
+}
+
+fn report_misfits(method: &MethodDescriptor, model: &ReadModelDraft, context: &mut Context<'_>) {
+    for field in intent::misfits(&method.input(), &method.output(), &model.row) {
+        let name = field.name();
+        let text = format!("{} will answer UNIMPLEMENTED until you write it: `{name}` fits no column", method.name());
+        let bare = name.trim_start_matches("min_").trim_start_matches("max_");
+        let columns: Vec<String> = model.row.fields().map(|it| it.name().to_owned()).collect();
+        let help = suggestion(bare, columns.iter().map(String::as_str));
+        context.on(Element::Field(&field), Code::FilterFitsNothing, text, help);
+    }
 }
 
 fn not_negative_ttl(method: &MethodDescriptor, ttl: i32, context: &mut Context<'_>) -> Option<u32> {

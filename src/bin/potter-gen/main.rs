@@ -49,7 +49,15 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    match Arguments::parse().command {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Whoever closed the pipe has read enough.
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::from(INVALID_INPUT) } else { ExitCode::SUCCESS };
+        }
+    };
+    match arguments.command {
         Command::Init(arguments) => update::init(arguments),
         Command::Update(arguments) => update::update(arguments),
         Command::Check(arguments) => check::check(arguments),
