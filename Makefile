@@ -16,7 +16,7 @@ test: tools ## Runs every test; installs what they need first.
 	cargo test --workspace --quiet
 	scripts/test-services
 
-services: ## Generates services, builds, tests, lints, starts and calls each.
+services: ## Generates services; builds, tests, lints, starts and calls each.
 	scripts/test-services
 
 check: ## Format, lints, docs: what must hold before a commit.

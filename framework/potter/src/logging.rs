@@ -42,7 +42,7 @@ fn filter(level: &str) -> EnvFilter {
     }
 }
 
-/// Logs panics where they happen, on top of what the standard library prints of the first ones.
+/// Logs panics where they happen, instead of what the standard library prints of them.
 fn log_panics() {
     panic::set_hook(Box::new(|panic| {
         let message = panic.payload_as_str().unwrap_or("a value that is no text");

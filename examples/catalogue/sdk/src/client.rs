@@ -30,7 +30,7 @@ impl CatalogueClient {
     ///
     /// # Errors
     ///
-    /// `address` isn't an `http://` or `https://` address.
+    /// `address` isn't an `http://` address; `https://` takes the feature `tls` of potter-client.
     pub fn connect(address: impl Into<String>) -> Result<Self, InvalidAddress> {
         Connection::to(address).map(Self::new)
     }
