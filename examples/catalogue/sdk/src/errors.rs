@@ -18,15 +18,10 @@ pub enum ErrorEvent {
 
 impl potter_client::ErrorEvent for ErrorEvent {
     fn decode(message: &str, payload: &[u8]) -> Result<Option<Self>, DecodeError> {
-        Ok(
-            Some(
-                match message {
-                    "catalogue.v1.OutOfStock" => {
-                        Self::OutOfStock(OutOfStock::decode(payload)?)
-                    }
-                    _ => return Ok(None),
-                },
-            ),
-        )
+        let decoded = match message {
+            "catalogue.v1.OutOfStock" => Self::OutOfStock(OutOfStock::decode(payload)?),
+            _ => return Ok(None),
+        };
+        Ok(Some(decoded))
     }
 }

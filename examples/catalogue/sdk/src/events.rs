@@ -21,24 +21,21 @@ pub enum ProductEvent {
 
 impl potter_client::Event for ProductEvent {
     fn decode(message: &str, payload: &[u8]) -> Result<Option<Self>, DecodeError> {
-        Ok(
-            Some(
-                match message {
-                    "catalogue.v1.ProductCreated" => {
-                        Self::ProductCreated(ProductCreated::decode(payload)?)
-                    }
-                    "catalogue.v1.ProductUpdated" => {
-                        Self::ProductUpdated(ProductUpdated::decode(payload)?)
-                    }
-                    "catalogue.v1.ProductDeleted" => {
-                        Self::ProductDeleted(ProductDeleted::decode(payload)?)
-                    }
-                    "catalogue.v1.StockReserved" => {
-                        Self::StockReserved(StockReserved::decode(payload)?)
-                    }
-                    _ => return Ok(None),
-                },
-            ),
-        )
+        let decoded = match message {
+            "catalogue.v1.ProductCreated" => {
+                Self::ProductCreated(ProductCreated::decode(payload)?)
+            }
+            "catalogue.v1.ProductUpdated" => {
+                Self::ProductUpdated(ProductUpdated::decode(payload)?)
+            }
+            "catalogue.v1.ProductDeleted" => {
+                Self::ProductDeleted(ProductDeleted::decode(payload)?)
+            }
+            "catalogue.v1.StockReserved" => {
+                Self::StockReserved(StockReserved::decode(payload)?)
+            }
+            _ => return Ok(None),
+        };
+        Ok(Some(decoded))
     }
 }
