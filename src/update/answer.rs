@@ -48,6 +48,10 @@ impl Plan {
             }
         }
         let before = self.project.lock().cloned();
+        if let Some(before) = before.as_ref().filter(|_| self.steps.iter().any(|it| it.action == Action::Skip)) {
+            // What was left for later may be a file in which a name has not been followed yet.
+            self.lock.names = before.names.clone();
+        }
         record::files(&mut self.lock, &self.proposal, before.as_ref(), &self.steps);
         true
     }
@@ -82,7 +86,10 @@ fn skipped(step: &Step) -> Step {
     // A migration that isn't written would be missing from the list that names it.
     match step.class {
         Class::Append => step.clone(),
-        _ => Step { proposed: None, ..step.clone() }.stays(Action::Skip, "not now"),
+        _ => {
+            let path = step.moved_from.clone().unwrap_or_else(|| step.path.clone());
+            Step { path, moved_from: None, proposed: None, ..step.clone() }.stays(Action::Skip, "not now")
+        }
     }
 }
 

@@ -1,8 +1,9 @@
 //! The user's code follows when the proto calls the same thing by another name.
 
 use potter_gen::reconcile::{Action, Allowed};
+use potter_gen::update::{Answer, plan};
 
-use crate::project::{Project, RULES, action, first};
+use crate::project::{PROTO, Project, RULES, action, first};
 
 const MINE: &str = "        // Mine: cancel_order.\n        let cancel_order = 1;\n        Err(OrderError::Unimplemented(\"cancel_order\"))";
 const REFUSAL: &str = "        Err(OrderError::Unimplemented(\"cancel_order\"))";
@@ -30,6 +31,27 @@ fn a_renamed_rpc_renames_the_users_method() {
     let before = project.tree();
     project.updated(Allowed::default());
     assert_eq!(project.tree(), before, "a name is followed once");
+}
+
+#[test]
+fn a_name_that_was_declined_is_followed_the_next_time() {
+    for (renamed, old, new) in [
+        (revoked(), RULES, RULES),
+        (first().replace("OrderLine", "OrderRow"), "src/application/order_line.rs", "src/application/order_row.rs"),
+    ] {
+        let project = Project::new(&first());
+        project.write(old, &(project.text(old) + "\n// Mine.\n"));
+        let mine = project.text(old);
+        project.write(PROTO, &renamed);
+        let mut plan = plan(&project.request()).expect("a plan");
+        assert!(plan.ask(|step| if step.path == new { Answer::No } else { Answer::Yes }));
+        plan.carry_out().expect("carried out");
+        assert_eq!(project.text(old), mine, "declined");
+        let plan = project.updated(Allowed::default());
+        assert_eq!(action(&plan, new), Some(Action::Follow), "asked again");
+        assert!(project.text(new).contains("// Mine.") && project.text(new) != mine);
+        assert!(project.check().findings.is_empty(), "{:?}", project.check().findings);
+    }
 }
 
 #[test]
