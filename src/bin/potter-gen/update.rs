@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 use potter_gen::diagnostic::Denied;
+use potter_gen::file::Class;
 use potter_gen::framework::Framework;
 use potter_gen::model::Transport;
 use potter_gen::output::Project;
@@ -103,6 +104,9 @@ pub fn init(arguments: Init) -> ExitCode {
     let Init { protos, output, source, force } = arguments;
     let allowed = Allowed { force, ..Allowed::default() };
     let request = request(protos, output, source, allowed);
+    for proto in &request.protos {
+        eprintln!("{:>10}  {}", "reading", proto.display());
+    }
     told(update::run(&request).map(|plan| {
         eprint!("{}", plan.warnings);
         if plan.is_new { welcome(&plan, &request.output) } else { done(&plan) }
@@ -207,7 +211,9 @@ fn code(plan: &Plan) -> ExitCode {
 
 /// Says what to do next.
 fn welcome(plan: &Plan, output: &Path) -> ExitCode {
-    eprintln!("{:>10}  {} files in {}", "wrote", plan.steps.len(), output.display());
+    let of = |generated: bool| plan.steps.iter().filter(|it| (it.class == Class::Generated) == generated).count();
+    let (yours, potters) = (of(false), of(true));
+    eprintln!("{:>10}  {yours} files that are yours and {potters} of Potter's in {}", "wrote", output.display());
     let port = if plan.module.transports.contains(&Transport::Rest) { "8080" } else { "50051" };
     eprintln!("\nNext:\n  cd {}\n  make run      # serves on port {port}\n  make test", output.display());
     if port == "8080" {
