@@ -41,6 +41,8 @@ struct State {
     claims: HashMap<ClaimKey, (RecordedClaim, SystemTime)>,
     /// By id, which begins with the time.
     commands: BTreeMap<Uuid, CommandStatus>,
+    /// When commands got their outcome.
+    settled_at: BTreeMap<Uuid, SystemTime>,
     migrations: Vec<(Migration, SystemTime)>,
     models: HashMap<(&'static str, Generation), Model>,
     rows: HashMap<(&'static str, Generation), Rows>,
@@ -236,6 +238,7 @@ impl State {
             && let Some(status) = self.commands.get_mut(&settlement.command_id)
         {
             status.outcome = Some(settlement.outcome);
+            self.settled_at.insert(settlement.command_id, SystemTime::now());
         }
         Ok(Committed { position: self.events.len() as u64 })
     }
@@ -350,7 +353,9 @@ impl State {
     fn purge(&mut self, expiry: Expiry) -> u64 {
         let before = self.claims.len() + self.commands.len();
         self.claims.retain(|_, (_, claimed_at)| *claimed_at >= expiry.claims_before);
-        self.commands.retain(|_, it| it.outcome.is_none() || it.command.accepted_at >= expiry.commands_before);
+        let settled_at = &mut self.settled_at;
+        self.commands.retain(|id, _| settled_at.get(id).is_none_or(|it| *it >= expiry.commands_before));
+        settled_at.retain(|id, _| self.commands.contains_key(id));
         (before - self.claims.len() - self.commands.len()) as u64
     }
 }

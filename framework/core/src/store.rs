@@ -366,7 +366,7 @@ pub const OUTCOMES_ARE_KEPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 pub struct Expiry {
     /// Claims recorded before that.
     pub claims_before: SystemTime,
-    /// Commands accepted before that, if they have an outcome.
+    /// Commands that got their outcome before that.
     pub commands_before: SystemTime,
 }
 

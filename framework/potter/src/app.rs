@@ -156,6 +156,9 @@ impl App {
         if config.database == Database::Memory {
             return Err(TaskError::new("DATABASE_DSN is memory://, which holds nothing outside a running service"));
         }
+        if !matches!(task, Task::Migrate(_)) {
+            is_there(&config.database)?;
+        }
         let store = open(&config.database).await?;
         let mut stdout = std::io::stdout();
         let output = &mut Output::new(&mut stdout);
@@ -205,6 +208,17 @@ async fn open(database: &Database) -> Result<SharedStore, RunError> {
     match database {
         Database::Memory => Ok(Arc::new(MemoryStore::new())),
         Database::Sqlite(dsn) => open_sqlite(dsn.clone()).await,
+    }
+}
+
+/// Who only looks makes no database, in the wrong directory for example.
+fn is_there(database: &Database) -> Result<(), TaskError> {
+    match database {
+        #[cfg(feature = "sqlite")]
+        Database::Sqlite(dsn) if potter_sqlite::SqliteStore::exists(dsn).is_ok_and(|it| !it) => {
+            Err(TaskError::new(format!("there is no database at {dsn}; DATABASE_DSN says where it is")))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -119,6 +119,17 @@ impl SqliteStore {
         Ok(Self { writer, readers })
     }
 
+    /// Whether there is a database to open.
+    ///
+    /// # Errors
+    /// `dsn` isn't one, as [`SqliteStore::open`] says.
+    pub fn exists(dsn: &str) -> Result<bool, OpenError> {
+        Ok(match Dsn::parse(dsn)? {
+            Dsn::File(path) => path.exists(),
+            Dsn::Memory => false,
+        })
+    }
+
     fn read<T: Send + 'static>(
         &self,
         operation: &'static str,

@@ -159,7 +159,7 @@ fn purge_commands(connection: &Connection, expiry: Expiry) -> rusqlite::Result<u
     let timestamp = Timestamp::from_unix(NoContext, since.as_secs() + 1, 0);
     connection.execute(
         "DELETE FROM potter_commands WHERE rowid IN (SELECT rowid FROM potter_commands \
-         WHERE id < ?1 AND accepted_at < ?2 AND outcome IS NOT NULL LIMIT ?3)",
+         WHERE id < ?1 AND settled_at < ?2 LIMIT ?3)",
         params![Uuid::new_v7(timestamp).as_bytes(), nanoseconds(expiry.commands_before), PURGED_AT_ONCE],
     )
 }

@@ -55,6 +55,17 @@ async fn a_stream_that_is_not_there_is_an_error() {
     assert!(printed(&output).1.contains("streams are called Product-<id>"), "{output:?}");
 }
 
+#[test]
+fn who_only_looks_makes_no_database() {
+    let directory = tempfile::tempdir().expect("a directory");
+    for arguments in [&["events", "--all"][..], &["projections", "list"], &["commands", "pending"]] {
+        let output = run(directory.path(), arguments, &[]);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        assert!(printed(&output).1.starts_with("error: there is no database at sqlite://"), "{output:?}");
+    }
+    assert_eq!(std::fs::read_dir(directory.path()).expect("readable").count(), 0);
+}
+
 #[tokio::test]
 async fn a_reader_that_leaves_is_no_error() {
     let (directory, _) = written().await;
