@@ -7,6 +7,9 @@ use crate::diagnostic::Code;
 
 pub(super) fn check(context: &mut Context<'_>) {
     let pool = context.descriptors().pool().clone();
+    if pool.get_file_by_name("buf/validate/validate.proto").is_none() {
+        return;
+    }
     let Err(wrong) = Validator::new(pool.clone()) else { return };
     for rule in wrong.iter() {
         let field = rule.element.rsplit_once('.').and_then(|(message, field)| {

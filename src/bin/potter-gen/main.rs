@@ -12,6 +12,10 @@ use clap::{Parser, Subcommand};
 use potter_gen::diagnostic::Code;
 use potter_gen::explain;
 
+/// Most of a run is making small strings and trees.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Exit code for input that is wrong.
 const INVALID_INPUT: u8 = 3;
 /// Exit code for what needs a person's decision.
