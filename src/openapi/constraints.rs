@@ -1,7 +1,7 @@
 //! What `buf.validate` says of a field, as far as JSON schema can say it too.
 
+use potter_validate::Pattern;
 use prost_reflect::{DynamicMessage, FieldDescriptor, ReflectMessage, Value as Proto};
-use regex::Regex;
 use serde_json::{Value, json};
 
 use crate::model::OpenApiVersion;
@@ -36,7 +36,7 @@ fn refuses_default(field: &FieldDescriptor, rules: &DynamicMessage) -> bool {
 fn refuses(rule: &str, demanded: &Proto, default: &Proto) -> bool {
     match rule {
         "min_len" | "len" | "min_bytes" | "len_bytes" | "min_items" | "min_pairs" => demanded.as_u64() > Some(0),
-        "pattern" => demanded.as_str().and_then(|it| Regex::new(it).ok()).is_some_and(|it| !it.is_match("")),
+        "pattern" => demanded.as_str().and_then(|it| Pattern::new(it).ok()).is_some_and(|it| !it.is_match("")),
         "prefix" | "suffix" | "contains" => demanded.as_str().is_some_and(|it| !it.is_empty()),
         "email" | "hostname" | "ip" | "ipv4" | "ipv6" | "uri" | "uuid" | "tuuid" => demanded.as_bool() == Some(true),
         "const" => demanded != default,

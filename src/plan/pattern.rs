@@ -1,12 +1,14 @@
 //! Texts that regular expressions match, for samples.
 
+use potter_validate::Pattern;
 use regex_syntax::hir::{Class, Hir, HirKind, Look};
 
 /// A short text that a pattern matches; `None` where that takes more than looking at its parts one by one.
 pub fn example(pattern: &str) -> Option<String> {
+    let pattern = Pattern::new(pattern).ok()?;
     let mut text = String::new();
-    write(&regex_syntax::parse(pattern).ok()?, &mut text)?;
-    Some(text)
+    write(&regex_syntax::parse(pattern.syntax()).ok()?, &mut text)?;
+    pattern.is_match(&text).then_some(text)
 }
 
 fn write(hir: &Hir, text: &mut String) -> Option<()> {
@@ -44,7 +46,7 @@ mod tests {
             ["^[A-Z]{3}$", r"^\d{4}-\d{2}$", "^(red|green)+$", "^[^a-z]+$", "x{2,5}y?", "^$", r"^[\w.]+@[\w.]+$"]
         {
             let text = example(pattern).expect(pattern);
-            assert!(regex::Regex::new(pattern).expect(pattern).is_match(&text), "{pattern}: {text}");
+            assert!(Pattern::new(pattern).expect(pattern).is_match(&text), "{pattern}: {text}");
         }
         assert_eq!(example("^[A-Z]{3}$").as_deref(), Some("AAA"));
     }

@@ -28,6 +28,7 @@ mod cel;
 mod compile;
 mod formats;
 mod invalid;
+mod pattern;
 mod plan;
 mod run;
 mod violation;
@@ -38,6 +39,7 @@ use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor, ReflectMe
 
 use crate::cel::Timestamp;
 pub use crate::invalid::{InvalidRule, InvalidRules};
+pub use crate::pattern::{InvalidPattern, Pattern};
 use crate::plan::{MessagePlan, Plans};
 use crate::run::Run;
 pub use crate::violation::{Cause, Violation};

@@ -8,7 +8,7 @@ mod check;
 mod eval;
 mod format;
 mod functions;
-mod regex;
+pub(crate) mod regex;
 mod signatures;
 mod syntax;
 mod time;

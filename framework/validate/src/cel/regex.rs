@@ -11,7 +11,7 @@ use super::Error;
 /// A pattern can come out of a request; this bounds the memory that it may take.
 const MAX_SIZE: usize = 1 << 20;
 
-pub(super) fn compile(pattern: &str) -> Result<Regex, Error> {
+pub(crate) fn compile(pattern: &str) -> Result<Regex, Error> {
     let build = RegexBuilder::new(&translate(pattern)).size_limit(MAX_SIZE).build();
     build.map_err(|error| {
         // The crate draws the pattern and an arrow; its last line is the reason.
