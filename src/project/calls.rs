@@ -31,21 +31,7 @@ pub(super) fn calls(module: &Module, comments: &Comments) -> Vec<Call> {
 
 fn curl(rpc: &Rpc, route: &Route) -> String {
     let template = PathTemplate::parse(&route.path).expect("the model has checked the templates");
-    let mut path = String::new();
-    for segment in &template.segments {
-        match segment {
-            Segment::Literal(text) => path.push_str(&format!("/{text}")),
-            Segment::Any | Segment::Rest => path.push_str("/$ID"),
-            Segment::Variable { pattern, .. } => {
-                for part in pattern {
-                    path.push_str(&match part {
-                        Segment::Literal(text) => format!("/{text}"),
-                        _ => "/$ID".to_owned(),
-                    });
-                }
-            }
-        }
-    }
+    let mut path: String = template.segments.iter().map(shown).collect();
     if let Some(verb) = &template.verb {
         path.push_str(&format!(":{verb}"));
     }
@@ -65,6 +51,15 @@ fn curl(rpc: &Rpc, route: &Route) -> String {
         (method, None) => format!("curl -X {method} {url}"),
         ("POST", Some(body)) => format!("curl {url} --json '{body}'"),
         (method, Some(body)) => format!("curl -X {method} {url} --json '{body}'"),
+    }
+}
+
+/// A part of a path as a caller would write it.
+fn shown(segment: &Segment) -> String {
+    match segment {
+        Segment::Literal(text) => format!("/{text}"),
+        Segment::Any | Segment::Rest => "/$ID".to_owned(),
+        Segment::Variable { pattern, .. } => pattern.iter().map(shown).collect(),
     }
 }
 
