@@ -4,7 +4,7 @@
 
 mod tables;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Instant, SystemTime};
 
@@ -41,6 +41,8 @@ struct State {
     claims: HashMap<ClaimKey, (RecordedClaim, SystemTime)>,
     /// By id, which begins with the time.
     commands: BTreeMap<Uuid, CommandStatus>,
+    /// Who has asked for pending commands.
+    nodes: HashSet<Uuid>,
     /// When commands got their outcome.
     settled_at: BTreeMap<Uuid, SystemTime>,
     migrations: Vec<(Migration, SystemTime)>,
@@ -131,9 +133,13 @@ impl Store for MemoryStore {
     }
 
     fn pending_commands(&self) -> BoxFuture<'_, Result<Vec<AcceptedCommand>, StoreError>> {
-        self.with("list the pending commands", |state| {
-            let pending = state.commands.values().filter(|it| it.outcome.is_none());
-            Ok(pending.map(|it| it.command.clone()).collect())
+        self.with("list the pending commands", |state| Ok(state.pending_commands()))
+    }
+
+    fn adopt_commands(&self, node: Uuid) -> BoxFuture<'_, Result<Vec<AcceptedCommand>, StoreError>> {
+        self.with("adopt commands", |state| {
+            let first = state.nodes.insert(node);
+            Ok(if first { state.pending_commands() } else { Vec::new() })
         })
     }
 
@@ -289,6 +295,11 @@ impl State {
                 recorded_at: append.time,
             });
         }
+    }
+
+    fn pending_commands(&self) -> Vec<AcceptedCommand> {
+        let pending = self.commands.values().filter(|it| it.outcome.is_none());
+        pending.map(|it| it.command.clone()).collect()
     }
 
     fn migrate(&mut self, migrations: &'static [Migration]) -> Result<Vec<&'static str>, StoreError> {

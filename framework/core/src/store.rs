@@ -54,8 +54,15 @@ pub trait Store: Send + Sync + 'static {
     /// The reply recorded under an idempotency key, if there is one.
     fn find_claim(&self, key: ClaimKey) -> BoxFuture<'_, Result<Option<RecordedClaim>, StoreError>>;
 
-    /// Accepted commands without an outcome, oldest first; read once at start.
+    /// Accepted commands without an outcome, oldest first.
     fn pending_commands(&self) -> BoxFuture<'_, Result<Vec<AcceptedCommand>, StoreError>>;
+
+    /// Pending commands that nobody alive looks after, oldest first; from now on `node` does, and so it does for
+    /// whatever is accepted through this store.
+    ///
+    /// A node asks at its start and every [`COMMANDS_ARE_ADOPTED_EVERY`], and shows by it that it lives. Where only one
+    /// process looks after a database, its first question is answered with all that are pending, the others with none.
+    fn adopt_commands(&self, node: Uuid) -> BoxFuture<'_, Result<Vec<AcceptedCommand>, StoreError>>;
 
     /// How far an accepted command is.
     fn command_status(&self, id: Uuid) -> BoxFuture<'_, Result<Option<CommandStatus>, StoreError>>;
@@ -84,6 +91,17 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// Uniqueness is judged by the rows as they are after the whole batch: two rows may exchange their values.
     fn commit_projection(&self, batch: ProjectionBatch) -> BoxFuture<'_, Result<(), ProjectionError>>;
+
+    /// Moves the checkpoint of somebody who follows the log without keeping rows, if it is still the expected one.
+    fn commit_checkpoint(
+        &self,
+        follower: &'static str,
+        expected_checkpoint: u64,
+        checkpoint: u64,
+    ) -> BoxFuture<'_, Result<(), ProjectionError>> {
+        const NO_TABLE: Table = Table { name: "", key: "", columns: &[] };
+        self.commit_projection(ProjectionBatch::moving(follower, NO_TABLE, expected_checkpoint, checkpoint))
+    }
 
     /// The events that a projection has parked, in the order of their positions.
     fn parked(
@@ -361,6 +379,12 @@ pub const CLAIMS_ARE_KEPT: Duration = Duration::from_secs(48 * 60 * 60);
 /// How long the outcome of an accepted command can be asked for.
 pub const OUTCOMES_ARE_KEPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
+/// How often a node asks for commands that nobody looks after.
+pub const COMMANDS_ARE_ADOPTED_EVERY: Duration = Duration::from_secs(1);
+
+/// How long a node counts as alive after it has asked for commands, by the clock of the store.
+pub const NODES_LIVE_FOR: Duration = Duration::from_secs(5);
+
 /// What is old enough to be forgotten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Expiry {
@@ -425,6 +449,24 @@ pub struct ProjectionBatch {
     pub park: Vec<ParkedEvent>,
     /// Positions of parked events that have been taken in meanwhile.
     pub unpark: Vec<u64>,
+}
+
+impl ProjectionBatch {
+    /// Nothing but a move of the live generation's checkpoint.
+    #[must_use]
+    pub fn moving(projection: &'static str, table: Table, expected_checkpoint: u64, checkpoint: u64) -> Self {
+        Self {
+            projection,
+            table,
+            generation: Generation::Live,
+            expected_checkpoint,
+            checkpoint,
+            put: Vec::new(),
+            remove: Vec::new(),
+            park: Vec::new(),
+            unpark: Vec::new(),
+        }
+    }
 }
 
 /// A row to put.

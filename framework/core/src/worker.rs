@@ -1,7 +1,8 @@
 //! Executes accepted commands: in order for each aggregate, several aggregates at once.
 //!
 //! Each aggregate with waiting commands has a lane, a task that lives as long as there are any. What is accepted is
-//! in the store already; what lanes hold in memory may be lost with the process and is read again at the next start.
+//! in the store already; what lanes hold in memory may be lost with the process: another process that shares the
+//! store, or the next start, adopts it. Two may then execute the same command; one of them settles it.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -9,14 +10,21 @@ use std::time::Duration;
 
 use metrics::Gauge;
 use tokio::sync::{Notify, Semaphore, watch};
+use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
 use crate::backoff::backoff;
 use crate::dispatch::{BoundCommand, Runtime};
 use crate::event::StreamId;
 use crate::failure::{Failure, FailureKind, codes};
-use crate::store::{AcceptedCommand, CommandOutcome, CommandStatus, CommitError, Settlement, StoreError, Unit};
+use crate::store::{
+    AcceptedCommand, COMMANDS_ARE_ADOPTED_EVERY, CommandOutcome, CommandStatus, CommitError, Settlement, StoreError,
+    Unit,
+};
 use crate::telemetry;
+
+/// How often who waits for an outcome looks whether another process has recorded it.
+const LOOK_AROUND: Duration = Duration::from_millis(200);
 
 /// The workers of a running module; clones share them.
 #[derive(Clone)]
@@ -92,11 +100,19 @@ impl Workers {
             runtime,
         };
         let workers = Self { shared: Arc::new(shared) };
-        for command in workers.shared.runtime.store.pending_commands().await? {
-            let place = workers.shared.pending.take(usize::MAX).expect("there is no limit");
-            workers.enqueue(command, place);
-        }
+        workers.adopt().await?;
+        workers.shared.runtime.spawn(keep_adopting(workers.clone()));
         Ok(workers)
+    }
+
+    /// Takes up accepted commands that nobody alive looks after.
+    async fn adopt(&self) -> Result<(), StoreError> {
+        let Shared { runtime, pending, .. } = &*self.shared;
+        for command in runtime.store.adopt_commands(runtime.node).await? {
+            let place = pending.take(usize::MAX).expect("there is no limit");
+            self.enqueue(command, place);
+        }
+        Ok(())
     }
 
     /// What the workers run in.
@@ -135,14 +151,18 @@ impl Workers {
         tokio::pin!(told);
         // Listens from here on, so that an outcome between the look and the wait isn't missed.
         told.as_mut().enable();
-        let status = shared.runtime.store.command_status(id).await?;
-        if status.as_ref().is_none_or(|status| status.outcome.is_some()) {
-            return Ok(status);
-        }
-        let in_time = shared.runtime.unless_closing(tokio::time::timeout(patience, told)).await;
-        match in_time {
-            None => Ok(status),
-            Some(_) => Ok(shared.runtime.store.command_status(id).await?),
+        let deadline = Instant::now() + patience;
+        loop {
+            let status = shared.runtime.store.command_status(id).await?;
+            let waits = status.as_ref().is_some_and(|status| status.outcome.is_none());
+            if !waits || Instant::now() >= deadline {
+                return Ok(status);
+            }
+            // Another process may execute it: nobody tells of that.
+            let look = deadline.min(Instant::now() + LOOK_AROUND);
+            if shared.runtime.unless_closing(timeout_at(look, told.as_mut())).await.is_none() {
+                return Ok(status);
+            }
         }
     }
 
@@ -257,6 +277,16 @@ impl Shared {
             }
         }
         unreachable!("attempts are without end")
+    }
+}
+
+/// Shows that this process lives, and takes up what others have left behind.
+async fn keep_adopting(workers: Workers) {
+    let runtime = workers.runtime().clone();
+    while runtime.unless_stopping(tokio::time::sleep(COMMANDS_ARE_ADOPTED_EVERY)).await.is_some() {
+        if let Some(Err(error)) = runtime.unless_stopping(workers.adopt()).await {
+            tracing::warn!(%error, "cannot look for commands that others have left behind");
+        }
     }
 }
 

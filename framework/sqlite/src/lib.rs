@@ -22,9 +22,12 @@ mod unit;
 mod versions;
 mod writer;
 
+use std::collections::HashSet;
+use std::sync::Mutex;
+
 use bytes::Bytes;
 use futures::FutureExt;
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, ready};
 use potter_core::event::{RecordedEvent, StreamId};
 use potter_core::read_model::Table;
 use potter_core::store::{
@@ -45,6 +48,8 @@ use crate::writer::{Job, Task, Writer};
 pub struct SqliteStore {
     writer: Writer,
     readers: Readers,
+    /// Who has asked for pending commands.
+    nodes: Mutex<HashSet<Uuid>>,
 }
 
 /// Why a store could not be opened.
@@ -116,7 +121,7 @@ impl SqliteStore {
         let dsn = Dsn::parse(dsn)?;
         let writer = Writer::open(&dsn)?;
         let readers = Readers::open(&dsn)?;
-        Ok(Self { writer, readers })
+        Ok(Self { writer, readers, nodes: Mutex::default() })
     }
 
     /// Whether there is a database to open.
@@ -212,6 +217,12 @@ impl Store for SqliteStore {
 
     fn pending_commands(&self) -> BoxFuture<'_, Result<Vec<AcceptedCommand>, StoreError>> {
         self.read("list the pending commands", records::pending_commands)
+    }
+
+    /// Whoever shares the file looks after what it has accepted itself, until it starts again.
+    fn adopt_commands(&self, node: Uuid) -> BoxFuture<'_, Result<Vec<AcceptedCommand>, StoreError>> {
+        let first = self.nodes.lock().expect("nothing panics while it holds the lock").insert(node);
+        if first { self.pending_commands() } else { ready(Ok(Vec::new())).boxed() }
     }
 
     fn command_status(&self, id: Uuid) -> BoxFuture<'_, Result<Option<CommandStatus>, StoreError>> {

@@ -157,7 +157,9 @@ pub(crate) fn write_batch(connection: &Connection, batch: &ProjectionBatch) -> R
     if actual != batch.expected_checkpoint {
         return Err(Refused::Batch(ProjectionError::Moved { actual }));
     }
-    write_rows(connection, batch)?;
+    if !batch.put.is_empty() || !batch.remove.is_empty() {
+        write_rows(connection, batch)?;
+    }
     park(connection, batch)?;
     let mut statement = connection.prepare_cached("INSERT OR REPLACE INTO potter_checkpoints VALUES (?1, ?2, ?3)")?;
     statement.execute(params![batch.projection, stored(batch.generation), batch.checkpoint])?;

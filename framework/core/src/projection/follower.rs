@@ -365,17 +365,8 @@ impl<M: ReadModel> Follower<M> {
 
     /// Nothing but a move of the checkpoint.
     fn batch(&self, checkpoint: u64) -> ProjectionBatch {
-        ProjectionBatch {
-            projection: M::NAME,
-            table: M::TABLE,
-            generation: self.generation,
-            expected_checkpoint: self.checkpoint,
-            checkpoint,
-            put: Vec::new(),
-            remove: Vec::new(),
-            park: Vec::new(),
-            unpark: Vec::new(),
-        }
+        let batch = ProjectionBatch::moving(M::NAME, M::TABLE, self.checkpoint, checkpoint);
+        ProjectionBatch { generation: self.generation, ..batch }
     }
 
     fn remember(&mut self, rows: Vec<(String, Option<M::Row>)>, weight: usize) {

@@ -56,6 +56,7 @@ macro_rules! store_contract {
             scopes_a_claim_by_command_and_caller
             tells_a_claim_before_a_conflict
             keeps_accepted_commands_until_they_are_settled
+            gives_each_node_what_nobody_looks_after
             keeps_both_kinds_of_outcome
             settles_once
             leaves_nothing_of_a_refused_unit
@@ -66,6 +67,7 @@ macro_rules! store_contract {
         $crate::store_contract!(@group $open, read_models:
             puts_and_removes_rows
             moves_the_checkpoint_only_from_the_expected_one
+            moves_a_checkpoint_without_a_table
             refuses_equal_values_in_a_unique_column
             lets_rows_exchange_unique_values
             parks_and_unparks_events

@@ -165,6 +165,10 @@ impl Store for TestStore {
         self.memory.pending_commands()
     }
 
+    fn adopt_commands(&self, node: Uuid) -> BoxFuture<'_, Result<Vec<AcceptedCommand>, StoreError>> {
+        self.memory.adopt_commands(node)
+    }
+
     fn command_status(&self, id: Uuid) -> BoxFuture<'_, Result<Option<CommandStatus>, StoreError>> {
         self.memory.command_status(id)
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use potter_core::dispatch::{Options, Outcome, RequestMetadata};
+use potter_core::event::RecordedEvent;
 use potter_core::failure::{FailureKind, codes};
 use potter_core::store::{CommandOutcome, CommandStatus, Store, Unit};
 use potter_core::testing::TestApp;
@@ -59,6 +60,27 @@ async fn it_is_answered_when_it_is_stored_and_executed_later() {
     assert_eq!(events[0].0, "product.restocked");
     assert_eq!(ProductRestocked::decode(events[0].1.clone()).expect("the event").quantity, 3);
     assert_eq!(stream(&app, "p").await.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_processes_that_execute_it_settle_it_once() {
+    let store = TestStore::new();
+    let first = with_product(&store).await;
+    store.hold(settles);
+    let ids = [
+        accept(&first, &restock("p", 3), RequestMetadata::default()).await,
+        accept(&first, &restock("p", 4), RequestMetadata::default()).await,
+    ];
+    let second = store.start().await;
+    store.release();
+    for id in ids {
+        // Each hears of what the other has done.
+        assert_eq!(outcome(&first, id).await, outcome(&second, id).await);
+    }
+    let restocked =
+        |event: &RecordedEvent| ProductRestocked::decode(event.payload.clone()).expect("the event").quantity;
+    let quantities: Vec<_> = stream(&first, "p").await[1..].iter().map(restocked).collect();
+    assert_eq!(quantities, [3, 4]);
 }
 
 #[tokio::test]

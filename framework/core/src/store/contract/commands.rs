@@ -126,6 +126,17 @@ pub async fn keeps_accepted_commands_until_they_are_settled(Fixture { store, gua
     assert_eq!(status(&store, &command(77)).await, None);
 }
 
+/// What was accepted before, once; what is accepted afterwards is looked after already.
+pub async fn gives_each_node_what_nobody_looks_after(Fixture { store, guard: _guard, .. }: Fixture) {
+    let (before, after) = (command(1), command(2));
+    store.commit(accepting(&before)).await.expect("accepted");
+    let node = Uuid::now_v7();
+    assert_eq!(store.adopt_commands(node).await.expect("readable"), std::slice::from_ref(&before));
+    store.commit(accepting(&after)).await.expect("accepted");
+    assert_eq!(store.adopt_commands(node).await.expect("readable"), [], "it looks after both");
+    assert_eq!(pending(&store).await, [before, after]);
+}
+
 /// Success with its events, failure with its error event or without.
 pub async fn keeps_both_kinds_of_outcome(Fixture { store, guard: _guard, .. }: Fixture) {
     let event = ("thing.v1.OutOfStock".to_owned(), Bytes::from_static(b"\x08\x01"));

@@ -121,6 +121,16 @@ pub async fn moves_the_checkpoint_only_from_the_expected_one(fixture: Fixture) {
     assert_eq!(store.checkpoint("Others", Generation::Live).await.expect("readable"), 0);
 }
 
+/// For whoever follows the log and keeps no rows.
+pub async fn moves_a_checkpoint_without_a_table(Fixture { store, guard: _guard, .. }: Fixture) {
+    store.commit_checkpoint("publisher", 0, 7).await.expect("moved");
+    assert_eq!(store.checkpoint("publisher", Generation::Live).await.expect("readable"), 7);
+    match store.commit_checkpoint("publisher", 0, 8).await {
+        Err(ProjectionError::Moved { actual }) => assert_eq!(actual, 7),
+        other => panic!("{other:?}"),
+    }
+}
+
 /// The error says which row and which column, and nothing of the batch was written.
 pub async fn refuses_equal_values_in_a_unique_column(fixture: Fixture) {
     let store = with_table(&fixture).await;
