@@ -83,14 +83,6 @@ impl<'a, M: ReadModel> Plan<'a, M> {
         if let Some(first) = self.blocked_by(&key, blocked) {
             return self.park(recorded, key, format!("waits for the parked event at position {first}"));
         }
-        tracing::debug!(
-            read_model = M::NAME,
-            row = key,
-            event_type = recorded.event_type,
-            position = recorded.position,
-            correlation_id = recorded.metadata.correlation_id,
-            "taking an event in"
-        );
         let new = places.len();
         let place = *places.entry(key).or_insert(new);
         self.steps.push(Step { recorded, event, key: place });
@@ -116,6 +108,12 @@ impl<'a, M: ReadModel> Plan<'a, M> {
         self.steps.is_empty() && self.park.is_empty()
     }
 
+    /// Position of the first event that concerns the read model.
+    pub fn first(&self) -> Option<u64> {
+        let taken_in = self.steps.first().map(|step| step.recorded.position);
+        taken_in.into_iter().chain(self.park.first().map(|parked| parked.position)).min()
+    }
+
     /// How many events are taken in.
     pub fn len(&self) -> usize {
         self.steps.len()
@@ -126,6 +124,14 @@ impl<'a, M: ReadModel> Plan<'a, M> {
     /// At a panic the rows are lost, half changed as they may be; the caller plans again around the poison.
     pub fn project(self, mut rows: Vec<Option<M::Row>>) -> Result<Changes<M::Row>, Poison> {
         for Step { recorded, event, key } in self.steps {
+            tracing::debug!(
+                read_model = M::NAME,
+                row = self.keys[key],
+                event_type = recorded.event_type,
+                position = recorded.position,
+                correlation_id = recorded.metadata.correlation_id,
+                "taking an event in"
+            );
             let row = &mut rows[key];
             panics::quietly(|| M::project(row, event, recorded))
                 .map_err(|reason| Poison { position: recorded.position, reason })?;

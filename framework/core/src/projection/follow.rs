@@ -1,4 +1,9 @@
 //! The task of one projection: follow the log, obey orders, tell how it goes.
+//!
+//! Several processes may share a store. One of them leads: it takes events in. The others stand by: they watch the
+//! checkpoint, and when it stands still although events wait, one of them takes the lead. Nobody needs a clock or a
+//! lease for that, because the checkpoint fences: who believes to lead and doesn't is told so by its next commit, and
+//! nothing of that is written. A process that was frozen or cut off therefore does no harm when it comes back.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -6,8 +11,9 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
 
-use super::follower::Follower;
+use super::follower::{Follower, Seen};
 use super::{Board, ProjectionState};
 use crate::backoff::backoff;
 use crate::dispatch::Runtime;
@@ -24,26 +30,52 @@ pub(super) enum Order {
     ReplayParked(oneshot::Sender<Result<usize, Failure>>),
 }
 
+/// How often a projection that stands by looks at the checkpoint while events wait.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// How long a checkpoint may stand still while events wait before somebody else takes the lead; a fraction of a second
+/// more, another for each process, keeps them from doing it all at once.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How often a replay gives way to another process.
+const REPLAYS: u32 = 10;
+
 /// Follows the log until the service stops.
-pub(super) async fn run<M: ReadModel>(runtime: Arc<Runtime>, board: Arc<Board>, orders: mpsc::Receiver<Order>) {
-    let task = AssertUnwindSafe(Task::<M>::run(runtime, board.clone(), orders));
-    if let Err(panic) = task.catch_unwind().await {
-        let reason = format!("ended by a bug: {}", panics::message(&*panic));
-        tracing::error!(read_model = M::NAME, reason, "a projection has ended");
+pub(super) async fn run<M: ReadModel>(runtime: Arc<Runtime>, board: Arc<Board>, mut orders: mpsc::Receiver<Order>) {
+    for attempt in 1.. {
+        let task = AssertUnwindSafe(Task::<M>::run(&runtime, &board, &mut orders));
+        let Err(panic) = task.catch_unwind().await else { return };
+        let reason = format!("a bug: {}", panics::message(&*panic));
+        tracing::error!(read_model = M::NAME, reason, "a projection begins anew");
         board.set_state(ProjectionState::Error(reason));
+        if runtime.unless_stopping(tokio::time::sleep(backoff(attempt))).await.is_none() {
+            return;
+        }
     }
 }
 
-struct Task<M: ReadModel> {
-    runtime: Arc<Runtime>,
-    board: Arc<Board>,
+struct Task<'r, M: ReadModel> {
+    runtime: &'r Arc<Runtime>,
+    board: &'r Board,
     head: watch::Receiver<u64>,
     follower: Follower<M>,
-    orders: mpsc::Receiver<Order>,
+    orders: &'r mut mpsc::Receiver<Order>,
+    role: Role,
     rebuild: Option<Rebuild<M>>,
     failures: u32,
     /// Whether the read model has been up to date since the start.
     caught_up: bool,
+}
+
+/// What a process does for a read model.
+enum Role {
+    /// Takes events in.
+    Leads,
+    /// Watches the one that does.
+    StandsBy {
+        /// Since when the checkpoint stands still although events wait.
+        still_since: Option<Instant>,
+    },
 }
 
 /// A next generation that is being built in a task of its own.
@@ -61,11 +93,12 @@ enum Woken<M: ReadModel> {
     Stop,
 }
 
-impl<M: ReadModel> Task<M> {
-    async fn run(runtime: Arc<Runtime>, board: Arc<Board>, orders: mpsc::Receiver<Order>) {
-        let Some(follower) = resume(&runtime, &board).await else { return };
+impl<'r, M: ReadModel> Task<'r, M> {
+    async fn run(runtime: &'r Arc<Runtime>, board: &'r Board, orders: &'r mut mpsc::Receiver<Order>) {
+        let Some(follower) = resume(runtime, board).await else { return };
         let head = runtime.store.head();
-        let mut task = Self { runtime, board, head, follower, orders, rebuild: None, failures: 0, caught_up: false };
+        let (role, rebuild) = (Role::Leads, None);
+        let mut task = Self { runtime, board, head, follower, orders, role, rebuild, failures: 0, caught_up: false };
         task.tell();
         task.follow().await;
     }
@@ -81,25 +114,25 @@ impl<M: ReadModel> Task<M> {
                 Woken::Stop => break,
             }
         }
-        if let Err(error) = self.follower.keep_checkpoint().await {
+        if matches!(self.role, Role::Leads)
+            && let Err(error) = self.follower.keep_checkpoint().await
+        {
             tracing::warn!(read_model = M::NAME, %error, "cannot keep the checkpoint; some events will be read again");
         }
     }
 
-    /// Takes in a batch; says how to wait before the next.
+    /// Takes in a batch, or looks on; says how to wait before the next.
     async fn advance(&mut self) -> Wait {
         self.head.mark_unchanged();
-        let advanced = match self.follower.advance().await {
-            Err(ProjectionError::Moved { .. }) => self.follower.reload().await.map(|()| true),
-            Err(ProjectionError::Store(error)) => Err(error),
-            Err(error @ ProjectionError::NotUnique { .. }) => Err(StoreError::new("take in events", error)),
-            Ok(more) => Ok(more),
+        let advanced = match self.role {
+            Role::Leads => self.lead().await,
+            Role::StandsBy { still_since } => self.look_on(still_since).await,
         };
         match advanced {
-            Ok(more) => {
+            Ok(wait) => {
                 self.failures = 0;
                 self.tell();
-                if more { Wait::Not } else { Wait::ForEvents }
+                wait
             }
             Err(error) => {
                 tracing::error!(read_model = M::NAME, %error, "a projection cannot go on now");
@@ -110,6 +143,48 @@ impl<M: ReadModel> Task<M> {
         }
     }
 
+    async fn lead(&mut self) -> Result<Wait, StoreError> {
+        match self.follower.advance().await {
+            Ok(true) => Ok(Wait::Not),
+            Ok(false) => Ok(Wait::ForEvents),
+            Err(ProjectionError::Moved { .. }) => {
+                tracing::info!(read_model = M::NAME, "another process leads");
+                self.role = Role::StandsBy { still_since: None };
+                self.follower.reload().await.map(|()| Wait::Not)
+            }
+            Err(ProjectionError::Store(error)) => Err(error),
+            Err(error @ ProjectionError::NotUnique { .. }) => Err(StoreError::new("take in events", error)),
+        }
+    }
+
+    async fn look_on(&mut self, still_since: Option<Instant>) -> Result<Wait, StoreError> {
+        let seen = self.follower.look_on().await?;
+        let still_since = (seen == Seen::Standstill).then(|| still_since.unwrap_or_else(Instant::now));
+        self.role = Role::StandsBy { still_since };
+        if still_since.is_some_and(|since| since.elapsed() >= self.patience()) {
+            self.take_the_lead().await?;
+        }
+        Ok(match seen {
+            Seen::Everything => Wait::ForEvents,
+            Seen::Strangers => Wait::Not,
+            Seen::Progress | Seen::Standstill => Wait::For(LOOK_AGAIN),
+        })
+    }
+
+    fn patience(&self) -> Duration {
+        let fraction = u64::from(self.runtime.node.as_bytes()[15]);
+        PATIENCE + Duration::from_millis(fraction)
+    }
+
+    async fn take_the_lead(&mut self) -> Result<(), StoreError> {
+        if let Role::StandsBy { .. } = self.role {
+            tracing::info!(read_model = M::NAME, "taking the lead");
+            self.follower.reload().await?;
+            self.role = Role::Leads;
+        }
+        Ok(())
+    }
+
     async fn wake(&mut self, wait: Wait) -> Woken<M> {
         if self.runtime.is_stopping() {
             return Woken::Stop;
@@ -118,8 +193,10 @@ impl<M: ReadModel> Task<M> {
             match wait {
                 Wait::Not => {}
                 Wait::ForEvents => {
-                    // The store, and with it the sender, lives as long as the runtime does.
-                    let _ = self.head.changed().await;
+                    // Who tells of events ends when the store is closed: then nothing will come.
+                    if self.head.changed().await.is_err() {
+                        std::future::pending().await
+                    }
                 }
                 Wait::For(time) => tokio::time::sleep(time).await,
             }
@@ -185,17 +262,27 @@ impl<M: ReadModel> Task<M> {
         builder.changes += self.follower.changes;
         builder.taken_in += self.follower.taken_in;
         self.follower = builder;
+        self.role = Role::Leads;
         Ok(())
     }
 
     async fn replay_parked(&mut self, done: oneshot::Sender<Result<usize, Failure>>) {
-        let replayed = self.follower.replay_parked().await;
-        if matches!(replayed, Err(ProjectionError::Moved { .. })) {
-            // The next batch finds the same and reloads.
-            tracing::warn!(read_model = M::NAME, "somebody else moved the checkpoint");
-        }
+        let replayed = self.replay_in_the_lead().await;
         self.tell();
+        // Who asked for it may have gone.
         let _ = done.send(replayed.map_err(Failure::from));
+    }
+
+    /// Another process may take events in at the same time; what that prevents is tried again.
+    async fn replay_in_the_lead(&mut self) -> Result<usize, ProjectionError> {
+        self.take_the_lead().await?;
+        for _ in 0..REPLAYS {
+            match self.follower.replay_parked().await {
+                Err(ProjectionError::Moved { .. }) => self.follower.reload().await?,
+                replayed => return replayed,
+            }
+        }
+        self.follower.replay_parked().await
     }
 }
 

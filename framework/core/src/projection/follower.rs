@@ -19,6 +19,9 @@ const BATCH: usize = 2048;
 /// The checkpoint is written at least after that many events, even if none of them concerned the read model.
 const CHECKPOINT_EVERY: u64 = 10_000;
 
+/// Events looked at at most while somebody else takes them in.
+const STRANGERS: usize = 256;
+
 /// Bytes of rows kept in memory at most, about.
 const ROWS_IN_MEMORY: usize = 6 << 20;
 
@@ -46,6 +49,19 @@ pub(super) struct Follower<M: ReadModel> {
     ahead: Option<JoinHandle<Result<Vec<RecordedEvent>, StoreError>>>,
     /// The batch whose commit goes on while the next is prepared. `rows` are already as it leaves them.
     pending: Option<Pending>,
+}
+
+/// What somebody who looks on has seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Seen {
+    /// There is nothing that hasn't been taken in.
+    Everything,
+    /// Events that don't concern the read model.
+    Strangers,
+    /// The checkpoint has moved.
+    Progress,
+    /// Events wait, and the checkpoint is where it was.
+    Standstill,
 }
 
 /// A batch whose commit goes on. Nothing of it is parked.
@@ -148,10 +164,38 @@ impl<M: ReadModel> Follower<M> {
         self.forget_rows();
         self.ahead = None;
         self.pending = None;
-        self.checkpoint = self.store.checkpoint(M::NAME, self.generation).await?;
-        self.position = self.checkpoint;
-        self.changes += 1;
+        let checkpoint = self.store.checkpoint(M::NAME, self.generation).await?;
+        self.found(checkpoint);
         self.reload_parked().await
+    }
+
+    /// Somebody else has moved the checkpoint: forward, or back if the read model was emptied.
+    fn found(&mut self, checkpoint: u64) {
+        self.position = if checkpoint < self.checkpoint { checkpoint } else { self.position.max(checkpoint) };
+        self.checkpoint = checkpoint;
+        self.changes += 1;
+    }
+
+    /// Watches how somebody else takes events in.
+    pub async fn look_on(&mut self) -> Result<Seen, StoreError> {
+        let checkpoint = self.store.checkpoint(M::NAME, self.generation).await?;
+        if checkpoint != self.checkpoint {
+            self.found(checkpoint);
+            return Ok(Seen::Progress);
+        }
+        self.pass_strangers().await
+    }
+
+    /// Passes over events that don't concern the read model: no checkpoint tells of those.
+    async fn pass_strangers(&mut self) -> Result<Seen, StoreError> {
+        let events = self.store.read_all(self.position, STRANGERS).await?;
+        let Some(last) = events.last() else { return Ok(Seen::Everything) };
+        let (known, seen) = match Plan::<M>::new(&events, &HashMap::new(), &self.blocked).first() {
+            None => (last.position, Seen::Strangers),
+            Some(first) => (first - 1, Seen::Standstill),
+        };
+        self.position = known;
+        Ok(seen)
     }
 
     /// Takes in what is still missing and puts this generation in place of the live one.

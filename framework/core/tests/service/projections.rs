@@ -9,7 +9,7 @@ use potter_core::health::HealthStatus;
 use potter_core::memory::MemoryStore;
 use potter_core::projection::{self, ProjectionState};
 use potter_core::read_model::ReadModel;
-use potter_core::store::{Generation, ParkedEvent, Selection, SharedStore, Store, Unit};
+use potter_core::store::{Append, Generation, ParkedEvent, Selection, SharedStore, Store, Unit};
 use potter_core::testing::TestApp;
 use proptest::prelude::*;
 use prost::Message;
@@ -77,6 +77,47 @@ async fn two_processes_do_not_take_an_event_in_twice() {
         app.settle().await;
     }
     assert_eq!(rows(&*store).await[0].stock, 800);
+}
+
+/// A process that leads, one that stands by, and the store of the one that leads.
+async fn leader_and_other() -> (Arc<TestStore>, TestApp, TestApp) {
+    let store = TestStore::new();
+    let leader = store.start().await;
+    leader.call::<_, ProductReply>(CREATE, &create("p", "Pen", 1000)).await.expect("created");
+    leader.settle().await;
+    let other = store.beside().start().await;
+    other.settle().await;
+    (store, leader, other)
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_process_takes_the_lead_when_the_leader_stands_still() {
+    let (store, leader, other) = leader_and_other().await;
+    for _ in 0..3 {
+        store.fail_projections(u32::MAX);
+        leader.call::<_, ProductReply>(RESERVE, &reserve("p", 1)).await.expect("reserved");
+        other.settle().await;
+        store.fail_projections(0);
+        leader.settle().await;
+    }
+    assert_eq!(rows(&*store).await[0].stock, 997);
+    assert_eq!((condition(&leader).0, condition(&other).0), (ProjectionState::Active, ProjectionState::Active));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_stands_by_sees_what_the_leader_takes_in() {
+    let (store, leader, other) = leader_and_other().await;
+    other.call::<_, ProductReply>(RESERVE, &reserve("p", 1)).await.expect("reserved");
+    leader.call::<_, ProductReply>(RESERVE, &reserve("p", 1)).await.expect("reserved");
+    let found: Product = other.call(GET, &get("p")).await.expect("found");
+    assert_eq!(found.stock, 998);
+    store.fail_projections(u32::MAX);
+    let strange =
+        Append { aggregate: "Stranger", ..elsewhere("p", 0, &ProductDeleted {}.into()).append.expect("events") };
+    store.commit(Unit { append: Some(strange), ..Unit::default() }).await.expect("recorded");
+    let began = tokio::time::Instant::now();
+    other.settle().await;
+    assert!(began.elapsed() < Duration::from_millis(100), "what concerns nobody is passed over at once");
 }
 
 #[tokio::test(start_paused = true)]

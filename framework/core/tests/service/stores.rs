@@ -27,7 +27,7 @@ type Meddling = Box<dyn FnMut(&Unit) -> Option<Unit> + Send>;
 type Held = fn(&Unit) -> bool;
 
 pub struct TestStore {
-    memory: MemoryStore,
+    memory: Arc<MemoryStore>,
     held: watch::Sender<Held>,
     failures: AtomicU32,
     projection_successes: AtomicU32,
@@ -39,8 +39,17 @@ pub struct TestStore {
 
 impl TestStore {
     pub fn new() -> Arc<Self> {
+        Self::over(Arc::default())
+    }
+
+    /// What another process has of the same store.
+    pub fn beside(&self) -> Arc<Self> {
+        Self::over(self.memory.clone())
+    }
+
+    fn over(memory: Arc<MemoryStore>) -> Arc<Self> {
         Arc::new(Self {
-            memory: MemoryStore::new(),
+            memory,
             held: watch::Sender::new(|_| false),
             failures: AtomicU32::new(0),
             projection_successes: AtomicU32::new(0),
