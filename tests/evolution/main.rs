@@ -3,4 +3,5 @@
 mod accepting;
 mod denying;
 mod project;
+mod replaying;
 mod upcasting;
