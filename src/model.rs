@@ -7,6 +7,7 @@
 //! declaration, files being sorted by name, so that the same input always gives the same model.
 
 mod build;
+mod command_ids;
 mod context;
 mod events;
 mod fields;
@@ -14,6 +15,7 @@ pub mod intent;
 mod lint;
 mod marks;
 mod path;
+mod queries;
 mod roles;
 mod routes;
 mod rpcs;
