@@ -140,6 +140,22 @@ impl Step {
         self.proposed.as_deref().map(|it| diff(&self.path, base, Some(it))).unwrap_or_default()
     }
 
+    /// A file of which nothing has been decided yet.
+    fn untouched(path: &str, class: Class, symbol: &str, before: Option<Vec<u8>>) -> Self {
+        Self {
+            path: path.to_owned(),
+            class,
+            symbol: symbol.to_owned(),
+            action: Action::Keep,
+            reason: String::new(),
+            after: before.clone(),
+            before,
+            proposed: None,
+            base: None,
+            moved_from: None,
+        }
+    }
+
     fn to(mut self, action: Action, after: Option<Vec<u8>>, reason: impl Into<String>) -> Self {
         self.action = action;
         self.after = after;
@@ -233,18 +249,8 @@ fn step(file: &File, moved_from: Option<&str>, past: &Past<'_>) -> Result<Step, 
     let there = moved_from.unwrap_or(&file.path);
     let before = (past.disk)(there)?;
     let locked = past.locked(there);
-    let step = Step {
-        path: file.path.clone(),
-        class: file.class,
-        symbol: file.symbol.clone(),
-        action: Action::Keep,
-        reason: String::new(),
-        after: before.clone(),
-        before,
-        proposed: None,
-        base: None,
-        moved_from: moved_from.map(str::to_owned),
-    };
+    let unmoved = Step::untouched(&file.path, file.class, &file.symbol, before);
+    let step = Step { moved_from: moved_from.map(str::to_owned), ..unmoved };
     let Some(disk) = step.before.clone() else { return Ok(create(step, file, locked)) };
     let proposed = file.contents.as_bytes();
     if is_same(&disk, proposed) && step.moved_from.is_none() {

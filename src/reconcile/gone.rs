@@ -8,18 +8,7 @@ use crate::output::OutputError;
 /// What happens to a file of the lock that is no longer proposed; `None` if it is gone already.
 pub(super) fn step(path: &str, locked: &LockedFile, past: &Past<'_>) -> Result<Option<Step>, OutputError> {
     let before = (past.disk)(path)?;
-    let step = Step {
-        path: path.to_owned(),
-        class: locked.class,
-        symbol: locked.symbol.clone(),
-        action: Action::Keep,
-        reason: String::new(),
-        after: before.clone(),
-        before,
-        proposed: None,
-        base: None,
-        moved_from: None,
-    };
+    let step = Step::untouched(path, locked.class, &locked.symbol, before);
     if locked.class == Class::Append {
         return kept_for_good(step, locked, past).map(Some);
     }
@@ -64,18 +53,8 @@ fn kept_for_good(step: Step, locked: &LockedFile, past: &Past<'_>) -> Result<Ste
 pub(super) fn other(path: &str, past: &Past<'_>) -> Result<Option<Step>, OutputError> {
     let Some(disk) = (past.disk)(path)? else { return Ok(None) };
     let is_potters = is_in_potters_folder(path);
-    let step = Step {
-        path: path.to_owned(),
-        class: if is_potters { Class::Generated } else { Class::Seed },
-        symbol: String::new(),
-        action: Action::Keep,
-        reason: String::new(),
-        before: Some(disk.clone()),
-        after: Some(disk.clone()),
-        proposed: None,
-        base: None,
-        moved_from: None,
-    };
+    let class = if is_potters { Class::Generated } else { Class::Seed };
+    let step = Step::untouched(path, class, "", Some(disk.clone()));
     if is_potters {
         return Ok(Some(match past.allowed.prune {
             true => step.to(Action::Remove, None, "Potter doesn't know it, and --prune was given"),
