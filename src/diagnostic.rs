@@ -260,7 +260,13 @@ pub fn suggestion<'a>(name: &str, known: impl IntoIterator<Item = &'a str> + Clo
     if let Some(near) = nearest(name, known.clone()) {
         return format!("did you mean `{near}`?");
     }
-    let all: Vec<_> = known.into_iter().map(|it| format!("`{it}`")).collect();
+    let mut all: Vec<String> = Vec::new();
+    for it in known.into_iter().map(|it| format!("`{it}`")) {
+        // A name that is wrongly given twice is no choice twice.
+        if !all.contains(&it) {
+            all.push(it);
+        }
+    }
     match all.as_slice() {
         [] => "there is none".to_owned(),
         [one] => format!("the only one is {one}"),
@@ -271,6 +277,12 @@ pub fn suggestion<'a>(name: &str, known: impl IntoIterator<Item = &'a str> + Clo
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_known_twice_is_suggested_once() {
+        assert_eq!(suggestion("x", ["order.placed", "order.placed"]), "the only one is `order.placed`");
+        assert_eq!(suggestion("x", ["aaa", "bbb", "aaa"]), "there are `aaa`, `bbb`");
+    }
 
     #[test]
     fn finds_the_near_name_only_when_it_is_near() {
