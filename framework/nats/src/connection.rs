@@ -1,0 +1,112 @@
+//! Reaches the server, says how it is, lets go of it.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_nats::connection::State;
+use async_nats::jetstream::context::ContextBuilder;
+use async_nats::{Client, ConnectOptions, Event, ServerAddr, jetstream};
+use potter_broker::{BrokerError, BrokerErrorKind};
+
+/// How long the server may take to say that it keeps a message.
+const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(5);
+
+/// How long a server may take to answer anything else.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
+
+/// The longest time between two tries to connect: a server that comes back is soon used again.
+const RECONNECT_WITHIN: Duration = Duration::from_secs(1);
+
+/// Where JetStream answers.
+const JETSTREAM_INFO: &str = "$JS.API.INFO";
+
+pub(crate) struct Connection {
+    client: Client,
+    jetstream: jetstream::Context,
+    closed: AtomicBool,
+}
+
+impl Connection {
+    pub(crate) async fn open(urls: &str, name: &str) -> Result<Self, BrokerError> {
+        let servers = urls.split(',').map(|url| server(url.trim())).collect::<Result<Vec<_>, _>>()?;
+        let client = ConnectOptions::new()
+            .name(name)
+            .retry_on_initial_connect()
+            .max_reconnects(None)
+            .reconnect_delay_callback(|attempt| {
+                let doubled = Duration::from_millis(25 << attempt.min(6));
+                doubled.min(RECONNECT_WITHIN)
+            })
+            .connection_timeout(Duration::from_secs(2))
+            .request_timeout(Some(ANSWERS_WITHIN))
+            .event_callback(|event| async move { tell(&event) })
+            .connect(servers)
+            .await
+            .map_err(|error| BrokerError::new(BrokerErrorKind::Refused, format!("cannot connect to NATS: {error}")))?;
+        let jetstream =
+            ContextBuilder::new().timeout(ANSWERS_WITHIN).ack_timeout(ACKNOWLEDGED_WITHIN).build(client.clone());
+        Ok(Self { client, jetstream, closed: AtomicBool::new(false) })
+    }
+
+    /// The client, if its server is in reach: what is sent to none would wait in memory, and be sent when nobody
+    /// expects it any more.
+    pub(crate) fn client(&self) -> Result<Client, BrokerError> {
+        if self.closed.load(Ordering::Relaxed) {
+            return Err(BrokerError::closed());
+        }
+        match self.client.connection_state() {
+            State::Connected => Ok(self.client.clone()),
+            State::Pending | State::Disconnected => {
+                Err(BrokerError::new(BrokerErrorKind::Unreachable, "no NATS server is in reach"))
+            }
+        }
+    }
+
+    pub(crate) fn jetstream(&self) -> Result<jetstream::Context, BrokerError> {
+        self.client().map(|_| self.jetstream.clone())
+    }
+
+    /// Asks JetStream rather than the server, which may be there without it. What it answers differs between versions
+    /// in more than this client would read.
+    pub(crate) async fn ping(&self) -> Result<(), BrokerError> {
+        let unreachable = |error: &dyn std::error::Error| {
+            BrokerError::new(BrokerErrorKind::Unreachable, format!("JetStream doesn't answer: {error}"))
+        };
+        let answer = self.client()?.request(JETSTREAM_INFO, "".into()).await.map_err(|error| unreachable(&error))?;
+        match String::from_utf8_lossy(&answer.payload) {
+            text if text.contains("\"error\"") => {
+                Err(BrokerError::new(BrokerErrorKind::Unreachable, format!("JetStream doesn't work: {text}")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) async fn close(&self) {
+        self.closed.store(true, Ordering::Relaxed);
+        if self.client.connection_state() != State::Connected {
+            return;
+        }
+        if let Err(error) = self.client.drain().await {
+            tracing::warn!(%error, "cannot finish what was sent to NATS");
+        }
+    }
+}
+
+fn server(url: &str) -> Result<ServerAddr, BrokerError> {
+    url.parse().map_err(|error| {
+        let url = url.rsplit_once('@').map_or(url, |(_, place)| place);
+        BrokerError::new(BrokerErrorKind::Refused, format!("`{url}` is no NATS URL such as nats://host:4222: {error}"))
+    })
+}
+
+/// Says in the log when a server is found and when it is lost.
+fn tell(event: &Event) {
+    match event {
+        Event::Connected => tracing::info!("connected to NATS"),
+        Event::Disconnected => tracing::warn!("the connection to NATS is lost; trying to get it back"),
+        Event::SlowConsumer(id) => tracing::warn!(subscription = id, "messages come faster than they are taken in"),
+        Event::ServerError(error) => tracing::warn!(%error, "NATS reports an error"),
+        Event::ClientError(error) => tracing::debug!(%error, "NATS"),
+        other => tracing::debug!(event = %other, "NATS"),
+    }
+}
