@@ -36,8 +36,6 @@ const LAST_EDITION: i32 = 1001;
 pub struct Parameters {
     /// `module=NAME`: names the module.
     pub module: Option<String>,
-    /// `framework=path:…`, `git:…` or `version:…`: where the framework comes from.
-    pub framework: Option<String>,
     /// `lock=PATH`: the project's `potter.lock`, which knows the past of its events; `none`: there is no past.
     pub lock: Option<String>,
 }
@@ -46,7 +44,10 @@ pub struct Parameters {
 const NO_LOCK: &str = "none";
 
 /// The names of all parameters.
-const PARAMETERS: &[&str] = &["module", "framework", "lock"];
+const PARAMETERS: &[&str] = &["module", "lock"];
+
+/// What `potter-gen` takes and a plugin can't heed: the framework is named in the manifest, which is the user's.
+const FRAMEWORK: &str = "framework";
 
 /// Everything that a request says, understood.
 #[derive(Debug)]
@@ -179,11 +180,15 @@ pub fn parameters(text: &str) -> Result<Parameters, Diagnostics> {
         return Err(wrong);
     }
     let mut take = |key| found.remove(key);
-    Ok(Parameters { module: take("module"), framework: take("framework"), lock: take("lock") })
+    Ok(Parameters { module: take("module"), lock: take("lock") })
 }
 
 /// Says whether a parameter is known, has a value, and is new.
 fn check(key: &str, value: Option<String>, found: &BTreeMap<String, String>) -> Result<String, Diagnostics> {
+    if key == FRAMEWORK {
+        let help = "leave it out; `potter-gen update --framework SOURCE` changes it in Cargo.toml";
+        return Err(refuse("parameter `framework` has no effect on what a plugin writes".to_owned()).help(help).into());
+    }
     if !PARAMETERS.contains(&key) {
         let help = suggestion(key, PARAMETERS.iter().copied());
         return Err(refuse(format!("unknown parameter `{key}`")).help(help).into());
@@ -313,8 +318,8 @@ mod tests {
         assert_eq!(parameters("module=shop"), module("shop"));
         assert_eq!(parameters(" module = shop ,"), module("shop"));
         assert_eq!(parameters("module=\"sh\\\"o,p\""), module("sh\"o,p"));
-        let path = parameters("framework=path:/a=b,module=shop").map(|it| it.framework);
-        assert_eq!(path, Ok(Some("path:/a=b".into())));
+        let path = parameters("lock=a:/a=b,module=shop").map(|it| it.lock);
+        assert_eq!(path, Ok(Some("a:/a=b".into())));
     }
 
     #[test]
@@ -329,6 +334,7 @@ mod tests {
                 "unknown parameter `x`"
             ]
         );
+        assert_eq!(wrong("framework=version:1.0.0"), ["parameter `framework` has no effect on what a plugin writes"]);
         assert_eq!(wrong("module=\"a"), ["the quotes of parameter `module` are not closed"]);
         assert_eq!(wrong("=a"), ["unknown parameter ``"]);
     }

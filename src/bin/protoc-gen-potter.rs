@@ -16,7 +16,6 @@ protoc-gen-potter: Potter as a plugin of protoc and buf; they call it, not you.
 
 Parameters, separated by commas:
   module=NAME         the module's name, instead of `module_name`
-  framework=SOURCE    where the framework comes from: path:…, git:… or version:…
   lock=PATH           the project's potter.lock, once an event has a second version; `none` without a past
 
 It writes what Potter owns; `potter-gen` makes whole projects.

@@ -69,8 +69,9 @@ fn only_the_files_asked_for_are_generated() {
 fn values_of_parameters_go_through_every_compiler() {
     let workspace = Workspace::new(&[("shop.proto", SHOP)]);
     for compiler in ALL {
-        let options = ["module=shop", "framework=path:/a=b:c"];
-        workspace.run(compiler, &["shop.proto"], &options).good(compiler);
+        workspace.run(compiler, &["shop.proto"], &["module=shop", "lock=none"]).good(compiler);
+        let told = workspace.run(compiler, &["shop.proto"], &["lock=c:/a=b:c"]).refusal(compiler);
+        assert!(told.contains("`c:/a=b:c`"), "{compiler:?}: {told}");
         let told = workspace.run(compiler, &["shop.proto"], &["module", "modul=a"]).refusal(compiler);
         assert!(told.contains("has no value") && told.contains("did you mean `module`?"), "{compiler:?}: {told}");
     }
