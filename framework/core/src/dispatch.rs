@@ -308,7 +308,39 @@ impl Dispatcher {
     /// # Errors
     /// There is no such read model, or the store is out of reach.
     pub async fn rebuild(&self, read_model: &str) -> Result<(), Failure> {
-        self.projection(read_model)?.rebuild().await
+        self.rebuild_from(read_model, 0).await
+    }
+
+    /// Builds a read model anew as [`Dispatcher::rebuild`] does, from the events after a position only.
+    ///
+    /// # Errors
+    /// See [`Dispatcher::rebuild`].
+    pub async fn rebuild_from(&self, read_model: &str, position: u64) -> Result<(), Failure> {
+        self.projection(read_model)?.rebuild(position).await
+    }
+
+    /// Empties a read model and takes everything in again; queries see it grow.
+    ///
+    /// # Errors
+    /// See [`Dispatcher::rebuild`].
+    pub async fn reset(&self, read_model: &str) -> Result<(), Failure> {
+        self.projection(read_model)?.reset().await
+    }
+
+    /// Pauses a projection in every process that shares the store; queries are answered as of then.
+    ///
+    /// # Errors
+    /// See [`Dispatcher::rebuild`].
+    pub async fn pause(&self, read_model: &str) -> Result<(), Failure> {
+        self.projection(read_model)?.set_paused(true).await
+    }
+
+    /// Lets a projection go on.
+    ///
+    /// # Errors
+    /// See [`Dispatcher::rebuild`].
+    pub async fn resume(&self, read_model: &str) -> Result<(), Failure> {
+        self.projection(read_model)?.set_paused(false).await
     }
 
     /// Tries again to take in the events that a projection has parked; answers how many it could.

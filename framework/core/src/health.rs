@@ -68,6 +68,7 @@ fn projection(status: &ProjectionStatus) -> ComponentHealth {
     let lag = status.lag();
     let (health, detail) = match &status.state {
         ProjectionState::Error(reason) => (HealthStatus::Down, reason.clone()),
+        ProjectionState::Paused => (HealthStatus::Degraded, format!("paused, {lag} events behind")),
         ProjectionState::Building => (HealthStatus::Up, format!("building, {lag} events to go")),
         ProjectionState::Active if status.parked > 0 => {
             (HealthStatus::Degraded, format!("{} events parked", status.parked))

@@ -19,8 +19,8 @@ use crate::event::{RecordedEvent, StreamId};
 use crate::read_model::Table;
 use crate::store::{
     AcceptedCommand, Append, AppliedMigration, ClaimKey, CommandStatus, CommitError, Committed, Expiry, Generation,
-    Migration, ParkedEvent, ProjectionBatch, ProjectionError, RecordedClaim, Selected, Selection, Snapshot, Store,
-    StoreError, Unit,
+    Migration, ParkedEvent, ProjectionBatch, ProjectionError, ProjectionRecord, RecordedClaim, Selected, Selection,
+    Snapshot, Store, StoreError, Unit,
 };
 
 /// A store in memory.
@@ -47,6 +47,7 @@ struct State {
     settled_at: BTreeMap<Uuid, SystemTime>,
     migrations: Vec<(Migration, SystemTime)>,
     models: HashMap<(&'static str, Generation), Model>,
+    projections: HashMap<&'static str, ProjectionRecord>,
     rows: HashMap<(&'static str, Generation), Rows>,
 }
 
@@ -178,7 +179,9 @@ impl Store for MemoryStore {
     }
 
     fn checkpoint(&self, projection: &'static str, generation: Generation) -> BoxFuture<'_, Result<u64, StoreError>> {
-        self.with("read a checkpoint", |state| Ok(state.model(projection, generation).checkpoint))
+        self.with("read a checkpoint", |state| {
+            Ok(state.models.get(&(projection, generation)).map_or(0, |model| model.checkpoint))
+        })
     }
 
     fn commit_projection(&self, batch: ProjectionBatch) -> BoxFuture<'_, Result<(), ProjectionError>> {
@@ -191,14 +194,41 @@ impl Store for MemoryStore {
         generation: Generation,
     ) -> BoxFuture<'_, Result<Vec<ParkedEvent>, StoreError>> {
         self.with("list the parked events", |state| {
-            Ok(state.model(projection, generation).parked.values().cloned().collect())
+            let model = state.models.get(&(projection, generation));
+            Ok(model.into_iter().flat_map(|model| model.parked.values().cloned()).collect())
         })
     }
 
-    fn begin_rebuild(&self, projection: &'static str, table: Table) -> BoxFuture<'_, Result<(), StoreError>> {
+    fn projection(&self, projection: &'static str) -> BoxFuture<'_, Result<ProjectionRecord, StoreError>> {
+        self.with("read about a projection", |state| {
+            let rebuilding = state.models.contains_key(&(projection, Generation::Next));
+            Ok(ProjectionRecord { rebuilding, ..*state.projection(projection) })
+        })
+    }
+
+    fn set_paused(&self, projection: &'static str, paused: bool) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.with("pause a projection", |state| {
+            state.projection(projection).paused = paused;
+            Ok(())
+        })
+    }
+
+    fn begin_rebuild(
+        &self,
+        projection: &'static str,
+        table: Table,
+        from: u64,
+    ) -> BoxFuture<'_, Result<(), StoreError>> {
         self.with("begin a rebuild", |state| {
-            state.models.insert((projection, Generation::Next), Model::default());
-            state.rows.insert((table.name, Generation::Next), Rows::default());
+            state.empty(projection, &table, Generation::Next, from);
+            Ok(())
+        })
+    }
+
+    fn reset_projection(&self, projection: &'static str, table: Table) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.with("reset a projection", |state| {
+            state.empty(projection, &table, Generation::Live, 0);
+            state.projection(projection).epoch += 1;
             Ok(())
         })
     }
@@ -317,13 +347,23 @@ impl State {
         Ok(applied)
     }
 
-    fn model(&mut self, projection: &'static str, generation: Generation) -> &mut Model {
-        self.models.entry((projection, generation)).or_default()
+    fn projection(&mut self, projection: &'static str) -> &mut ProjectionRecord {
+        self.projections.entry(projection).or_default()
+    }
+
+    fn empty(&mut self, projection: &'static str, table: &Table, generation: Generation, checkpoint: u64) {
+        self.models.insert((projection, generation), Model { checkpoint, ..Model::default() });
+        self.rows.insert((table.name, generation), Rows::default());
     }
 
     fn commit_projection(&mut self, batch: ProjectionBatch) -> Result<(), ProjectionError> {
+        let live = batch.generation == Generation::Live;
+        let ProjectionRecord { paused, epoch, .. } = *self.projection(batch.projection);
+        if live && paused {
+            return Err(ProjectionError::Paused);
+        }
         let model = self.models.entry((batch.projection, batch.generation)).or_default();
-        if model.checkpoint != batch.expected_checkpoint {
+        if model.checkpoint != batch.expected_checkpoint || (live && epoch != batch.epoch) {
             return Err(ProjectionError::Moved { actual: model.checkpoint });
         }
         self.rows.entry((batch.table.name, batch.generation)).or_default().apply(
@@ -358,6 +398,7 @@ impl State {
         self.models.insert(live, model);
         let rows = self.rows.remove(&(table.name, Generation::Next)).unwrap_or_default();
         self.rows.insert((table.name, Generation::Live), rows);
+        self.projection(projection).epoch += 1;
         Ok(())
     }
 

@@ -18,8 +18,8 @@ use self::follower::Follower;
 use crate::dispatch::Runtime;
 use crate::failure::Failure;
 use crate::module::Module;
-use crate::read_model::ReadModel;
-use crate::store::{Generation, SharedStore};
+use crate::read_model::{ReadModel, Table};
+use crate::store::{Generation, ParkedEvent, ProjectionRecord, SharedStore};
 use crate::telemetry::ProjectionMeter;
 
 /// A declared read model, its types forgotten.
@@ -30,12 +30,19 @@ pub(crate) trait DeclaredProjection: Send + Sync {
     /// Starts the task that keeps it.
     fn start(self: Arc<Self>, runtime: &Arc<Runtime>) -> Arc<ProjectionHandle>;
 
-    /// Builds it anew while nobody else keeps it; tells position and head as it goes.
+    /// The table.
+    fn table(&self) -> Table;
+
+    /// Builds it anew from the events after `from`, in this process; tells position and head as it goes.
     fn rebuild(
         self: Arc<Self>,
         store: SharedStore,
+        from: u64,
         progress: Box<dyn FnMut(u64, u64) + Send>,
     ) -> BoxFuture<'static, Result<(), Failure>>;
+
+    /// Tries again to take in what is parked, in this process; answers how many events it could.
+    fn replay_parked(self: Arc<Self>, store: SharedStore) -> BoxFuture<'static, Result<usize, Failure>>;
 }
 
 /// The projection of read model `M`.
@@ -63,6 +70,8 @@ pub enum ProjectionState {
     Active,
     /// It catches up after the start, or the read model is being built anew.
     Building,
+    /// It takes nothing in until somebody lets it go on; queries are answered as of then.
+    Paused,
     /// It cannot go on now and tries again; why.
     Error(String),
 }
@@ -158,9 +167,24 @@ impl ProjectionHandle {
         progress.wait_for(|progress| progress.position >= position).await.is_ok()
     }
 
-    /// Builds the read model anew beside the live one and puts it in its place.
-    pub async fn rebuild(&self) -> Result<(), Failure> {
-        self.order(Order::Rebuild).await
+    /// Builds the read model anew beside the live one, from the events after `from`, and puts it in its place.
+    pub async fn rebuild(&self, from: u64) -> Result<(), Failure> {
+        self.order(|done| Order::Rebuild(from, done)).await
+    }
+
+    /// Empties the read model and takes everything in again.
+    pub async fn reset(&self) -> Result<(), Failure> {
+        self.order(Order::Reset).await
+    }
+
+    /// Takes nothing in any more, or goes on.
+    pub async fn set_paused(&self, paused: bool) -> Result<(), Failure> {
+        self.order(|done| Order::Pause(paused, done)).await
+    }
+
+    /// Whether it is paused, as far as this process knows.
+    pub fn is_paused(&self) -> bool {
+        self.board.condition().state == ProjectionState::Paused
     }
 
     /// Tries again to take in what was parked; answers how many events it could.
@@ -192,15 +216,20 @@ impl<M: ReadModel> DeclaredProjection for TypedProjection<M> {
         Arc::new(ProjectionHandle { name: M::NAME, board, head: runtime.store.head(), orders })
     }
 
+    fn table(&self) -> Table {
+        M::TABLE
+    }
+
     fn rebuild(
         self: Arc<Self>,
         store: SharedStore,
+        from: u64,
         mut progress: Box<dyn FnMut(u64, u64) + Send>,
     ) -> BoxFuture<'static, Result<(), Failure>> {
         Box::pin(async move {
-            let mut builder = Follower::<M>::begin_rebuild(store.clone()).await?;
+            let mut builder = Follower::<M>::begin_rebuild(store.clone(), from).await?;
             let head = store.head();
-            while builder.advance().await? {
+            while builder.build().await? {
                 progress(builder.position(), *head.borrow());
             }
             builder.finish_rebuild().await?;
@@ -208,9 +237,20 @@ impl<M: ReadModel> DeclaredProjection for TypedProjection<M> {
             Ok(())
         })
     }
+
+    fn replay_parked(self: Arc<Self>, store: SharedStore) -> BoxFuture<'static, Result<usize, Failure>> {
+        Box::pin(async move { Ok(Follower::<M>::resume(store).await?.replay_parked_in_turn().await?) })
+    }
 }
 
-/// Builds a read model anew while the service isn't running, telling position and head as it goes.
+fn declared(module: &Module, read_model: &str) -> Result<Arc<dyn DeclaredProjection>, Failure> {
+    let declared = module.read_models.iter().find(|it| it.name() == read_model);
+    declared.cloned().ok_or_else(|| Failure::not_found("read model", read_model))
+}
+
+/// Builds a read model anew from the events after `from`, in this process, telling position and head as it goes.
+///
+/// The service may be running; it answers from the old rows until the new ones are complete.
 ///
 /// # Errors
 /// The module has no such read model, or the store is out of reach.
@@ -218,14 +258,46 @@ pub async fn rebuild(
     module: &Module,
     store: SharedStore,
     read_model: &str,
+    from: u64,
     progress: impl FnMut(u64, u64) + Send + 'static,
 ) -> Result<(), Failure> {
-    let declared = module.read_models.iter().find(|it| it.name() == read_model);
-    let declared = declared.ok_or_else(|| Failure::not_found("read model", read_model))?;
-    declared.clone().rebuild(store, Box::new(progress)).await
+    declared(module, read_model)?.rebuild(store, from, Box::new(progress)).await
 }
 
-/// How far the read models are while the service isn't running, in the order of their declaration.
+/// Empties a read model; a running service then takes everything in again.
+///
+/// # Errors
+/// See [`rebuild`].
+pub async fn reset(module: &Module, store: &SharedStore, read_model: &str) -> Result<(), Failure> {
+    let declared = declared(module, read_model)?;
+    Ok(store.reset_projection(declared.name(), declared.table()).await?)
+}
+
+/// Pauses a projection in every process, or lets it go on.
+///
+/// # Errors
+/// See [`rebuild`].
+pub async fn set_paused(module: &Module, store: &SharedStore, read_model: &str, paused: bool) -> Result<(), Failure> {
+    Ok(store.set_paused(declared(module, read_model)?.name(), paused).await?)
+}
+
+/// The events that a read model could not take in.
+///
+/// # Errors
+/// See [`rebuild`].
+pub async fn parked(module: &Module, store: &SharedStore, read_model: &str) -> Result<Vec<ParkedEvent>, Failure> {
+    Ok(store.parked(declared(module, read_model)?.name(), Generation::Live).await?)
+}
+
+/// Tries again to take in what a read model has parked; answers how many events it could.
+///
+/// # Errors
+/// See [`rebuild`].
+pub async fn replay_parked(module: &Module, store: &SharedStore, read_model: &str) -> Result<usize, Failure> {
+    declared(module, read_model)?.replay_parked(store.clone()).await
+}
+
+/// How far the read models are as the store says, in the order of their declaration.
 ///
 /// # Errors
 /// The store is out of reach.
@@ -235,7 +307,12 @@ pub async fn list(module: &Module, store: &SharedStore) -> Result<Vec<Projection
     for name in module.read_models() {
         let position = store.checkpoint(name, Generation::Live).await?;
         let parked = store.parked(name, Generation::Live).await?.len();
-        let state = if position < head { ProjectionState::Building } else { ProjectionState::Active };
+        let state = match store.projection(name).await? {
+            ProjectionRecord { paused: true, .. } => ProjectionState::Paused,
+            ProjectionRecord { rebuilding: true, .. } => ProjectionState::Building,
+            _ if position < head => ProjectionState::Building,
+            _ => ProjectionState::Active,
+        };
         statuses.push(ProjectionStatus { name, state, position, head, parked });
     }
     Ok(statuses)

@@ -87,7 +87,8 @@ pub trait Store: Send + Sync + 'static {
     /// Checkpoint of a projection; 0 before its first commit.
     fn checkpoint(&self, projection: &'static str, generation: Generation) -> BoxFuture<'_, Result<u64, StoreError>>;
 
-    /// Writes rows, parked events and checkpoint in one transaction, if the checkpoint is still the expected one.
+    /// Writes rows, parked events and checkpoint in one transaction, if the checkpoint is still the expected one, the live
+    /// generation still the same and the projection not paused.
     ///
     /// Uniqueness is judged by the rows as they are after the whole batch: two rows may exchange their values.
     fn commit_projection(&self, batch: ProjectionBatch) -> BoxFuture<'_, Result<(), ProjectionError>>;
@@ -110,12 +111,22 @@ pub trait Store: Send + Sync + 'static {
         generation: Generation,
     ) -> BoxFuture<'_, Result<Vec<ParkedEvent>, StoreError>>;
 
-    /// Makes an empty table with checkpoint 0 and nothing parked as the next generation of a read model, beside the
-    /// live one; what an unfinished rebuild has left is dropped.
-    fn begin_rebuild(&self, projection: &'static str, table: Table) -> BoxFuture<'_, Result<(), StoreError>>;
+    /// What is kept of a projection beside its checkpoints.
+    fn projection(&self, projection: &'static str) -> BoxFuture<'_, Result<ProjectionRecord, StoreError>>;
+
+    /// Pauses a projection: nothing of its live generation is written any more, by no process; or lets it go on.
+    fn set_paused(&self, projection: &'static str, paused: bool) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// Makes an empty table with nothing parked as the next generation of a read model, beside the live one; what an
+    /// unfinished rebuild has left is dropped. It takes in the events after position `from`.
+    fn begin_rebuild(&self, projection: &'static str, table: Table, from: u64)
+    -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// Empties the live generation of a read model: no rows, nothing parked, checkpoint 0, the next epoch.
+    fn reset_projection(&self, projection: &'static str, table: Table) -> BoxFuture<'_, Result<(), StoreError>>;
 
     /// Puts the next generation, with its checkpoint and what it parked, in place of the live one, in one
-    /// transaction, if its checkpoint is still the expected one.
+    /// transaction, if its checkpoint is still the expected one; the next epoch begins.
     ///
     /// Refused with [`ProjectionError::Moved`] while the live generation is ahead, so that readers never see time
     /// go back: catch up and try again.
@@ -413,6 +424,17 @@ pub enum Generation {
     Next,
 }
 
+/// What is kept of a projection beside its checkpoints.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ProjectionRecord {
+    /// Whether it is paused.
+    pub paused: bool,
+    /// Whether a rebuild has been begun and not finished.
+    pub rebuilding: bool,
+    /// How often the live generation has been replaced or emptied: rows read in one epoch say nothing in the next.
+    pub epoch: u64,
+}
+
 /// An event that a projection could not take in; it blocks the row that it is about, and no other.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ParkedEvent {
@@ -437,6 +459,8 @@ pub struct ProjectionBatch {
     pub table: Table,
     /// Which of its generations.
     pub generation: Generation,
+    /// The epoch that the live generation must be in; see [`ProjectionRecord::epoch`].
+    pub epoch: u64,
     /// The checkpoint that must be there.
     pub expected_checkpoint: u64,
     /// The new one.
@@ -452,13 +476,14 @@ pub struct ProjectionBatch {
 }
 
 impl ProjectionBatch {
-    /// Nothing but a move of the live generation's checkpoint.
+    /// Nothing but a move of the live generation's checkpoint, in its first epoch.
     #[must_use]
     pub fn moving(projection: &'static str, table: Table, expected_checkpoint: u64, checkpoint: u64) -> Self {
         Self {
             projection,
             table,
             generation: Generation::Live,
+            epoch: 0,
             expected_checkpoint,
             checkpoint,
             put: Vec::new(),
@@ -484,12 +509,15 @@ pub struct RowChange {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProjectionError {
-    /// Somebody else moved the checkpoint.
+    /// Somebody else moved the checkpoint, or replaced the live generation.
     #[error("the checkpoint is {actual}")]
     Moved {
         /// Where it is.
         actual: u64,
     },
+    /// It is paused, and the batch is one of the live generation.
+    #[error("the projection is paused")]
+    Paused,
     /// Two rows would have the same value in a unique column; nothing of the batch was written.
     #[error("`{column}` is not unique: row `{key}`")]
     NotUnique {

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use crate::convert::{nanoseconds, time};
 use crate::records;
-use crate::rows::{checkpoint, exists, table_name};
+use crate::rows::{begin_epoch, checkpoint, exists, table_name};
 
 fn begin(connection: &Connection) -> rusqlite::Result<Transaction<'_>> {
     Transaction::new_unchecked(connection, TransactionBehavior::Immediate)
@@ -80,14 +80,29 @@ fn hash(text: &str) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Makes an empty table beside the live one.
-pub(crate) fn begin_rebuild(connection: &Connection, projection: &str, table: &Table) -> rusqlite::Result<()> {
+/// Makes an empty table beside the live one, for the events after `from`.
+pub(crate) fn begin_rebuild(
+    connection: &Connection,
+    projection: &str,
+    table: &Table,
+    from: u64,
+) -> rusqlite::Result<()> {
     let transaction = begin(connection)?;
     let name = table_name(table, Generation::Next);
     transaction.execute_batch(&format!("DROP TABLE IF EXISTS {}", quoted(&name)))?;
     forget(&transaction, projection, Generation::Next)?;
     let statements = create_sqlite_table(table, &name, &index_prefix(&transaction, table)?);
     transaction.execute_batch(&statements)?;
+    transaction.execute("INSERT INTO potter_checkpoints VALUES (?1, 'next', ?2)", params![projection, from])?;
+    transaction.commit()
+}
+
+/// Empties the live table.
+pub(crate) fn reset(connection: &Connection, projection: &str, table: &Table) -> rusqlite::Result<()> {
+    let transaction = begin(connection)?;
+    transaction.execute_batch(&format!("DELETE FROM {}", quoted(table.name)))?;
+    forget(&transaction, projection, Generation::Live)?;
+    begin_epoch(&transaction, projection)?;
     transaction.commit()
 }
 
@@ -139,10 +154,10 @@ fn swap(connection: &Connection, projection: &str, table: &Table, next: &str) ->
             [projection],
         )?;
     }
-    Ok(())
+    begin_epoch(connection, projection)
 }
 
-/// Where a projection keeps what isn't a row.
+/// Where each generation of a projection keeps what isn't a row.
 const PROJECTION_TABLES: [&str; 2] = ["potter_checkpoints", "potter_projection_failures"];
 
 fn forget(connection: &Connection, projection: &str, generation: Generation) -> rusqlite::Result<()> {

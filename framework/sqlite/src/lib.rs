@@ -3,7 +3,7 @@
 //! [`SqliteStore::open`] takes a `DATABASE_DSN` and gives what [`potter_core::store::Store`] asks for. What goes where:
 //! `writer` is the thread that commits (group commit), `unit` what it writes for a command (`versions` saves it
 //! searches) and `rows` what projections write and queries read (`totals` saves it counting); `checkpoint` empties the
-//! write-ahead log; `readers` are the threads that read; `admin` holds migrations, rebuilds and purges; `schema.sql`
+//! write-ahead log; `readers` are the threads that read; `admin` holds migrations, rebuilds and purges; `schema`
 //! describes the tables.
 //!
 //! Durable means: `journal_mode = WAL` with `synchronous = FULL`, so that whatever was answered is on the disk.
@@ -32,8 +32,8 @@ use potter_core::event::{RecordedEvent, StreamId};
 use potter_core::read_model::Table;
 use potter_core::store::{
     AcceptedCommand, AppliedMigration, ClaimKey, CommandStatus, CommitError, Committed, Expiry, Generation, Migration,
-    ParkedEvent, ProjectionBatch, ProjectionError, RecordedClaim, Selected, Selection, Snapshot, Store, StoreError,
-    Unit,
+    ParkedEvent, ProjectionBatch, ProjectionError, ProjectionRecord, RecordedClaim, Selected, Selection, Snapshot,
+    Store, StoreError, Unit,
 };
 use rusqlite::{Connection, params};
 use tokio::sync::{oneshot, watch};
@@ -166,6 +166,16 @@ impl SqliteStore {
         self.writer.send(operation, Job::Alone(Box::new(act)))?;
         answered.await.unwrap_or_else(|_| Err(closed(operation).into()))
     }
+
+    /// What can only fail with the database, on the writer's connection.
+    fn administer<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        act: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> BoxFuture<'_, Result<T, StoreError>> {
+        self.alone(operation, move |connection| act(connection).map_err(|error| StoreError::new(operation, error)))
+            .boxed()
+    }
 }
 
 impl Store for SqliteStore {
@@ -266,12 +276,25 @@ impl Store for SqliteStore {
         self.read("list the parked events", move |connection| rows::parked(connection, projection, generation))
     }
 
-    fn begin_rebuild(&self, projection: &'static str, table: Table) -> BoxFuture<'_, Result<(), StoreError>> {
-        self.alone("begin a rebuild", move |connection| {
-            admin::begin_rebuild(connection, projection, &table)
-                .map_err(|error| StoreError::new("begin a rebuild", error))
-        })
-        .boxed()
+    fn projection(&self, projection: &'static str) -> BoxFuture<'_, Result<ProjectionRecord, StoreError>> {
+        self.read("read about a projection", move |connection| rows::projection(connection, projection))
+    }
+
+    fn set_paused(&self, projection: &'static str, paused: bool) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.administer("pause a projection", move |connection| rows::set_paused(connection, projection, paused))
+    }
+
+    fn begin_rebuild(
+        &self,
+        projection: &'static str,
+        table: Table,
+        from: u64,
+    ) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.administer("begin a rebuild", move |connection| admin::begin_rebuild(connection, projection, &table, from))
+    }
+
+    fn reset_projection(&self, projection: &'static str, table: Table) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.administer("reset a projection", move |connection| admin::reset(connection, projection, &table))
     }
 
     fn finish_rebuild(
@@ -287,10 +310,7 @@ impl Store for SqliteStore {
     }
 
     fn purge(&self, expiry: Expiry) -> BoxFuture<'_, Result<u64, StoreError>> {
-        self.alone("purge", move |connection| {
-            admin::purge(connection, expiry).map_err(|error| StoreError::new("purge", error))
-        })
-        .boxed()
+        self.administer("purge", move |connection| admin::purge(connection, expiry))
     }
 
     /// Both sides must answer: whoever writes and somebody who reads.

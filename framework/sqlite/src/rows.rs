@@ -4,7 +4,8 @@ use bytes::Bytes;
 use potter_core::read_model::{Table, TableColumn, Value};
 use potter_core::store::sql::{ROW_COLUMN, quoted};
 use potter_core::store::{
-    Condition, Generation, ParkedEvent, ProjectionBatch, ProjectionError, RowChange, Selected, Selection, Test,
+    Condition, Generation, ParkedEvent, ProjectionBatch, ProjectionError, ProjectionRecord, RowChange, Selected,
+    Selection, Test,
 };
 use rusqlite::types::Value as SqlValue;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params, params_from_iter};
@@ -116,6 +117,39 @@ pub(crate) fn checkpoint(connection: &Connection, projection: &str, generation: 
     Ok(position.unwrap_or(0))
 }
 
+pub(crate) fn projection(connection: &Connection, projection: &str) -> rusqlite::Result<ProjectionRecord> {
+    let (paused, epoch) = state(connection, projection)?;
+    let rebuilding = connection
+        .prepare_cached("SELECT 1 FROM potter_checkpoints WHERE projection = ?1 AND generation = 'next'")?
+        .exists([projection])?;
+    Ok(ProjectionRecord { paused, rebuilding, epoch })
+}
+
+/// Whether a projection is paused, and its epoch.
+fn state(connection: &Connection, projection: &str) -> rusqlite::Result<(bool, u64)> {
+    let mut statement =
+        connection.prepare_cached("SELECT paused, epoch FROM potter_projections WHERE projection = ?1")?;
+    let state = statement.query_row([projection], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+    Ok(state.unwrap_or_default())
+}
+
+pub(crate) fn set_paused(connection: &Connection, projection: &str, paused: bool) -> rusqlite::Result<()> {
+    connection.execute(
+        "INSERT INTO potter_projections VALUES (?1, ?2, 0) ON CONFLICT (projection) DO UPDATE SET paused = ?2",
+        params![projection, paused],
+    )?;
+    Ok(())
+}
+
+/// Whoever has read rows before that doesn't write them any more.
+pub(crate) fn begin_epoch(connection: &Connection, projection: &str) -> rusqlite::Result<()> {
+    connection.execute(
+        "INSERT INTO potter_projections VALUES (?1, FALSE, 1) ON CONFLICT (projection) DO UPDATE SET epoch = epoch + 1",
+        [projection],
+    )?;
+    Ok(())
+}
+
 pub(crate) fn parked(
     connection: &Connection,
     projection: &str,
@@ -153,8 +187,13 @@ impl From<rusqlite::Error> for Refused {
 
 /// Writes a batch within the transaction that is open; leaves nothing of it when it is refused.
 pub(crate) fn write_batch(connection: &Connection, batch: &ProjectionBatch) -> Result<(), Refused> {
+    let live = batch.generation == Generation::Live;
+    let (paused, epoch) = state(connection, batch.projection)?;
+    if live && paused {
+        return Err(Refused::Batch(ProjectionError::Paused));
+    }
     let actual = checkpoint(connection, batch.projection, batch.generation)?;
-    if actual != batch.expected_checkpoint {
+    if actual != batch.expected_checkpoint || (live && epoch != batch.epoch) {
         return Err(Refused::Batch(ProjectionError::Moved { actual }));
     }
     if !batch.put.is_empty() || !batch.remove.is_empty() {

@@ -74,6 +74,7 @@ fn batch(generation: Generation, expected_checkpoint: u64, checkpoint: u64, key:
         projection: "Things",
         table: THINGS,
         generation,
+        epoch: 0,
         expected_checkpoint,
         checkpoint,
         put: vec![RowChange { key: key.to_owned(), values: vec![Value::Text(key.to_owned())], row }],
@@ -165,14 +166,15 @@ async fn a_rebuild_by_another_process_takes_effect() {
     service.commit_projection(batch(Generation::Live, 0, 1, "old")).await.expect("it fits");
     assert_eq!(service.select(THINGS, Selection::default()).await.expect("readable").rows, ["old"]);
 
-    tool.begin_rebuild("Things", THINGS).await.expect("begun");
+    tool.begin_rebuild("Things", THINGS, 0).await.expect("begun");
     tool.commit_projection(batch(Generation::Next, 0, 2, "new")).await.expect("it fits");
     tool.finish_rebuild("Things", THINGS, 2).await.expect("ahead of the live one");
 
     assert_eq!(service.select(THINGS, Selection::default()).await.expect("readable").rows, ["new"]);
     let late = service.commit_projection(batch(Generation::Live, 1, 2, "late")).await;
     assert!(matches!(late, Err(ProjectionError::Moved { actual: 2 })), "{late:?}");
-    service.commit_projection(batch(Generation::Live, 2, 3, "newer")).await.expect("it fits");
+    let newer = ProjectionBatch { epoch: 1, ..batch(Generation::Live, 2, 3, "newer") };
+    service.commit_projection(newer).await.expect("it knows of the rebuild");
     assert_eq!(service.select(THINGS, Selection::default()).await.expect("readable").rows, ["new", "newer"]);
 }
 

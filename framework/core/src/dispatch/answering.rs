@@ -111,8 +111,7 @@ impl BoundQuery {
 
     async fn answer(&self, body: Bytes, metadata: RequestMetadata, correlation_id: String) -> Result<Bytes, Failure> {
         let query = self.query.read(body)?;
-        let head = || *self.runtime.store.head().borrow();
-        self.catch_up(metadata.at_least.unwrap_or_else(head)).await?;
+        self.catch_up(metadata.at_least).await?;
         let key =
             self.cache.map(|_| CacheKey { rpc: self.rpc, actor: metadata.actor.clone(), request: query.canonical() });
         // Counted before anything is read: a result that has seen a later change counts as older than it is.
@@ -131,12 +130,17 @@ impl BoundQuery {
         Ok(body)
     }
 
-    /// Waits until the read models have seen the event at `position`.
-    async fn catch_up(&self, position: u64) -> Result<(), Failure> {
+    /// Waits until the read models have seen the event at `position`; or else all that there are now, unless nothing is
+    /// taken in at present.
+    async fn catch_up(&self, position: Option<u64>) -> Result<(), Failure> {
+        let head = *self.runtime.store.head().borrow();
         for read_model in &self.reads {
-            let reached = tokio::time::timeout(self.runtime.options.catch_up_timeout, read_model.reach(position));
-            let reached = reached.await.unwrap_or(false);
-            if !reached {
+            if position.is_none() && read_model.is_paused() {
+                continue;
+            }
+            let reached = read_model.reach(position.unwrap_or(head));
+            let in_time = tokio::time::timeout(self.runtime.options.catch_up_timeout, reached).await;
+            if !in_time.unwrap_or(false) {
                 return Err(Failure::unavailable(format!("the read model `{}` is behind", read_model.name())));
             }
         }

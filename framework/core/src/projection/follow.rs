@@ -20,15 +20,22 @@ use crate::dispatch::Runtime;
 use crate::failure::Failure;
 use crate::panics;
 use crate::read_model::ReadModel;
-use crate::store::{ProjectionError, SharedStore, StoreError};
+use crate::store::{ProjectionError, ProjectionRecord, StoreError};
 
 /// What a projection may be told to do.
 pub(super) enum Order {
-    /// Build the read model anew.
-    Rebuild(oneshot::Sender<Result<(), Failure>>),
+    /// Build the read model anew, from the events after that position.
+    Rebuild(u64, Done<()>),
+    /// Empty the read model and take everything in again.
+    Reset(Done<()>),
+    /// Take nothing in, or go on.
+    Pause(bool, Done<()>),
     /// Try again what was parked.
-    ReplayParked(oneshot::Sender<Result<usize, Failure>>),
+    ReplayParked(Done<usize>),
 }
+
+/// Whom to tell what came of an order; that one may have gone meanwhile.
+type Done<T> = oneshot::Sender<Result<T, Failure>>;
 
 /// How often a projection that stands by looks at the checkpoint while events wait.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
@@ -37,8 +44,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// more, another for each process, keeps them from doing it all at once.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// How often a replay gives way to another process.
-const REPLAYS: u32 = 10;
+/// How often a projection that is paused looks whether it still is.
+const LOOK_WHETHER_PAUSED: Duration = Duration::from_secs(1);
 
 /// Follows the log until the service stops.
 pub(super) async fn run<M: ReadModel>(runtime: Arc<Runtime>, board: Arc<Board>, mut orders: mpsc::Receiver<Order>) {
@@ -63,6 +70,8 @@ struct Task<'r, M: ReadModel> {
     role: Role,
     rebuild: Option<Rebuild<M>>,
     failures: u32,
+    /// Whether nothing may be taken in, as far as is known.
+    paused: bool,
     /// Whether the read model has been up to date since the start.
     caught_up: bool,
 }
@@ -81,7 +90,7 @@ enum Role {
 /// A next generation that is being built in a task of its own.
 struct Rebuild<M: ReadModel> {
     built: oneshot::Receiver<Result<Follower<M>, Failure>>,
-    done: oneshot::Sender<Result<(), Failure>>,
+    done: Done<()>,
 }
 
 /// What comes after a wait.
@@ -97,8 +106,25 @@ impl<'r, M: ReadModel> Task<'r, M> {
     async fn run(runtime: &'r Arc<Runtime>, board: &'r Board, orders: &'r mut mpsc::Receiver<Order>) {
         let Some(follower) = resume(runtime, board).await else { return };
         let head = runtime.store.head();
-        let (role, rebuild) = (Role::Leads, None);
-        let mut task = Self { runtime, board, head, follower, orders, role, rebuild, failures: 0, caught_up: false };
+        let mut task = Self {
+            runtime,
+            board,
+            head,
+            follower,
+            orders,
+            role: Role::Leads,
+            rebuild: None,
+            failures: 0,
+            paused: false,
+            caught_up: false,
+        };
+        if let Ok(ProjectionRecord { paused, rebuilding, .. }) = runtime.store.projection(M::NAME).await {
+            task.paused = paused;
+            if rebuilding {
+                tracing::info!(read_model = M::NAME, "a rebuild that was interrupted goes on");
+                task.begin_rebuild(Follower::resume_rebuild(runtime.store.clone()), oneshot::channel().0);
+            }
+        }
         task.tell();
         task.follow().await;
     }
@@ -108,8 +134,7 @@ impl<'r, M: ReadModel> Task<'r, M> {
             let wait = self.advance().await;
             match self.wake(wait).await {
                 Woken::Events => {}
-                Woken::Order(Order::Rebuild(done)) => self.begin_rebuild(done),
-                Woken::Order(Order::ReplayParked(done)) => self.replay_parked(done).await,
+                Woken::Order(order) => self.obey(order).await,
                 Woken::Built(built) => self.adopt(built).await,
                 Woken::Stop => break,
             }
@@ -121,10 +146,39 @@ impl<'r, M: ReadModel> Task<'r, M> {
         }
     }
 
+    async fn obey(&mut self, order: Order) {
+        match order {
+            Order::Rebuild(from, done) => {
+                self.begin_rebuild(Follower::begin_rebuild(self.runtime.store.clone(), from), done);
+            }
+            Order::Reset(done) => {
+                let reset = self.reset().await;
+                let _ = done.send(reset.map_err(Failure::from));
+            }
+            Order::Pause(paused, done) => {
+                let set = self.runtime.store.set_paused(M::NAME, paused).await;
+                self.paused = paused && set.is_ok();
+                let _ = done.send(set.map_err(Failure::from));
+            }
+            Order::ReplayParked(done) => {
+                let replayed = self.follower.replay_parked_in_turn().await;
+                let _ = done.send(replayed.map_err(Failure::from));
+            }
+        }
+        self.tell();
+    }
+
+    async fn reset(&mut self) -> Result<(), StoreError> {
+        self.runtime.store.reset_projection(M::NAME, M::TABLE).await?;
+        (self.role, self.caught_up) = (Role::Leads, false);
+        self.follower.reload().await
+    }
+
     /// Takes in a batch, or looks on; says how to wait before the next.
     async fn advance(&mut self) -> Wait {
         self.head.mark_unchanged();
         let advanced = match self.role {
+            _ if self.paused => self.rest().await,
             Role::Leads => self.lead().await,
             Role::StandsBy { still_since } => self.look_on(still_since).await,
         };
@@ -152,6 +206,11 @@ impl<'r, M: ReadModel> Task<'r, M> {
                 self.role = Role::StandsBy { still_since: None };
                 self.follower.reload().await.map(|()| Wait::Not)
             }
+            Err(ProjectionError::Paused) => {
+                tracing::info!(read_model = M::NAME, "paused");
+                self.paused = true;
+                Ok(Wait::Not)
+            }
             Err(ProjectionError::Store(error)) => Err(error),
             Err(error @ ProjectionError::NotUnique { .. }) => Err(StoreError::new("take in events", error)),
         }
@@ -169,6 +228,16 @@ impl<'r, M: ReadModel> Task<'r, M> {
             Seen::Strangers => Wait::Not,
             Seen::Progress | Seen::Standstill => Wait::For(LOOK_AGAIN),
         })
+    }
+
+    /// Takes nothing in until it may.
+    async fn rest(&mut self) -> Result<Wait, StoreError> {
+        self.paused = self.runtime.store.projection(M::NAME).await?.paused;
+        if self.paused {
+            return Ok(Wait::For(LOOK_WHETHER_PAUSED));
+        }
+        tracing::info!(read_model = M::NAME, "goes on");
+        self.follower.reload().await.map(|()| Wait::Not)
     }
 
     fn patience(&self) -> Duration {
@@ -223,12 +292,17 @@ impl<'r, M: ReadModel> Task<'r, M> {
         self.caught_up |= position >= head;
         self.board.set_parked(self.follower.parked());
         self.board.set_state(match self.rebuild {
+            None if self.paused => ProjectionState::Paused,
             None if self.caught_up => ProjectionState::Active,
             _ => ProjectionState::Building,
         });
     }
 
-    fn begin_rebuild(&mut self, done: oneshot::Sender<Result<(), Failure>>) {
+    fn begin_rebuild(
+        &mut self,
+        begun: impl Future<Output = Result<Follower<M>, StoreError>> + Send + 'static,
+        done: Done<()>,
+    ) {
         if self.rebuild.is_some() {
             let _ = done.send(Err(Failure::unavailable("the read model is being rebuilt already")));
             return;
@@ -236,12 +310,11 @@ impl<'r, M: ReadModel> Task<'r, M> {
         let (sender, built) = oneshot::channel();
         let runtime = self.runtime.clone();
         self.runtime.spawn(async move {
-            if let Some(follower) = runtime.unless_stopping(build::<M>(runtime.store.clone())).await {
+            if let Some(follower) = runtime.unless_stopping(build(begun)).await {
                 let _ = sender.send(follower);
             }
         });
         self.rebuild = Some(Rebuild { built, done });
-        self.tell();
     }
 
     /// Puts the next generation in place of the live one. Nothing is taken in meanwhile, so that the position that was
@@ -252,8 +325,10 @@ impl<'r, M: ReadModel> Task<'r, M> {
             Ok(builder) => self.replace(builder).await,
             Err(failure) => Err(failure),
         };
+        if let Err(failure) = &adopted {
+            tracing::error!(read_model = M::NAME, %failure, "a rebuild has failed");
+        }
         self.tell();
-        // Who asked for it may have gone.
         let _ = done.send(adopted);
     }
 
@@ -264,25 +339,6 @@ impl<'r, M: ReadModel> Task<'r, M> {
         self.follower = builder;
         self.role = Role::Leads;
         Ok(())
-    }
-
-    async fn replay_parked(&mut self, done: oneshot::Sender<Result<usize, Failure>>) {
-        let replayed = self.replay_in_the_lead().await;
-        self.tell();
-        // Who asked for it may have gone.
-        let _ = done.send(replayed.map_err(Failure::from));
-    }
-
-    /// Another process may take events in at the same time; what that prevents is tried again.
-    async fn replay_in_the_lead(&mut self) -> Result<usize, ProjectionError> {
-        self.take_the_lead().await?;
-        for _ in 0..REPLAYS {
-            match self.follower.replay_parked().await {
-                Err(ProjectionError::Moved { .. }) => self.follower.reload().await?,
-                replayed => return replayed,
-            }
-        }
-        self.follower.replay_parked().await
     }
 }
 
@@ -309,9 +365,11 @@ async fn resume<M: ReadModel>(runtime: &Runtime, board: &Board) -> Option<Follow
 }
 
 /// Builds the next generation until it has caught up for the first time.
-async fn build<M: ReadModel>(store: SharedStore) -> Result<Follower<M>, Failure> {
-    let mut builder = Follower::<M>::begin_rebuild(store).await?;
-    while builder.advance().await? {}
+async fn build<M: ReadModel>(
+    begun: impl Future<Output = Result<Follower<M>, StoreError>>,
+) -> Result<Follower<M>, Failure> {
+    let mut builder = begun.await?;
+    while builder.build().await? {}
     Ok(builder)
 }
 

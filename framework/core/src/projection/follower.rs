@@ -22,6 +22,9 @@ const CHECKPOINT_EVERY: u64 = 10_000;
 /// Events looked at at most while somebody else takes them in.
 const STRANGERS: usize = 256;
 
+/// How often a replay gives way to another process.
+const REPLAYS: u32 = 10;
+
 /// Bytes of rows kept in memory at most, about.
 const ROWS_IN_MEMORY: usize = 6 << 20;
 
@@ -32,6 +35,8 @@ const ROW_OVERHEAD: usize = 256;
 pub(super) struct Follower<M: ReadModel> {
     store: SharedStore,
     generation: Generation,
+    /// The epoch that `rows` are of.
+    epoch: u64,
     /// Position of the last event seen.
     position: u64,
     /// The checkpoint in the store.
@@ -80,16 +85,24 @@ impl<M: ReadModel> Follower<M> {
         Ok(follower)
     }
 
-    /// Begins the next generation.
-    pub async fn begin_rebuild(store: SharedStore) -> Result<Self, StoreError> {
-        store.begin_rebuild(M::NAME, M::TABLE).await?;
-        Ok(Self::new(store, Generation::Next))
+    /// Begins the next generation, for the events after `from`.
+    pub async fn begin_rebuild(store: SharedStore, from: u64) -> Result<Self, StoreError> {
+        store.begin_rebuild(M::NAME, M::TABLE, from).await?;
+        Self::resume_rebuild(store).await
+    }
+
+    /// Goes on where the next generation is.
+    pub async fn resume_rebuild(store: SharedStore) -> Result<Self, StoreError> {
+        let mut builder = Self::new(store, Generation::Next);
+        builder.reload().await?;
+        Ok(builder)
     }
 
     fn new(store: SharedStore, generation: Generation) -> Self {
         Self {
             store,
             generation,
+            epoch: 0,
             position: 0,
             checkpoint: 0,
             rows: Rows::default(),
@@ -164,6 +177,11 @@ impl<M: ReadModel> Follower<M> {
         self.forget_rows();
         self.ahead = None;
         self.pending = None;
+        let record = self.store.projection(M::NAME).await?;
+        if self.generation == Generation::Next && !record.rebuilding {
+            return Err(StoreError::no_rebuild(M::NAME));
+        }
+        self.epoch = record.epoch;
         let checkpoint = self.store.checkpoint(M::NAME, self.generation).await?;
         self.found(checkpoint);
         self.reload_parked().await
@@ -198,10 +216,18 @@ impl<M: ReadModel> Follower<M> {
         Ok(seen)
     }
 
+    /// Takes in the next batch of a rebuild; false if there was none. Another process may build at the same time.
+    pub async fn build(&mut self) -> Result<bool, ProjectionError> {
+        match self.advance().await {
+            Err(ProjectionError::Moved { .. }) => Ok(self.reload().await.map(|()| true)?),
+            advanced => advanced,
+        }
+    }
+
     /// Takes in what is still missing and puts this generation in place of the live one.
     pub async fn finish_rebuild(&mut self) -> Result<(), ProjectionError> {
         loop {
-            while self.advance().await? {}
+            while self.build().await? {}
             self.keep_checkpoint().await?;
             match self.store.finish_rebuild(M::NAME, M::TABLE, self.checkpoint).await {
                 // The live generation has seen more meanwhile.
@@ -211,11 +237,23 @@ impl<M: ReadModel> Follower<M> {
             }
         }
         self.generation = Generation::Live;
-        Ok(())
+        Ok(self.reload().await?)
+    }
+
+    /// Tries to take in what is parked; what another process prevents by taking events in is tried again.
+    pub async fn replay_parked_in_turn(&mut self) -> Result<usize, ProjectionError> {
+        for _ in 0..REPLAYS {
+            self.reload().await?;
+            match self.replay_parked().await {
+                Err(ProjectionError::Moved { .. }) => {}
+                replayed => return replayed,
+            }
+        }
+        self.replay_parked().await
     }
 
     /// Tries to take in what is parked, row by row and in order; answers how many events that were.
-    pub async fn replay_parked(&mut self) -> Result<usize, ProjectionError> {
+    async fn replay_parked(&mut self) -> Result<usize, ProjectionError> {
         self.settle().await?;
         let mut still_blocked = Blocked::default();
         let mut replayed = 0;
@@ -410,7 +448,7 @@ impl<M: ReadModel> Follower<M> {
     /// Nothing but a move of the checkpoint.
     fn batch(&self, checkpoint: u64) -> ProjectionBatch {
         let batch = ProjectionBatch::moving(M::NAME, M::TABLE, self.checkpoint, checkpoint);
-        ProjectionBatch { generation: self.generation, ..batch }
+        ProjectionBatch { generation: self.generation, epoch: self.epoch, ..batch }
     }
 
     fn remember(&mut self, rows: Vec<(String, Option<M::Row>)>, weight: usize) {
@@ -475,6 +513,7 @@ impl From<ProjectionError> for Failure {
     fn from(error: ProjectionError) -> Self {
         match error {
             ProjectionError::Store(error) => error.into(),
+            ProjectionError::Paused => Self::unavailable("the projection is paused"),
             error => Self::bug(&error),
         }
     }

@@ -79,6 +79,9 @@ macro_rules! store_contract {
             begins_a_rebuild_anew
             rebuilds_again_and_again
             does_not_finish_a_rebuild_that_is_behind
+            rebuilds_from_a_position
+            pauses_a_projection
+            empties_a_read_model
         );
         $crate::store_contract!(@group $open, operation:
             applies_each_migration_once

@@ -136,6 +136,82 @@ async fn a_store_that_fails_is_tried_again() {
     assert_eq!(rows(&*store).await[0].stock, 5);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_paused_projection_takes_nothing_in_and_queries_are_answered_as_of_then() {
+    let (store, leader, other) = leader_and_other().await;
+    other.dispatcher().pause(Products::NAME).await.expect("paused");
+    leader.call::<_, ProductReply>(RESERVE, &reserve("p", 1)).await.expect("reserved");
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    for app in [&leader, &other] {
+        assert_eq!(condition(app).0, ProjectionState::Paused);
+        assert_eq!(app.call::<_, Product>(GET, &get("p")).await.expect("found").stock, 1000);
+    }
+    leader.dispatcher().resume(Products::NAME).await.expect("goes on");
+    for app in [&leader, &other] {
+        app.settle().await;
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert_eq!(condition(app).0, ProjectionState::Active);
+    }
+    assert_eq!(rows(&*store).await[0].stock, 999);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_outlives_the_process() {
+    let store = TestStore::new();
+    let app = store.start().await;
+    app.dispatcher().pause(Products::NAME).await.expect("paused");
+    app.dispatcher().shutdown().await;
+    let app = store.start().await;
+    app.call::<_, ProductReply>(CREATE, &create("p", "Pen", 5)).await.expect("created");
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!((condition(&app).0, rows(&*store).await.len()), (ProjectionState::Paused, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reset_takes_everything_in_again_in_whatever_process() {
+    let (store, leader, other) = leader_and_other().await;
+    for app in [&leader, &other] {
+        app.call::<_, ProductReply>(RENAME, &rename("p", "Quill")).await.expect("renamed");
+        app.dispatcher().reset(Products::NAME).await.expect("emptied");
+        app.settle().await;
+    }
+    // Whoever has kept rows in memory from before must not write those.
+    leader.call::<_, ProductReply>(RESERVE, &reserve("p", 1)).await.expect("reserved");
+    leader.settle().await;
+    let rows = rows(&*store).await;
+    assert_eq!((rows.len(), rows[0].name.as_str(), rows[0].stock), (1, "Quill", 999));
+}
+
+#[tokio::test]
+async fn a_rebuild_from_a_position_knows_only_what_has_happened_since() {
+    let store = TestStore::new();
+    let app = store.start().await;
+    app.call::<_, ProductReply>(CREATE, &create("p", "Pen", 5)).await.expect("created");
+    app.call::<_, ProductReply>(CREATE, &create("q", "Ink", 5)).await.expect("created");
+    app.dispatcher().rebuild_from(Products::NAME, 1).await.expect("rebuilt");
+    assert_eq!(names(&app).await, ["Ink"]);
+}
+
+#[tokio::test]
+async fn a_rebuild_that_was_interrupted_goes_on_at_the_next_start() {
+    let store = TestStore::new();
+    let app = store.start().await;
+    app.call::<_, ProductReply>(CREATE, &create("p", "Pen", 5)).await.expect("created");
+    app.settle().await;
+    app.dispatcher().shutdown().await;
+    // Begun, and killed right after.
+    store.begin_rebuild(Products::NAME, Products::TABLE, 0).await.expect("begun");
+    let app = store.start().await;
+    let rebuilt = async {
+        while store.projection(Products::NAME).await.expect("readable").rebuilding {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), rebuilt).await.expect("it goes on");
+    assert_eq!(names(&app).await, ["Pen"]);
+    assert_eq!(store.projection(Products::NAME).await.expect("readable").epoch, 1);
+}
+
 /// Far more events than fit into a batch, so that the commit of one goes on while the next is prepared; answers with
 /// the stock that each product must have in the end.
 async fn many_events(store: &dyn Store, poison: &[(u64, u8, ProductEvent)]) -> BTreeMap<String, i64> {
@@ -316,7 +392,7 @@ async fn a_rebuild_repairs_rows() {
     app.dispatcher().shutdown().await;
     spoil(&store).await;
     let shared: SharedStore = store.clone();
-    projection::rebuild(&product::module(Catalogue), shared, "Products", |_, _| {}).await.expect("rebuilt");
+    projection::rebuild(&product::module(Catalogue), shared, "Products", 0, |_, _| {}).await.expect("rebuilt");
     assert_eq!(rows(&*store).await[0].stock, 5);
     let statuses =
         projection::list(&product::module(Catalogue), &(store.clone() as SharedStore)).await.expect("listed");
@@ -331,7 +407,7 @@ async fn a_running_service_notices_a_rebuild_by_another_process() {
     app.settle().await;
     spoil(&store).await;
     let shared: SharedStore = store.clone();
-    projection::rebuild(&product::module(Catalogue), shared, "Products", |_, _| {}).await.expect("rebuilt");
+    projection::rebuild(&product::module(Catalogue), shared, "Products", 0, |_, _| {}).await.expect("rebuilt");
     app.call::<_, ProductReply>(RESERVE, &reserve("p", 1)).await.expect("reserved");
     app.settle().await;
     assert_eq!(rows(&*store).await[0].stock, 4);
@@ -346,6 +422,7 @@ async fn spoil(store: &TestStore) {
         projection: Products::NAME,
         table: Products::TABLE,
         generation: Generation::Live,
+        epoch: 0,
         expected_checkpoint: checkpoint,
         checkpoint,
         put: vec![RowChange { key: "p".to_owned(), values: Products::values(&row), row: row.encode_to_vec().into() }],

@@ -11,8 +11,8 @@ use potter_core::memory::MemoryStore;
 use potter_core::read_model::Table;
 use potter_core::store::{
     AcceptedCommand, AppliedMigration, ClaimKey, CommandStatus, CommitError, Committed, Expiry, Generation, Migration,
-    ParkedEvent, ProjectionBatch, ProjectionError, RecordedClaim, Selected, Selection, Snapshot, Store, StoreError,
-    Unit,
+    ParkedEvent, ProjectionBatch, ProjectionError, ProjectionRecord, RecordedClaim, Selected, Selection, Snapshot,
+    Store, StoreError, Unit,
 };
 use potter_core::testing::TestApp;
 use tokio::sync::watch;
@@ -215,8 +215,25 @@ impl Store for TestStore {
         self.memory.parked(projection, generation)
     }
 
-    fn begin_rebuild(&self, projection: &'static str, table: Table) -> BoxFuture<'_, Result<(), StoreError>> {
-        self.memory.begin_rebuild(projection, table)
+    fn projection(&self, projection: &'static str) -> BoxFuture<'_, Result<ProjectionRecord, StoreError>> {
+        self.memory.projection(projection)
+    }
+
+    fn set_paused(&self, projection: &'static str, paused: bool) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.memory.set_paused(projection, paused)
+    }
+
+    fn begin_rebuild(
+        &self,
+        projection: &'static str,
+        table: Table,
+        from: u64,
+    ) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.memory.begin_rebuild(projection, table, from)
+    }
+
+    fn reset_projection(&self, projection: &'static str, table: Table) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.memory.reset_projection(projection, table)
     }
 
     fn finish_rebuild(

@@ -1,29 +1,53 @@
-//! `projections`: lists and rebuilds read models.
+//! `projections`: lists read models, pauses, empties and rebuilds them, replays what they could not take in.
+//!
+//! All of it works beside a running service, because they share the store.
 
-use std::io::Write as _;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
+use indicatif::{ProgressBar, ProgressStyle};
 use potter_core::module::Module;
 use potter_core::projection::{self, ProjectionState, ProjectionStatus};
-use potter_core::store::SharedStore;
+use potter_core::store::{ParkedEvent, SharedStore};
 
 use super::{Format, FormatOption, Output};
 use crate::error::TaskError;
 
-/// How often progress is told.
-const TELL_EVERY: Duration = Duration::from_secs(1);
-
-/// Lists or rebuilds the read models
+/// Lists, pauses, empties and rebuilds the read models
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub(crate) enum Projections {
     /// Lists the read models and how far they are
     List(FormatOption),
     /// Builds a read model anew from the whole log, beside the one that queries read until it is ready
     Rebuild {
-        /// The read model, as `projections list` calls it
-        name: String,
+        #[command(flatten)]
+        read_model: Name,
+        /// Takes in only the events after this position
+        #[arg(long, value_name = "POSITION", default_value_t)]
+        from: u64,
     },
+    /// Takes nothing more in until `resume`; queries are answered as of then
+    Pause(Name),
+    /// Goes on after `pause`
+    Resume(Name),
+    /// Empties a read model; the running service, or the next start, takes everything in again
+    Reset(Name),
+    /// Lists the events that a read model could not take in
+    Parked {
+        #[command(flatten)]
+        read_model: Name,
+        #[command(flatten)]
+        format: FormatOption,
+    },
+    /// Tries again to take in what is parked
+    Replay(Name),
+}
+
+/// Which read model.
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+pub(crate) struct Name {
+    /// The read model, as `projections list` calls it
+    name: String,
 }
 
 impl Projections {
@@ -35,9 +59,47 @@ impl Projections {
         output: &mut Output<'_>,
     ) -> Result<(), TaskError> {
         match self {
-            Self::List(FormatOption { format }) => list(&projection::list(module, store).await?, *format, output),
-            Self::Rebuild { name } => rebuild(module, store, name, output).await,
+            Self::List(FormatOption { format }) => list(&projection::list(module, store).await?, *format, output)?,
+            Self::Rebuild { read_model, from } => rebuild(module, store, read_model.of(module)?, *from, output).await?,
+            Self::Pause(read_model) => {
+                let name = read_model.of(module)?;
+                projection::set_paused(module, store, name, true).await?;
+                output.line(format!("{name} is paused"))?;
+            }
+            Self::Resume(read_model) => {
+                let name = read_model.of(module)?;
+                projection::set_paused(module, store, name, false).await?;
+                output.line(format!("{name} goes on"))?;
+            }
+            Self::Reset(read_model) => {
+                let name = read_model.of(module)?;
+                projection::reset(module, store, name).await?;
+                output.line(format!("{name} is empty; the service takes everything in again"))?;
+            }
+            Self::Parked { read_model, format } => {
+                let parked = projection::parked(module, store, read_model.of(module)?).await?;
+                list_parked(&parked, format.format, output)?;
+            }
+            Self::Replay(read_model) => {
+                let name = read_model.of(module)?;
+                let replayed = projection::replay_parked(module, store, name).await?;
+                let parked = projection::parked(module, store, name).await?.len();
+                output.line(format!("{name} has taken in {replayed} events; {parked} are still parked"))?;
+            }
         }
+        Ok(())
+    }
+}
+
+impl Name {
+    /// The name, if the module has such a read model.
+    fn of(&self, module: &Module) -> Result<&str, TaskError> {
+        let Self { name } = self;
+        if module.read_models().any(|it| it == name) {
+            return Ok(name);
+        }
+        let known: Vec<_> = module.read_models().collect();
+        Err(TaskError::new(format!("there is no read model `{name}`; there are {}", known.join(", "))))
     }
 }
 
@@ -54,6 +116,42 @@ fn list(statuses: &[ProjectionStatus], format: Format, output: &mut Output<'_>) 
         }
     }
     Ok(())
+}
+
+fn list_parked(parked: &[ParkedEvent], format: Format, output: &mut Output<'_>) -> Result<(), TaskError> {
+    match format {
+        Format::Text => {
+            let rows: Vec<_> = parked.iter().map(parked_row).collect();
+            output.table(&["POSITION", "ROW", "EVENT", "PARKED AT", "REASON"], &rows)?;
+        }
+        Format::Json => {
+            for event in parked {
+                output.line(parked_record(event).to_string())?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn parked_row(event: &ParkedEvent) -> Vec<String> {
+    let time = prost_types::Timestamp::from(event.parked_at);
+    vec![
+        event.position.to_string(),
+        event.key.clone(),
+        event.event_type.clone(),
+        time.to_string(),
+        event.reason.clone(),
+    ]
+}
+
+fn parked_record(event: &ParkedEvent) -> serde_json::Value {
+    serde_json::json!({
+        "position": event.position,
+        "row": event.key,
+        "eventType": event.event_type,
+        "parkedAt": prost_types::Timestamp::from(event.parked_at).to_string(),
+        "reason": event.reason,
+    })
 }
 
 fn row(status: &ProjectionStatus) -> Vec<String> {
@@ -75,44 +173,40 @@ fn record(status: &ProjectionStatus) -> serde_json::Value {
 fn state(status: &ProjectionStatus) -> &str {
     match &status.state {
         ProjectionState::Active => "active",
-        ProjectionState::Building => "behind",
+        ProjectionState::Paused => "paused",
+        ProjectionState::Building => "building",
         ProjectionState::Error(reason) => reason,
     }
 }
 
-async fn rebuild(module: &Module, store: &SharedStore, name: &str, output: &mut Output<'_>) -> Result<(), TaskError> {
-    if !module.read_models().any(|it| it == name) {
-        let known: Vec<_> = module.read_models().collect();
-        return Err(TaskError::new(format!("there is no read model `{name}`; there are {}", known.join(", "))));
-    }
+async fn rebuild(
+    module: &Module,
+    store: &SharedStore,
+    name: &str,
+    from: u64,
+    output: &mut Output<'_>,
+) -> Result<(), TaskError> {
     let began = Instant::now();
-    let mut told = began;
-    // Progress is for people who wait; what the command comes to is its output.
-    let progress = move |position: u64, head: u64| {
-        if told.elapsed() >= TELL_EVERY {
-            told = Instant::now();
-            // Nobody may be reading, which is no reason to stop.
-            let _ = writeln!(std::io::stderr(), "{position} of {head} events ({} %)", percent(position, head));
-        }
+    let bar = progress_bar(name);
+    let progress = bar.clone();
+    let tell = move |position: u64, head: u64| {
+        progress.set_length(head);
+        progress.set_position(position);
     };
-    projection::rebuild(module, store.clone(), name, progress).await?;
+    let rebuilt = projection::rebuild(module, store.clone(), name, from, tell).await;
+    bar.finish_and_clear();
+    rebuilt?;
     let head = *store.head().borrow();
-    output.line(format!("rebuilt {name} from {head} events in {:.1} s", began.elapsed().as_secs_f64()))?;
+    let events = head.saturating_sub(from);
+    output.line(format!("rebuilt {name} from {events} events in {:.1} s", began.elapsed().as_secs_f64()))?;
     Ok(())
 }
 
-fn percent(position: u64, head: u64) -> u64 {
-    position.saturating_mul(100).checked_div(head).unwrap_or(100).min(100)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn progress_is_a_percentage_also_of_an_empty_log() {
-        assert_eq!(percent(1, 3), 33);
-        assert_eq!(percent(0, 0), 100);
-        assert_eq!(percent(5, 4), 100);
-    }
+/// Progress is for people who wait, so it is drawn only where somebody can see it.
+fn progress_bar(name: &str) -> ProgressBar {
+    let style =
+        ProgressStyle::with_template("{msg} {wide_bar} {human_pos} of {human_len} events, {per_sec}, {eta} left");
+    let bar = ProgressBar::new(0).with_message(name.to_owned());
+    bar.set_style(style.expect("a valid template"));
+    bar
 }

@@ -125,6 +125,32 @@ async fn a_projection_can_be_rebuilt_beside_a_running_service() {
     assert_eq!(list["total"], 2, "{list}");
 }
 
+#[tokio::test]
+async fn a_read_model_of_a_running_service_is_paused_and_emptied() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let process = Process::start(directory.path(), &[]);
+    create(process.http, "lamp").await;
+    let names = async || {
+        let list = crate::http::get(process.http, "/api/v1/products").await.expect("an answer").json();
+        list["products"].as_array().expect("a list").len()
+    };
+    assert_eq!(names().await, 1);
+    for (action, told) in [
+        ("pause", "Products is paused\n"),
+        ("reset", "Products is empty; the service takes everything in again\n"),
+        ("resume", "Products goes on\n"),
+    ] {
+        let output = run(directory.path(), &["projections", action, "Products"], &[]);
+        assert_eq!(printed(&output).0, told);
+    }
+    create(process.http, "table").await;
+    assert_eq!(names().await, 2);
+    let output = run(directory.path(), &["projections", "replay", "Products"], &[]);
+    assert_eq!(printed(&output).0, "Products has taken in 0 events; 0 are still parked\n");
+    let output = run(directory.path(), &["projections", "parked", "Products", "--format", "json"], &[]);
+    assert_eq!(printed(&output).0, "");
+}
+
 #[test]
 fn migrations_are_applied_once_and_told() {
     let directory = tempfile::tempdir().expect("a directory");

@@ -5,8 +5,8 @@ use bytes::Bytes;
 use super::{Fixture, a_time};
 use crate::read_model::{ColumnType, Table, TableColumn, Value};
 use crate::store::{
-    Condition, Generation, Migration, OrderBy, ParkedEvent, ProjectionBatch, ProjectionError, RowChange, Selected,
-    Selection, SharedStore, Test,
+    Condition, Generation, Migration, OrderBy, ParkedEvent, ProjectionBatch, ProjectionError, ProjectionRecord,
+    RowChange, Selected, Selection, SharedStore, Test,
 };
 
 const PROJECTION: &str = "Things";
@@ -45,6 +45,7 @@ fn batch(expected_checkpoint: u64, put: Vec<RowChange>) -> ProjectionBatch {
         projection: PROJECTION,
         table: THINGS,
         generation: Generation::Live,
+        epoch: 0,
         expected_checkpoint,
         checkpoint: expected_checkpoint + 1,
         put,
@@ -298,7 +299,7 @@ pub async fn builds_the_next_generation_beside_the_live_one(fixture: Fixture) {
     let store = with_table(&fixture).await;
     commit(&store, ProjectionBatch { park: vec![parked(1, "old")], ..batch(0, vec![row("a", None, Some("x"), 1)]) })
         .await;
-    store.begin_rebuild(PROJECTION, THINGS).await.expect("begun");
+    store.begin_rebuild(PROJECTION, THINGS, 0).await.expect("begun");
     assert_eq!(checkpoint(&store, Generation::Next).await, 0);
     let park = vec![parked(1, "new")];
     commit(&store, next(ProjectionBatch { park, ..batch(0, vec![row("b", None, Some("x"), 2)]) })).await;
@@ -317,10 +318,10 @@ pub async fn builds_the_next_generation_beside_the_live_one(fixture: Fixture) {
 /// What a rebuild that was killed has left doesn't get in the way of another.
 pub async fn begins_a_rebuild_anew(fixture: Fixture) {
     let store = with_table(&fixture).await;
-    store.begin_rebuild(PROJECTION, THINGS).await.expect("begun");
+    store.begin_rebuild(PROJECTION, THINGS, 0).await.expect("begun");
     let park = vec![parked(1, "new")];
     commit(&store, next(ProjectionBatch { park, ..batch(0, vec![row("a", None, None, 1)]) })).await;
-    store.begin_rebuild(PROJECTION, THINGS).await.expect("begun");
+    store.begin_rebuild(PROJECTION, THINGS, 0).await.expect("begun");
     assert_eq!(checkpoint(&store, Generation::Next).await, 0);
     assert_eq!(store.parked(PROJECTION, Generation::Next).await.expect("readable"), []);
     let found = store.rows_by_key(THINGS, Generation::Next, vec!["a".to_owned()]).await;
@@ -331,13 +332,16 @@ pub async fn begins_a_rebuild_anew(fixture: Fixture) {
 pub async fn rebuilds_again_and_again(fixture: Fixture) {
     let store = with_table(&fixture).await;
     for round in 1..=4 {
-        store.begin_rebuild(PROJECTION, THINGS).await.expect("begun");
+        store.begin_rebuild(PROJECTION, THINGS, 0).await.expect("begun");
         for step in 0..round {
             commit(&store, next(batch(step, vec![row("a", None, Some("x"), step as i64)]))).await;
         }
         store.finish_rebuild(PROJECTION, THINGS, round).await.expect("further than the live one");
         assert_eq!(all(&store).await, [format!("a:{}", round - 1)]);
-        let twice = store.commit_projection(batch(round, vec![row("b", None, Some("x"), 1)])).await;
+        let stale = store.commit_projection(batch(round, Vec::new())).await;
+        assert!(matches!(stale, Err(ProjectionError::Moved { .. })), "of an earlier epoch: {stale:?}");
+        let again = ProjectionBatch { epoch: round, ..batch(round, vec![row("b", None, Some("x"), 1)]) };
+        let twice = store.commit_projection(again).await;
         assert!(matches!(&twice, Err(ProjectionError::NotUnique { column, .. }) if column == "code"), "{twice:?}");
     }
 }
@@ -347,7 +351,7 @@ pub async fn does_not_finish_a_rebuild_that_is_behind(fixture: Fixture) {
     let store = with_table(&fixture).await;
     let result = store.finish_rebuild(PROJECTION, THINGS, 0).await;
     assert!(matches!(result, Err(ProjectionError::Store(_))), "never begun: {result:?}");
-    store.begin_rebuild(PROJECTION, THINGS).await.expect("begun");
+    store.begin_rebuild(PROJECTION, THINGS, 0).await.expect("begun");
     commit(&store, next(batch(0, vec![row("new", None, None, 1)]))).await;
     commit(&store, ProjectionBatch { checkpoint: 2, ..batch(0, vec![row("old", None, None, 1)]) }).await;
     for (expected, actual_checkpoint) in [(0, 1), (1, 2)] {
@@ -360,4 +364,50 @@ pub async fn does_not_finish_a_rebuild_that_is_behind(fixture: Fixture) {
     commit(&store, next(batch(1, Vec::new()))).await;
     store.finish_rebuild(PROJECTION, THINGS, 2).await.expect("it has caught up");
     assert_eq!(all(&store).await, ["new:1"]);
+}
+
+/// One that needs only what has happened since.
+pub async fn rebuilds_from_a_position(fixture: Fixture) {
+    let store = with_table(&fixture).await;
+    assert_eq!(record(&store).await, ProjectionRecord::default());
+    store.begin_rebuild(PROJECTION, THINGS, 40).await.expect("begun");
+    assert_eq!(checkpoint(&store, Generation::Next).await, 40);
+    assert_eq!(record(&store).await, ProjectionRecord { rebuilding: true, ..ProjectionRecord::default() });
+    store.finish_rebuild(PROJECTION, THINGS, 40).await.expect("further than the live one");
+    assert_eq!(checkpoint(&store, Generation::Live).await, 40);
+    assert_eq!(record(&store).await, ProjectionRecord { epoch: 1, ..ProjectionRecord::default() });
+}
+
+/// Nobody writes it, and a rebuild beside it goes on.
+pub async fn pauses_a_projection(fixture: Fixture) {
+    let store = with_table(&fixture).await;
+    store.set_paused(PROJECTION, true).await.expect("paused");
+    assert!(record(&store).await.paused);
+    let refused = store.commit_projection(batch(0, vec![row("a", None, None, 1)])).await;
+    assert!(matches!(refused, Err(ProjectionError::Paused)), "{refused:?}");
+    store.begin_rebuild(PROJECTION, THINGS, 0).await.expect("begun");
+    commit(&store, next(batch(0, vec![row("b", None, None, 2)]))).await;
+    store.finish_rebuild(PROJECTION, THINGS, 1).await.expect("further than the live one");
+    assert!(record(&store).await.paused);
+    assert_eq!(all(&store).await, ["b:2"]);
+    store.set_paused(PROJECTION, false).await.expect("goes on");
+    commit(&store, ProjectionBatch { epoch: 1, ..batch(1, vec![row("b", None, None, 3)]) }).await;
+    assert_eq!(all(&store).await, ["b:3"]);
+}
+
+/// As if nothing had been taken in yet; who has read rows before cannot write them any more.
+pub async fn empties_a_read_model(fixture: Fixture) {
+    let store = with_table(&fixture).await;
+    commit(&store, ProjectionBatch { park: vec![parked(1, "b")], ..batch(0, vec![row("a", None, None, 1)]) }).await;
+    store.reset_projection(PROJECTION, THINGS).await.expect("emptied");
+    assert_eq!((all(&store).await.len(), checkpoint(&store, Generation::Live).await), (0, 0));
+    assert_eq!(store.parked(PROJECTION, Generation::Live).await.expect("readable"), []);
+    let stale = store.commit_projection(batch(0, vec![row("a", None, None, 9)])).await;
+    assert!(matches!(stale, Err(ProjectionError::Moved { actual: 0 })), "{stale:?}");
+    commit(&store, ProjectionBatch { epoch: 1, ..batch(0, vec![row("a", None, None, 2)]) }).await;
+    assert_eq!(all(&store).await, ["a:2"]);
+}
+
+async fn record(store: &SharedStore) -> ProjectionRecord {
+    store.projection(PROJECTION).await.expect("readable")
 }
