@@ -12,7 +12,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::file::Class;
 use crate::lock::{Hash, LOCK_PATH, Lock, LockedFile};
 use crate::output::OutputError;
-use crate::reconcile::{self, Action, Step};
+use crate::reconcile::{self, Action, DELETED, Step};
 use crate::update::{self, Error, Plan, Request};
 
 pub use unimplemented::Unimplemented;
@@ -187,14 +187,12 @@ fn is_version_only(plan: &Plan) -> Result<bool, OutputError> {
 
 fn leniently(finding: Finding, is_version_only: bool) -> Finding {
     let follows = matches!(finding.status, Status::Missing | Status::Stale | Status::Pending | Status::Orphan);
-    match is_version_only && follows && finding.message != DELETED {
+    // What somebody deleted, a newer Potter has no part in.
+    match is_version_only && follows && !finding.message.starts_with(DELETED) {
         true => Finding { status: Status::VersionOnly, ..finding },
         false => finding,
     }
 }
-
-/// What a newer Potter has no part in.
-const DELETED: &str = "it was deleted";
 
 fn of_step(plan: &Plan, step: &Step) -> Option<Finding> {
     let before = plan.lock_before().and_then(|lock| lock.files.get(&step.path));
@@ -213,6 +211,7 @@ fn plain(step: &Step) -> Option<(Status, String)> {
     let reason = step.reason.clone();
     Some(match step.action {
         Action::Create => (Status::Missing, reason),
+        Action::Decline => (Status::Missing, DELETED.to_owned()),
         Action::Keep if step.class == Class::Generated && has_other_line_ends(step) => {
             (Status::FormatOnly, "its line ends are others".to_owned())
         }
@@ -260,6 +259,9 @@ fn append(step: &Step) -> Option<(Status, String)> {
 
 fn help(status: Status, step: &Step) -> &'static str {
     match status {
+        Status::Missing if step.action == Action::Decline => {
+            "`potter-gen update` takes it that you don't want it; `potter-gen update --restore FILE` brings it back"
+        }
         Status::Modified if step.class == Class::Structured => "`potter-gen update` leaves it to you from then on",
         Status::Modified => "undo the change, or `potter-gen update --force` restores it and keeps a copy",
         Status::Orphan if step.action == Action::Remove => "`potter-gen update` removes it",

@@ -77,6 +77,9 @@ pub struct LockedFile {
     /// Those of the parts that the user changed or took out, and that are the user's from then on.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub released: Vec<String>,
+    /// For seeds: the user deleted it, and doesn't want it back.
+    #[serde(skip_serializing_if = "is_false", default)]
+    pub declined: bool,
 }
 
 /// SHA-256 of a file, in lowercase hexadecimal.
@@ -201,6 +204,7 @@ mod tests {
                 base: Some(Hash::of(b"base")),
                 parts: Vec::new(),
                 released: Vec::new(),
+                declined: false,
             };
             lock.files.insert(path.into(), file);
         }

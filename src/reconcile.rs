@@ -94,6 +94,8 @@ pub enum Action {
     Orphan,
     /// The user doesn't want it done now.
     Skip,
+    /// The user deleted it, and the service does without it: it stays away.
+    Decline,
 }
 
 impl Action {
@@ -114,6 +116,7 @@ impl Action {
             Self::Remove => "remove",
             Self::Orphan => "orphan",
             Self::Skip => "skip",
+            Self::Decline => "declined",
         }
     }
 
@@ -194,6 +197,8 @@ pub struct Past<'a> {
     pub renaming: &'a Renaming,
     /// What the user allows.
     pub allowed: Allowed,
+    /// Files that were deleted and are wanted back.
+    pub restored: &'a [String],
     /// Files in folders of Potter's, and the user's Rust files: what else there is on disk.
     pub others: &'a BTreeSet<String>,
     /// Gives a file's bytes, `None` where there is none.
@@ -251,7 +256,7 @@ fn step(file: &File, moved_from: Option<&str>, past: &Past<'_>) -> Result<Step, 
     let locked = past.locked(there);
     let unmoved = Step::untouched(&file.path, file.class, &file.symbol, before);
     let step = Step { moved_from: moved_from.map(str::to_owned), ..unmoved };
-    let Some(disk) = step.before.clone() else { return Ok(create(step, file, locked)) };
+    let Some(disk) = step.before.clone() else { return Ok(missing(step, file, locked, past)) };
     let proposed = file.contents.as_bytes();
     if is_same(&disk, proposed) && step.moved_from.is_none() {
         return Ok(step.stays(Action::Keep, "it is as it should be"));
@@ -264,13 +269,27 @@ fn step(file: &File, moved_from: Option<&str>, past: &Past<'_>) -> Result<Step, 
     }
 }
 
-fn create(step: Step, file: &File, locked: Option<&LockedFile>) -> Step {
-    let reason = match locked {
-        Some(_) => "it was deleted",
-        None => "the protos ask for it",
-    };
+fn missing(step: Step, file: &File, locked: Option<&LockedFile>, past: &Past<'_>) -> Step {
+    let step = Step { moved_from: None, ..step };
+    if past.restored.contains(&file.path) {
+        return create(step, file, "you want it back");
+    }
+    match locked {
+        None => create(step, file, "the protos ask for it"),
+        Some(_) if !seed::is_dispensable(file) => create(step, file, DELETED),
+        Some(locked) if locked.declined => step.stays(Action::Keep, "you don't want it"),
+        Some(_) => {
+            step.stays(Action::Decline, format!("{DELETED}, and stays away; --restore {} brings it back", file.path))
+        }
+    }
+}
+
+/// Why a file that was there is missing.
+pub(crate) const DELETED: &str = "it was deleted";
+
+fn create(step: Step, file: &File, reason: &str) -> Step {
     let after = Some(file.contents.clone().into_bytes());
-    Step { moved_from: None, ..step }.to(Action::Create, after, reason)
+    step.to(Action::Create, after, reason)
 }
 
 /// Line ends are the checkout's affair.

@@ -21,7 +21,7 @@ mod tree;
 
 use std::path::Path;
 
-use crate::diagnostic::Diagnostics;
+use crate::diagnostic::{Diagnostics, nearest};
 use crate::lock::{LOCK_PATH, Lock};
 use crate::model::{self, Module, Settings};
 use crate::output::{Change, OutputError, Project};
@@ -78,6 +78,9 @@ pub enum Error {
         "--conflict=markers wants a working tree without uncommitted changes, so that it can be undone: {0}; commit first, or use --allow-dirty"
     )]
     Dirty(String),
+    /// A file can't be brought back.
+    #[error("--restore {0}: {1}")]
+    Restore(String, String),
     /// Potter is wrong.
     #[error(transparent)]
     Bug(#[from] Bug),
@@ -113,6 +116,7 @@ pub fn plan(request: &Request) -> Result<Plan, Error> {
     let past = Past { lock: project.lock().cloned(), migrations: migrations_on_disk(&project)? };
     let proposal = propose(&source, &past)?;
     let steps = reconciled(&proposal, &source.module, request, &project)?;
+    refuse_restoring(&request.restored, &proposal, &steps)?;
     let lock =
         record::lock(&record::Run { request, source: &source, proposal: &proposal, before: project.lock() }, &steps);
     Ok(Plan {
@@ -146,6 +150,21 @@ fn source(request: &Request, project: &Project) -> Result<(Source, Diagnostics),
     Ok((Source { descriptors, module, framework: asked.framework }, warnings))
 }
 
+/// What is to come back must be Potter's to write, and be gone.
+fn refuse_restoring(paths: &[String], proposal: &Proposal, steps: &[Step]) -> Result<(), Error> {
+    let is_back = |path: &&String| steps.iter().any(|it| it.path == **path && it.action == Action::Create);
+    let Some(path) = paths.iter().find(|path| !is_back(path)) else { return Ok(()) };
+    let known = proposal.files.iter().map(|it| it.path.as_str());
+    let why = match proposal.files.iter().any(|it| it.path == *path) {
+        true => "it is there; delete it first if you want it as Potter would write it".to_owned(),
+        false => match nearest(path, known) {
+            Some(near) => format!("Potter writes no such file; did you mean `{near}`?"),
+            None => "Potter writes no such file; name one as seen from the project's folder".to_owned(),
+        },
+    };
+    Err(Error::Restore(path.clone(), why))
+}
+
 fn migrations_on_disk(project: &Project) -> Result<std::collections::BTreeSet<String>, OutputError> {
     Ok(project.list(migrations::FOLDER)?.iter().filter_map(|path| migrations::name_of(path)).collect())
 }
@@ -170,6 +189,7 @@ fn reconciled(
         lock: project.lock(),
         renaming: &renaming,
         allowed: request.allowed,
+        restored: &request.restored,
         others: &others,
         disk: &disk,
     };

@@ -1,7 +1,7 @@
 //! Seeds: written once, the user's afterwards.
 
 use super::{Action, Past, Step, has_conflict_markers, is_as_written, is_crlf, is_same, without_cr};
-use crate::file::File;
+use crate::file::{Class, File};
 use crate::lock::{Hash, LockedFile};
 use crate::merge::{Merge, merge, merge_rust};
 use crate::output::OutputError;
@@ -13,6 +13,11 @@ pub(crate) fn merged(path: &str, base: &[u8], mine: &[u8], theirs: &[u8]) -> Mer
 
 /// Where proposals that wait for a person are kept.
 pub const PENDING: &str = ".potter/pending";
+
+/// Whether a service is built and tested without the file as well: whoever deletes it doesn't want it.
+pub(super) fn is_dispensable(file: &File) -> bool {
+    file.class == Class::Seed && !["src/", "proto/"].iter().any(|folder| file.path.starts_with(folder))
+}
 
 /// What happens to a seed that is there and isn't what is proposed.
 pub(super) fn step(

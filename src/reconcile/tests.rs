@@ -6,7 +6,15 @@ fn told(class: Class, before: Option<&str>, disk: Option<&str>, now: Option<&str
     if let Some(before) = before {
         let emitted = Hash::of(before.as_bytes());
         let base = matches!(class, Class::Seed | Class::Append).then(|| emitted.clone());
-        let locked = LockedFile { class, symbol: "s".into(), emitted, base, parts: Vec::new(), released: Vec::new() };
+        let locked = LockedFile {
+            class,
+            symbol: "s".into(),
+            emitted,
+            base,
+            parts: Vec::new(),
+            released: Vec::new(),
+            declined: false,
+        };
         lock.files.insert("f".into(), locked);
     }
     let file = now.map(|now| File { path: "f".into(), class, symbol: "s".into(), contents: now.into() });
@@ -21,8 +29,14 @@ fn told(class: Class, before: Option<&str>, disk: Option<&str>, now: Option<&str
         let base = before.filter(|it| path == Hash::of(it.as_bytes()).base_path());
         Ok(if path == "f" { disk } else { base }.map(|it| it.as_bytes().to_vec()))
     };
-    let past =
-        Past { lock: Some(&lock), renaming: &Renaming::default(), allowed, others: &BTreeSet::new(), disk: &reads };
+    let past = Past {
+        lock: Some(&lock),
+        renaming: &Renaming::default(),
+        allowed,
+        restored: &[],
+        others: &BTreeSet::new(),
+        disk: &reads,
+    };
     steps(&proposal, &past).expect("everything can be read").into_iter().next()
 }
 
@@ -45,11 +59,13 @@ fn the_ownership_table_holds() {
         (Generated, a, c, None, Some(Orphan)),
         (Generated, a, Some("<<<<<<< HEAD\na\n=======\nb\n>>>>>>> x\n"), b, Some(Replace)),
         (Seed, None, None, a, Some(Create)),
+        (Seed, a, None, a, Some(Decline)),
+        (Seed, a, None, b, Some(Decline)),
+        (Generated, a, None, b, Some(Create)),
         (Seed, a, a, b, Some(Replace)),
         (Seed, a, c, a, Some(LeaveChanged)),
         (Seed, a, c, b, Some(SetAside)),
         (Seed, None, c, b, Some(SetAside)),
-        (Seed, a, None, b, Some(Create)),
         (Seed, a, a, None, Some(Remove)),
         (Seed, a, c, None, Some(Orphan)),
         (Seed, a, None, None, None),

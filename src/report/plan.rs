@@ -55,12 +55,14 @@ pub fn summary(plan: &Plan) -> String {
     let changed = plan.steps.iter().filter(|step| step.writes()).count();
     let waiting = plan.steps.iter().filter(|step| step.proposed.is_some()).count();
     let orphans = plan.steps.iter().filter(|step| step.action == Action::Orphan).count();
-    if changed + waiting + orphans == 0 {
+    let declined = plan.steps.iter().filter(|step| step.action == Action::Decline).count();
+    if changed + waiting + orphans + declined == 0 {
         return "everything is up to date".to_owned();
     }
     let mut parts = vec![counted(changed, "file changes", "files change")];
     parts.extend((waiting > 0).then(|| counted(waiting, "waits for you", "wait for you")));
     parts.extend((orphans > 0).then(|| counted(orphans, "orphan", "orphans")));
+    parts.extend((declined > 0).then(|| counted(declined, "file stays away", "files stay away")));
     parts.join(", ")
 }
 
@@ -69,7 +71,7 @@ fn counted(count: usize, one: &str, many: &str) -> String {
 }
 
 fn is_worth_saying(step: &Step) -> bool {
-    step.writes() || step.action.needs_a_person() || step.action == Action::Orphan
+    step.writes() || step.action.needs_a_person() || matches!(step.action, Action::Orphan | Action::Decline)
 }
 
 fn head(step: &Step) -> String {

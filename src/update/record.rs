@@ -55,8 +55,11 @@ fn proposed(file: &File, step: &Step, old: Option<&LockedFile>) -> Option<Locked
         Class::Seed | Class::Append => Some(emitted.clone()),
         Class::Generated | Class::Structured => None,
     };
+    let declined = step.after.is_none();
+    // Should it come back from version control, it is known what it was.
+    let base = if declined { old.and_then(|old| old.base.clone()) } else { base };
     let (parts, released) = parts(file, step, old);
-    Some(LockedFile { class: file.class, symbol: file.symbol.clone(), emitted, base, parts, released })
+    Some(LockedFile { class: file.class, symbol: file.symbol.clone(), emitted, base, parts, released, declined })
 }
 
 /// Potter's part of a structured file, and what of it the user took over.

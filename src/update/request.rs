@@ -22,6 +22,8 @@ pub struct Request {
     pub framework: Option<Framework>,
     /// What may be done to files that people changed.
     pub allowed: Allowed,
+    /// Files that were deleted and are wanted back, relative to the project.
+    pub restored: Vec<String>,
     /// Warnings that are errors: nothing is written then.
     pub deny: Vec<Denied>,
     /// Whether markers may be written among uncommitted changes.

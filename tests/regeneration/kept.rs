@@ -2,6 +2,7 @@
 
 use potter_gen::check::Status;
 use potter_gen::reconcile::{Action, Allowed};
+use potter_gen::update::Request;
 use proptest::prelude::*;
 
 use crate::project::{PROTO, Project, RULES, action, first, proto, with_note};
@@ -175,6 +176,70 @@ fn a_proto_of_ones_own_is_never_removed_silently() {
     let plan = project.update(&first());
     assert_eq!(action(&plan, "proto/money.proto"), Some(Action::Orphan));
     assert!(project.has("proto/money.proto"));
+}
+
+#[test]
+fn a_seed_that_was_deleted_stays_away_until_it_is_wanted_back() {
+    let project = Project::new(&first());
+    project.delete("Dockerfile");
+    let finding = project.finding("Dockerfile").expect("it is missed");
+    assert_eq!(finding.status, Status::Missing);
+    assert!(finding.help.contains("--restore"), "{}", finding.help);
+    let plan = project.updated(Allowed::default());
+    assert_eq!(action(&plan, "Dockerfile"), Some(Action::Decline));
+    assert!(!project.has("Dockerfile") && project.text("potter.lock").contains("declined = true"));
+    assert!(project.check().findings.is_empty(), "{:?}", project.check().findings);
+    let before = project.tree();
+    project.updated(Allowed::default());
+    assert_eq!(project.tree(), before, "it is said once");
+    project.update(&with_note());
+    assert!(!project.has("Dockerfile"), "it stays away whatever the protos become");
+
+    let restored = Request { restored: vec!["Dockerfile".to_owned()], ..project.request() };
+    potter_gen::update::run(&restored).expect("it can be brought back");
+    assert!(project.has("Dockerfile") && !project.text("potter.lock").contains("declined"));
+    assert!(project.check().findings.is_empty());
+}
+
+#[test]
+fn a_declined_seed_that_comes_back_is_the_users() {
+    let project = Project::new(&first());
+    let makefile = project.text("Makefile");
+    project.delete("Makefile");
+    project.updated(Allowed::default());
+    project.write("Makefile", "mine:\n\techo mine\n");
+    assert_eq!(action(&project.updated(Allowed::default()), "Makefile"), Some(Action::LeaveChanged));
+    project.write("Makefile", &makefile);
+    assert_eq!(action(&project.updated(Allowed::default()), "Makefile"), Some(Action::Keep));
+}
+
+#[test]
+fn what_the_service_needs_comes_back_at_once() {
+    let project = Project::new(&first());
+    let needed = [RULES, "src/main.rs", "src/generated/domain/order.rs", "migrations/sqlite/0001_init.sql"];
+    needed.iter().for_each(|path| project.delete(path));
+    let plan = project.updated(Allowed::default());
+    for path in needed {
+        assert_eq!(action(&plan, path), Some(Action::Create), "{path}");
+        assert!(project.has(path), "{path}");
+    }
+}
+
+#[test]
+fn only_what_is_gone_and_was_potters_can_be_restored() {
+    let project = Project::new(&first());
+    project.delete("Dockerfile");
+    for (path, why) in [("Dockerfil", "did you mean `Dockerfile`?"), ("Makefile", "it is there"), ("x", "no such file")]
+    {
+        let output = project.run(&["update", "--restore", path]);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(3) && said.contains(why), "{path}: {said}");
+    }
+    let output = project.run(&["update"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("declined  Dockerfile") && said.contains("--restore Dockerfile"), "{said}");
+    assert_eq!(project.run(&["update", "--restore", "./Dockerfile"]).status.code(), Some(0));
+    assert!(project.has("Dockerfile"));
 }
 
 #[test]

@@ -81,6 +81,9 @@ pub struct Update {
     /// Remove files that the protos no longer ask for, even if you changed them.
     #[arg(long)]
     prune: bool,
+    /// Bring back a file that you deleted, named as seen from the project's folder; repeat it for more.
+    #[arg(long = "restore", value_name = "FILE")]
+    restored: Vec<String>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -121,8 +124,9 @@ pub fn update(arguments: Update) -> ExitCode {
         merge: arguments.merge || arguments.conflict == Some(Conflict::Markers),
         markers: arguments.conflict == Some(Conflict::Markers),
     };
-    let Update { protos, output, source, dry_run, interactive, format, allow_dirty, .. } = arguments;
-    let request = Request { allow_dirty, ..request(protos, output, source, allowed) };
+    let Update { protos, output, source, dry_run, interactive, format, allow_dirty, restored, .. } = arguments;
+    let restored = restored.iter().map(|it| it.trim_start_matches("./").to_owned()).collect();
+    let request = Request { allow_dirty, restored, ..request(protos, output, source, allowed) };
     if !update::is_project(&request.output) {
         return told(Err(Error::NoProject(request.output.display().to_string())));
     }
@@ -151,7 +155,7 @@ fn carried_out(request: &Request, interactive: bool) -> Result<Option<Plan>, Err
 
 fn request(protos: Vec<PathBuf>, output: PathBuf, source: Source, allowed: Allowed) -> Request {
     let Source { proto_paths, module, framework, deny } = source;
-    Request { protos, proto_paths, module, output, framework, allowed, deny, allow_dirty: false }
+    Request { protos, proto_paths, module, output, framework, allowed, deny, ..Request::default() }
 }
 
 /// Says why nothing was written, if so.
