@@ -1,4 +1,5 @@
-//! What is counted. Names begin with `potter_`; every series has the labels `module` and `name`.
+//! What is counted. Names begin with `potter_`; every series has the labels `module` and `name`,
+//! but for those of guards, which have `part` instead.
 //!
 //! | metric | kind | further labels | counts |
 //! |---|---|---|---|
@@ -13,6 +14,10 @@
 //! | `potter_projection_lag_events` | gauge | | events that a read model hasn't seen yet |
 //! | `potter_projection_events_total` | counter | | events that a read model has taken in |
 //! | `potter_projection_parked_events` | gauge | | events that a read model could not take in |
+//! | `potter_guarded_call_duration_seconds` | histogram | `part` | calls to the database or broker, through its guard |
+//! | `potter_guarded_call_outages_total` | counter | `part` | calls that found it out of reach |
+//! | `potter_guarded_call_retries_total` | counter | `part` | calls made again |
+//! | `potter_guarded_call_rejections_total` | counter | `part` | calls not made because the circuit was open |
 //!
 //! Handles are made once, when a module starts; whoever wants them counted installs the recorder before that.
 

@@ -1,0 +1,259 @@
+//! What keeps a service upright while a database or a broker isn't: timeouts, retries, a circuit breaker, a bulkhead.
+//!
+//! A [`Guard`] stands before one such part. Every call through it ends within the timeout; after several outages in a
+//! row the circuit opens, and calls fail at once until one that is let through to try succeeds; calls that may be
+//! repeated are, a few times; and no more than so many run at the same time, so that a slow part doesn't take all of
+//! the service with it. [`GuardedStore`] is a store behind a guard.
+
+mod store;
+
+use std::time::Duration;
+
+use backon::{ExponentialBuilder, Retryable};
+use failsafe::futures::CircuitBreaker;
+use failsafe::{Config, Error, StateMachine, backoff, failure_policy};
+use metrics::{Counter, Histogram, counter, histogram};
+use tokio::sync::Semaphore;
+
+pub use self::store::GuardedStore;
+
+use crate::store::{CommitError, ProjectionError, StoreError};
+
+/// How much a guard puts up with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// How long a call may take.
+    pub timeout: Duration,
+    /// How often a call that may be repeated is made before its outage is told.
+    pub attempts: usize,
+    /// After so many outages in a row the circuit opens.
+    pub outages: u32,
+    /// How long it stays open before a call is let through to try.
+    pub open_for: Duration,
+    /// Calls that run at the same time; others wait for their turn, within the timeout.
+    pub concurrency: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_secs(5),
+            attempts: 3,
+            outages: 5,
+            open_for: Duration::from_secs(1),
+            concurrency: 512,
+        }
+    }
+}
+
+/// A failure that may be an outage: the part is out of reach, rather than saying no.
+pub trait MayBeOutage: From<StoreError> {
+    /// Whether it is.
+    fn is_outage(&self) -> bool;
+}
+
+impl MayBeOutage for StoreError {
+    fn is_outage(&self) -> bool {
+        true
+    }
+}
+
+impl MayBeOutage for CommitError {
+    fn is_outage(&self) -> bool {
+        matches!(self, Self::Store(_))
+    }
+}
+
+impl MayBeOutage for ProjectionError {
+    fn is_outage(&self) -> bool {
+        matches!(self, Self::Store(_))
+    }
+}
+
+type Breaker = StateMachine<failure_policy::ConsecutiveFailures<backoff::Constant>, ()>;
+
+/// Stands before a part of the service that may fail.
+pub struct Guard {
+    limits: Limits,
+    breaker: Breaker,
+    places: Semaphore,
+    meter: Meter,
+}
+
+/// What is counted of a guard's calls.
+struct Meter {
+    duration: Histogram,
+    outages: Counter,
+    rejected: Counter,
+    retries: Counter,
+}
+
+impl Meter {
+    fn new(part: &'static str) -> Self {
+        Self {
+            duration: histogram!("potter_guarded_call_duration_seconds", "part" => part),
+            outages: counter!("potter_guarded_call_outages_total", "part" => part),
+            rejected: counter!("potter_guarded_call_rejections_total", "part" => part),
+            retries: counter!("potter_guarded_call_retries_total", "part" => part),
+        }
+    }
+}
+
+impl Guard {
+    /// A guard before `part`, which is what metrics call it.
+    #[must_use]
+    pub fn new(part: &'static str, limits: Limits) -> Self {
+        let policy = failure_policy::consecutive_failures(limits.outages.max(1), backoff::constant(limits.open_for));
+        Self {
+            breaker: Config::new().failure_policy(policy).build(),
+            places: Semaphore::new(limits.concurrency.max(1)),
+            meter: Meter::new(part),
+            limits,
+        }
+    }
+
+    /// Makes a call that must not be repeated.
+    ///
+    /// # Errors
+    /// The call's own; or it took too long, or the circuit is open: then nobody knows, or nothing was done.
+    pub async fn once<T, E: MayBeOutage>(
+        &self,
+        operation: &'static str,
+        call: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
+        let began = std::time::Instant::now();
+        let in_time = async {
+            let result = tokio::time::timeout(self.limits.timeout, call).await;
+            result.unwrap_or_else(|_| Err(self.took_too_long(operation).into()))
+        };
+        let result = self.breaker.call_with(E::is_outage, in_time).await;
+        self.meter.duration.record(began.elapsed());
+        result.map_err(|error| match error {
+            Error::Inner(error) => {
+                self.meter.outages.increment(u64::from(error.is_outage()));
+                error
+            }
+            Error::Rejected => {
+                self.meter.rejected.increment(1);
+                StoreError::new(operation, "it has failed several times in a row and isn't tried at the moment").into()
+            }
+        })
+    }
+
+    /// Makes a call that may be repeated, when its turn has come; again after an outage.
+    ///
+    /// # Errors
+    /// See [`Guard::once`]; it is told after the last attempt.
+    pub async fn again<T, E: MayBeOutage, F: Future<Output = Result<T, E>>>(
+        &self,
+        operation: &'static str,
+        call: impl Fn() -> F,
+    ) -> Result<T, E> {
+        let waiting = tokio::time::timeout(self.limits.timeout, self.places.acquire());
+        let Ok(_place) = waiting.await else { return Err(self.took_too_long(operation).into()) };
+        let pauses = ExponentialBuilder::default()
+            .with_min_delay(Duration::from_millis(20))
+            .with_max_times(self.limits.attempts.saturating_sub(1))
+            .with_jitter();
+        (|| self.once(operation, call()))
+            .retry(pauses)
+            .when(|error| error.is_outage() && self.breaker.is_call_permitted())
+            .notify(|_, _| self.meter.retries.increment(1))
+            .await
+    }
+
+    fn took_too_long(&self, operation: &'static str) -> StoreError {
+        StoreError::new(operation, format!("no answer within {:?}", self.limits.timeout))
+    }
+}
+
+impl std::fmt::Debug for Guard {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Guard").field("limits", &self.limits).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    fn outage() -> StoreError {
+        StoreError::new("test", "out of reach")
+    }
+
+    fn guard(limits: Limits) -> Guard {
+        Guard::new("test", limits)
+    }
+
+    /// Fails so many times, and then works; counts the calls.
+    struct Part(AtomicU32, u32);
+
+    impl Part {
+        async fn call(&self) -> Result<(), StoreError> {
+            if self.0.fetch_add(1, Ordering::SeqCst) < self.1 { Err(outage()) } else { Ok(()) }
+        }
+
+        fn calls(&self) -> u32 {
+            self.0.load(Ordering::SeqCst)
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_may_be_repeated_is() {
+        let part = Part(AtomicU32::new(0), 2);
+        guard(Limits::default()).again("test", || part.call()).await.expect("the third time");
+        assert_eq!(part.calls(), 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_must_not_be_repeated_is_not() {
+        let part = Part(AtomicU32::new(0), 1);
+        guard(Limits::default()).once("test", part.call()).await.expect_err("told at once");
+        assert_eq!(part.calls(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_waits_longer_than_the_timeout() {
+        let guard = guard(Limits::default());
+        let began = tokio::time::Instant::now();
+        let never = std::future::pending::<Result<(), StoreError>>();
+        let error = guard.once("read", never).await.expect_err("no answer").to_string();
+        assert_eq!((error.as_str(), began.elapsed().as_secs()), ("read: no answer within 5s", 5));
+    }
+
+    #[tokio::test]
+    async fn the_circuit_opens_and_closes_again() {
+        let limits = Limits { outages: 2, open_for: Duration::from_millis(50), ..Limits::default() };
+        let (guard, part) = (guard(limits), Part(AtomicU32::new(0), 2));
+        for _ in 0..5 {
+            guard.once("test", part.call()).await.expect_err("out of reach, or not tried");
+        }
+        assert_eq!(part.calls(), 2, "not tried while the circuit is open");
+        let opened = async {
+            while guard.once("test", part.call()).await.is_err() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), opened).await.expect("it closes again");
+    }
+
+    #[tokio::test]
+    async fn a_refusal_is_no_outage() {
+        let guard = guard(Limits { outages: 1, ..Limits::default() });
+        for _ in 0..3 {
+            let refused = guard.once("commit", async { Err::<(), _>(CommitError::Conflict { actual: 1 }) }).await;
+            assert!(matches!(refused, Err(CommitError::Conflict { .. })), "{refused:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_so_many_run_at_the_same_time() {
+        let guard = guard(Limits { concurrency: 1, ..Limits::default() });
+        let never = guard.again("first", std::future::pending::<Result<(), StoreError>>);
+        let second = guard.again("second", || async { Ok::<_, StoreError>(()) });
+        let (_, second) = tokio::join!(tokio::time::timeout(Duration::from_secs(6), never), second);
+        assert_eq!(second.expect_err("no place").to_string(), "second: no answer within 5s");
+    }
+}
