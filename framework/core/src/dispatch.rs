@@ -89,6 +89,8 @@ pub struct RequestMetadata {
     pub actor: Option<String>,
     /// Ties together everything that follows from one request; made when absent.
     pub correlation_id: Option<String>,
+    /// Identity of the command, if the caller has chosen one; made when absent.
+    pub command_id: Option<Uuid>,
     /// When the caller stops waiting.
     pub deadline: Option<Instant>,
     /// The position that a query's read models must have reached; absent: the head of the log when it begins.
@@ -258,6 +260,43 @@ impl Dispatcher {
         }
     }
 
+    /// Accepts a command of any kind, known by its stable name, for the workers: what the broker brings.
+    ///
+    /// The same id again is no second command: it is answered with how far the first is.
+    ///
+    /// # Errors
+    /// There is no such command, the request isn't valid, or the store is out of reach.
+    pub async fn accept(&self, command: &str, id: Uuid, mut request: Request) -> Result<CommandStatus, Failure> {
+        let _in_flight = self.inner.runtime.enter()?;
+        let began = Instant::now();
+        let bound = self.inner.workers.command(command).ok_or_else(|| Failure::unimplemented(command))?;
+        if let Err(failure) = self.inner.rules.check(bound.spec().rpc, &request.body) {
+            bound.meter().turned_away(began, &failure);
+            return Err(failure);
+        }
+        request.metadata.command_id = Some(id);
+        accept::accept_once(bound, id, request, &self.inner.workers).await
+    }
+
+    /// Finishes what has been begun: no new requests, and the workers finish what was accepted or leave it for the next
+    /// start. The log can still be read, so that what was recorded last can be published.
+    pub async fn drain(&self) {
+        let runtime = &self.inner.runtime;
+        runtime.close_intake().await;
+        self.inner.workers.drain(runtime.options.drain_timeout).await;
+    }
+
+    /// Counts outcomes of accepted commands that this process has recorded; whoever announces them waits for it.
+    #[must_use]
+    pub fn outcomes(&self) -> tokio::sync::watch::Receiver<u64> {
+        self.inner.workers.outcomes()
+    }
+
+    /// Lets a further part tell how it is.
+    pub fn watch_health(&self, part: impl Fn() -> ComponentHealth + Send + Sync + 'static) {
+        self.inner.runtime.watch_health(Box::new(part));
+    }
+
     /// How far an accepted command is; `None` if there is no such command.
     ///
     /// # Errors
@@ -375,9 +414,8 @@ impl Dispatcher {
     /// Stops: no new requests, the running ones finish, the workers finish what was accepted or leave it for the next
     /// start, the projections keep their checkpoints, the store is released. Does nothing the second time.
     pub async fn shutdown(&self) {
+        self.drain().await;
         let runtime = &self.inner.runtime;
-        runtime.close_intake().await;
-        self.inner.workers.drain(runtime.options.drain_timeout).await;
         runtime.stop().await;
         runtime.store.close().await;
     }

@@ -9,7 +9,7 @@ use crate::worker::Workers;
 /// How one part is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ComponentHealth {
-    /// `intake`, `store`, `workers`, `projection ProductReadModel`.
+    /// `intake`, `store`, `workers`, `broker`, `projection ProductReadModel`.
     pub name: String,
     /// How it is.
     pub status: HealthStatus,
@@ -35,6 +35,7 @@ pub(crate) async fn examine(
     workers: &Workers,
 ) -> Vec<ComponentHealth> {
     let mut components = vec![intake(runtime), store(runtime).await, waiting_commands(workers)];
+    components.extend(runtime.health_of_parts());
     components.extend(projections.iter().map(|projection| self::projection(&projection.status())));
     components
 }

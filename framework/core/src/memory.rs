@@ -4,7 +4,7 @@
 
 mod tables;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Instant, SystemTime};
 
@@ -18,9 +18,9 @@ use self::tables::Rows;
 use crate::event::{RecordedEvent, StreamId};
 use crate::read_model::Table;
 use crate::store::{
-    AcceptedCommand, Append, AppliedMigration, ClaimKey, CommandStatus, CommitError, Committed, Expiry, Generation,
-    Migration, ParkedEvent, ProjectionBatch, ProjectionError, ProjectionRecord, RecordedClaim, Selected, Selection,
-    Snapshot, Store, StoreError, Unit,
+    AcceptedCommand, Append, AppliedMigration, ClaimKey, CommandStatus, CommitError, Committed, DeadLetter,
+    DeadLetterFilter, Expiry, Generation, Migration, ParkedEvent, ProjectionBatch, ProjectionError, ProjectionRecord,
+    RecordedClaim, Selected, Selection, Snapshot, Store, StoreError, Unit,
 };
 
 /// A store in memory.
@@ -45,6 +45,9 @@ struct State {
     nodes: HashSet<Uuid>,
     /// When commands got their outcome.
     settled_at: BTreeMap<Uuid, SystemTime>,
+    /// Commands whose outcome hasn't been announced.
+    unannounced: BTreeSet<Uuid>,
+    dead_letters: BTreeMap<Uuid, DeadLetter>,
     migrations: Vec<(Migration, SystemTime)>,
     models: HashMap<(&'static str, Generation), Model>,
     projections: HashMap<&'static str, ProjectionRecord>,
@@ -146,6 +149,43 @@ impl Store for MemoryStore {
 
     fn command_status(&self, id: Uuid) -> BoxFuture<'_, Result<Option<CommandStatus>, StoreError>> {
         self.with("find a command", |state| Ok(state.commands.get(&id).cloned()))
+    }
+
+    fn unannounced_outcomes(&self, limit: u32) -> BoxFuture<'_, Result<Vec<CommandStatus>, StoreError>> {
+        self.with("list the outcomes", |state| {
+            let unannounced = state.unannounced.iter().filter_map(|id| state.commands.get(id));
+            Ok(unannounced.take(limit as usize).cloned().collect())
+        })
+    }
+
+    fn mark_announced(&self, ids: Vec<Uuid>) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.with("note what is announced", |state| {
+            for id in ids {
+                state.unannounced.remove(&id);
+            }
+            Ok(())
+        })
+    }
+
+    fn keep_dead_letter(&self, letter: DeadLetter) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.with("keep a dead letter", |state| {
+            let same = |it: &DeadLetter| it.source == letter.source && it.message_id == letter.message_id;
+            if !state.dead_letters.values().any(same) {
+                state.dead_letters.insert(letter.id, letter);
+            }
+            Ok(())
+        })
+    }
+
+    fn dead_letters(&self, filter: DeadLetterFilter) -> BoxFuture<'_, Result<Vec<DeadLetter>, StoreError>> {
+        self.with("list the dead letters", |state| {
+            let found = state.dead_letters.values().filter(|letter| filter.admits(letter));
+            Ok(found.take(filter.limit.map_or(usize::MAX, |limit| limit as usize)).cloned().collect())
+        })
+    }
+
+    fn remove_dead_letter(&self, id: Uuid) -> BoxFuture<'_, Result<bool, StoreError>> {
+        self.with("remove a dead letter", |state| Ok(state.dead_letters.remove(&id).is_some()))
     }
 
     /// Tables come into being by themselves here: the migrations are noted, not executed.
@@ -275,6 +315,7 @@ impl State {
         {
             status.outcome = Some(settlement.outcome);
             self.settled_at.insert(settlement.command_id, SystemTime::now());
+            self.unannounced.insert(settlement.command_id);
         }
         Ok(Committed { position: self.events.len() as u64 })
     }
@@ -408,6 +449,7 @@ impl State {
         let settled_at = &mut self.settled_at;
         self.commands.retain(|id, _| settled_at.get(id).is_none_or(|it| *it >= expiry.commands_before));
         settled_at.retain(|id, _| self.commands.contains_key(id));
+        self.unannounced.retain(|id| self.commands.contains_key(id));
         (before - self.claims.len() - self.commands.len()) as u64
     }
 }

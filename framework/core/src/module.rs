@@ -30,6 +30,7 @@ pub struct Module {
     pub(crate) queries: Vec<QueryDeclaration>,
     pub(crate) read_models: Vec<Arc<dyn DeclaredProjection>>,
     aggregates: Vec<AggregateInfo>,
+    internal: &'static [&'static str],
     migrations: &'static [Migration],
 }
 
@@ -66,6 +67,7 @@ impl Module {
             queries: Vec::new(),
             read_models: Vec::new(),
             aggregates: Vec::new(),
+            internal: &[],
             migrations: &[],
         }
     }
@@ -104,6 +106,12 @@ impl Module {
         self
     }
 
+    /// Names the types of the events that stay inside: recorded, and not published.
+    pub fn internal_events(&mut self, event_types: &'static [&'static str]) -> &mut Self {
+        self.internal = event_types;
+        self
+    }
+
     /// Names the migrations of the module's own tables, in the order in which they apply.
     pub fn migrations(&mut self, migrations: &'static [Migration]) -> &mut Self {
         self.migrations = migrations;
@@ -126,6 +134,12 @@ impl Module {
     #[must_use]
     pub fn aggregates(&self) -> &[AggregateInfo] {
         &self.aggregates
+    }
+
+    /// Whether events of that type stay inside.
+    #[must_use]
+    pub fn is_internal(&self, event_type: &str) -> bool {
+        self.internal.contains(&event_type)
     }
 
     /// The commands, in the order in which they were declared.

@@ -9,6 +9,7 @@
 
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
+mod dead_letter;
 pub mod sql;
 
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use futures::future::BoxFuture;
 use tokio::sync::watch;
 use uuid::Uuid;
 
+pub use self::dead_letter::{DeadAttempt, DeadLetter, DeadLetterFilter};
 use crate::event::{EventMetadata, NewEvent, RecordedEvent, StreamId};
 use crate::read_model::{Table, Value};
 
@@ -66,6 +68,21 @@ pub trait Store: Send + Sync + 'static {
 
     /// How far an accepted command is.
     fn command_status(&self, id: Uuid) -> BoxFuture<'_, Result<Option<CommandStatus>, StoreError>>;
+
+    /// Accepted commands that have an outcome which hasn't been announced, oldest first.
+    fn unannounced_outcomes(&self, limit: u32) -> BoxFuture<'_, Result<Vec<CommandStatus>, StoreError>>;
+
+    /// Notes that the outcomes of these commands have been announced; passes over those that aren't known (any more).
+    fn mark_announced(&self, ids: Vec<Uuid>) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// Keeps a message that could not be taken in; one that is kept already stays as it is.
+    fn keep_dead_letter(&self, letter: DeadLetter) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// Dead letters in the order of their ids.
+    fn dead_letters(&self, filter: DeadLetterFilter) -> BoxFuture<'_, Result<Vec<DeadLetter>, StoreError>>;
+
+    /// Removes a dead letter; false if there is none (any more).
+    fn remove_dead_letter(&self, id: Uuid) -> BoxFuture<'_, Result<bool, StoreError>>;
 
     /// Applies the migrations that haven't been yet, in the order given; answers with the names of those.
     fn migrate(&self, migrations: &'static [Migration]) -> BoxFuture<'_, Result<Vec<&'static str>, StoreError>>;

@@ -40,6 +40,8 @@ struct Shared {
     permits: Semaphore,
     pending: Arc<Pending>,
     listeners: Mutex<HashMap<Uuid, Arc<Notify>>>,
+    /// Counts outcomes that this process has recorded.
+    outcomes: watch::Sender<u64>,
 }
 
 /// A command in its lane.
@@ -97,6 +99,7 @@ impl Workers {
             permits: Semaphore::new(runtime.options.workers.max(1)),
             pending,
             listeners: Mutex::default(),
+            outcomes: watch::Sender::new(0),
             runtime,
         };
         let workers = Self { shared: Arc::new(shared) };
@@ -118,6 +121,16 @@ impl Workers {
     /// What the workers run in.
     pub fn runtime(&self) -> &Arc<Runtime> {
         &self.shared.runtime
+    }
+
+    /// The command of that stable name.
+    pub fn command(&self, name: &str) -> Option<&Arc<dyn BoundCommand>> {
+        self.shared.commands.get(name)
+    }
+
+    /// Counts outcomes that this process has recorded.
+    pub fn outcomes(&self) -> watch::Receiver<u64> {
+        self.shared.outcomes.subscribe()
     }
 
     /// Takes a place in the queue.
@@ -298,6 +311,7 @@ async fn run_lane(shared: Arc<Shared>, stream: StreamId) {
         }
         match shared.carry_out(&waiting.command).await {
             Carried::Settled => {
+                shared.outcomes.send_modify(|count| *count += 1);
                 if let Some(listener) = shared.listeners().remove(&waiting.command.id) {
                     listener.notify_waiters();
                 }

@@ -14,6 +14,7 @@ mod checkpoint;
 mod connection;
 mod convert;
 mod dsn;
+mod messages;
 mod readers;
 mod records;
 mod rows;
@@ -31,9 +32,9 @@ use futures::future::{BoxFuture, ready};
 use potter_core::event::{RecordedEvent, StreamId};
 use potter_core::read_model::Table;
 use potter_core::store::{
-    AcceptedCommand, AppliedMigration, ClaimKey, CommandStatus, CommitError, Committed, Expiry, Generation, Migration,
-    ParkedEvent, ProjectionBatch, ProjectionError, ProjectionRecord, RecordedClaim, Selected, Selection, Snapshot,
-    Store, StoreError, Unit,
+    AcceptedCommand, AppliedMigration, ClaimKey, CommandStatus, CommitError, Committed, DeadLetter, DeadLetterFilter,
+    Expiry, Generation, Migration, ParkedEvent, ProjectionBatch, ProjectionError, ProjectionRecord, RecordedClaim,
+    Selected, Selection, Snapshot, Store, StoreError, Unit,
 };
 use rusqlite::{Connection, params};
 use tokio::sync::{oneshot, watch};
@@ -154,6 +155,16 @@ impl SqliteStore {
         answered.await.unwrap_or_else(|_| Err(closed(operation).into()))
     }
 
+    /// On the writer's connection, between transactions, with nothing but the database to go wrong.
+    fn alter<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        act: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> BoxFuture<'_, Result<T, StoreError>> {
+        self.alone(operation, move |connection| act(connection).map_err(|error| StoreError::new(operation, error)))
+            .boxed()
+    }
+
     /// On the writer's connection, between transactions.
     async fn alone<T: Send + 'static, E: From<StoreError> + Send + 'static>(
         &self,
@@ -237,6 +248,26 @@ impl Store for SqliteStore {
 
     fn command_status(&self, id: Uuid) -> BoxFuture<'_, Result<Option<CommandStatus>, StoreError>> {
         self.read("find a command", move |connection| records::command_status(connection, id))
+    }
+
+    fn unannounced_outcomes(&self, limit: u32) -> BoxFuture<'_, Result<Vec<CommandStatus>, StoreError>> {
+        self.read("list the outcomes", move |connection| records::unannounced_outcomes(connection, limit))
+    }
+
+    fn mark_announced(&self, ids: Vec<Uuid>) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.alter("note what is announced", move |connection| records::mark_announced(connection, &ids))
+    }
+
+    fn keep_dead_letter(&self, letter: DeadLetter) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.alter("keep a dead letter", move |connection| messages::keep(connection, &letter))
+    }
+
+    fn dead_letters(&self, filter: DeadLetterFilter) -> BoxFuture<'_, Result<Vec<DeadLetter>, StoreError>> {
+        self.read("list the dead letters", move |connection| messages::list(connection, &filter))
+    }
+
+    fn remove_dead_letter(&self, id: Uuid) -> BoxFuture<'_, Result<bool, StoreError>> {
+        self.alter("remove a dead letter", move |connection| messages::remove(connection, id))
     }
 
     fn migrate(&self, migrations: &'static [Migration]) -> BoxFuture<'_, Result<Vec<&'static str>, StoreError>> {

@@ -24,6 +24,9 @@ pub(crate) const FIND_CLAIM: &str = "SELECT request_hash, reply, aggregate_id, v
 const COMMAND_COLUMNS: &str = "id, name, aggregate, aggregate_id, request, expected_version, correlation_id, actor, \
     accepted_at";
 
+const OUTCOME_COLUMNS: &str =
+    "outcome, outcome_version, outcome_code, outcome_message, outcome_retryable, outcome_events";
+
 /// As many records are purged in one transaction, so that no command waits long behind a purge.
 const PURGED_AT_ONCE: u32 = 500;
 
@@ -75,12 +78,31 @@ pub(crate) fn pending_commands(connection: &Connection) -> rusqlite::Result<Vec<
 }
 
 pub(crate) fn command_status(connection: &Connection, id: Uuid) -> rusqlite::Result<Option<CommandStatus>> {
+    let mut statement = connection
+        .prepare_cached(&format!("SELECT {COMMAND_COLUMNS}, {OUTCOME_COLUMNS} FROM potter_commands WHERE id = ?1"))?;
+    statement.query_row([id.as_bytes()], read_status).optional()
+}
+
+pub(crate) fn unannounced_outcomes(connection: &Connection, limit: u32) -> rusqlite::Result<Vec<CommandStatus>> {
     let mut statement = connection.prepare_cached(&format!(
-        "SELECT {COMMAND_COLUMNS}, outcome, outcome_version, outcome_code, outcome_message, outcome_retryable, \
-         outcome_events FROM potter_commands WHERE id = ?1"
+        "SELECT {COMMAND_COLUMNS}, {OUTCOME_COLUMNS} FROM potter_commands \
+         WHERE outcome IS NOT NULL AND announced = 0 ORDER BY id LIMIT ?1"
     ))?;
-    let status = |row: &Row<'_>| Ok(CommandStatus { command: read_command(row)?, outcome: read_outcome(row)? });
-    statement.query_row([id.as_bytes()], status).optional()
+    statement.query_map([limit], read_status)?.collect()
+}
+
+pub(crate) fn mark_announced(connection: &Connection, ids: &[Uuid]) -> rusqlite::Result<()> {
+    let transaction = connection.unchecked_transaction()?;
+    let mut statement = transaction.prepare_cached("UPDATE potter_commands SET announced = 1 WHERE id = ?1")?;
+    for id in ids {
+        statement.execute([id.as_bytes()])?;
+    }
+    drop(statement);
+    transaction.commit()
+}
+
+fn read_status(row: &Row<'_>) -> rusqlite::Result<CommandStatus> {
+    Ok(CommandStatus { command: read_command(row)?, outcome: read_outcome(row)? })
 }
 
 fn read_command(row: &Row<'_>) -> rusqlite::Result<AcceptedCommand> {

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use uuid::Uuid;
+
 use super::execution::{Acceptance, BoundCommand, replay};
 use super::{Outcome, Reply, Request};
-use crate::failure::Failure;
-use crate::store::{Claim, CommitError, Unit};
+use crate::failure::{Failure, FailureKind};
+use crate::store::{Claim, CommandStatus, CommitError, Unit};
 use crate::worker::Workers;
 
 /// Stores a request for the workers and answers it.
@@ -24,13 +26,40 @@ pub(super) async fn accept(
     result
 }
 
+/// Stores a request under an id that somebody else has chosen, unless that was done before; says how far it is.
+pub(super) async fn accept_once(
+    command: &Arc<dyn BoundCommand>,
+    id: Uuid,
+    request: Request,
+    workers: &Workers,
+) -> Result<CommandStatus, Failure> {
+    let store = workers.runtime().store.clone();
+    let known = store.command_status(id).await?;
+    if let Some(known) = known {
+        return Ok(known);
+    }
+    let acceptance = command.prepare(request)?;
+    let accepted = CommandStatus { command: acceptance.command.clone(), outcome: None };
+    let deadline = acceptance.deadline;
+    match in_background(acceptance, deadline, workers).await {
+        Ok(_) => Ok(accepted),
+        // Somebody else may have stored the same meanwhile.
+        Err(failure) if failure.kind == FailureKind::Unavailable => store.command_status(id).await?.ok_or(failure),
+        Err(failure) => Err(failure),
+    }
+}
+
 async fn store_and_enqueue(
     command: &Arc<dyn BoundCommand>,
     request: Request,
     workers: &Workers,
 ) -> Result<Reply, Failure> {
     let acceptance = command.prepare(request)?;
-    let deadline = tokio::time::Instant::from_std(acceptance.deadline);
+    let deadline = acceptance.deadline;
+    in_background(acceptance, deadline, workers).await
+}
+
+async fn in_background(acceptance: Acceptance, deadline: Instant, workers: &Workers) -> Result<Reply, Failure> {
     let (answer, answered) = tokio::sync::oneshot::channel();
     let task = {
         let workers = workers.clone();
@@ -40,7 +69,7 @@ async fn store_and_enqueue(
         }
     };
     workers.runtime().spawn(task);
-    match tokio::time::timeout_at(deadline, answered).await {
+    match tokio::time::timeout_at(tokio::time::Instant::from_std(deadline), answered).await {
         Ok(Ok(reply)) => reply,
         Ok(Err(_)) => Err(Failure::bug("the task that accepts a command ended without an answer")),
         Err(_) => Err(Failure::deadline_exceeded()),

@@ -210,7 +210,7 @@ impl<A: Aggregate> Bound<A> {
         began: Instant,
     ) -> Result<Execution, Failure> {
         let spec = self.spec();
-        let command_id = Uuid::now_v7();
+        let command_id = metadata.command_id.unwrap_or_else(Uuid::now_v7);
         let claim = match &metadata.idempotency_key {
             Some(key) if spec.idempotent => Some(claim_key(spec, attempt, key, metadata.actor.as_deref())?),
             _ => None,

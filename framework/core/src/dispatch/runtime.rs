@@ -11,9 +11,13 @@ use uuid::Uuid;
 use super::Options;
 use super::answering::{QueryCache, query_cache};
 use crate::failure::Failure;
+use crate::health::ComponentHealth;
 use crate::module::Module;
 use crate::store::SharedStore;
 use crate::telemetry::EventMeter;
+
+/// Tells how a part is.
+pub(crate) type HealthOf = Box<dyn Fn() -> ComponentHealth + Send + Sync>;
 
 /// What everything that runs shares.
 pub(crate) struct Runtime {
@@ -29,6 +33,8 @@ pub(crate) struct Runtime {
     requests: TaskTracker,
     /// Tasks in the background.
     tasks: TaskTracker,
+    /// Parts beside the module's own that tell how they are.
+    parts: std::sync::Mutex<Vec<HealthOf>>,
     closing: CancellationToken,
     stopping: CancellationToken,
 }
@@ -46,6 +52,7 @@ impl Runtime {
             events: EventMeter::new(module.name(), event_types),
             requests: TaskTracker::new(),
             tasks: TaskTracker::new(),
+            parts: std::sync::Mutex::default(),
             closing: CancellationToken::new(),
             stopping: CancellationToken::new(),
         }
@@ -57,6 +64,20 @@ impl Runtime {
     pub fn enter(&self) -> Result<TaskTrackerToken, Failure> {
         let token = self.requests.token();
         if self.requests.is_closed() { Err(Failure::unavailable("the service is shutting down")) } else { Ok(token) }
+    }
+
+    /// Lets a further part tell how it is.
+    pub fn watch_health(&self, part: HealthOf) {
+        self.parts().push(part);
+    }
+
+    /// How the further parts are.
+    pub fn health_of_parts(&self) -> Vec<ComponentHealth> {
+        self.parts().iter().map(|part| part()).collect()
+    }
+
+    fn parts(&self) -> std::sync::MutexGuard<'_, Vec<HealthOf>> {
+        self.parts.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     /// Says that requests won't be let in for much longer.

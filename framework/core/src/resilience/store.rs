@@ -10,9 +10,9 @@ use super::{Guard, Limits};
 use crate::event::{RecordedEvent, StreamId};
 use crate::read_model::Table;
 use crate::store::{
-    AcceptedCommand, AppliedMigration, ClaimKey, CommandStatus, CommitError, Committed, Expiry, Generation, Migration,
-    ParkedEvent, ProjectionBatch, ProjectionError, ProjectionRecord, RecordedClaim, Selected, Selection, SharedStore,
-    Snapshot, Store, StoreError, Unit,
+    AcceptedCommand, AppliedMigration, ClaimKey, CommandStatus, CommitError, Committed, DeadLetter, DeadLetterFilter,
+    Expiry, Generation, Migration, ParkedEvent, ProjectionBatch, ProjectionError, ProjectionRecord, RecordedClaim,
+    Selected, Selection, SharedStore, Snapshot, Store, StoreError, Unit,
 };
 
 /// A store that may be out of reach, behind a [`Guard`].
@@ -75,6 +75,26 @@ impl Store for GuardedStore {
 
     fn command_status(&self, id: Uuid) -> BoxFuture<'_, Result<Option<CommandStatus>, StoreError>> {
         self.guard.again("find a command", move || self.store.command_status(id)).boxed()
+    }
+
+    fn unannounced_outcomes(&self, limit: u32) -> BoxFuture<'_, Result<Vec<CommandStatus>, StoreError>> {
+        self.guard.again("list the outcomes", move || self.store.unannounced_outcomes(limit)).boxed()
+    }
+
+    fn mark_announced(&self, ids: Vec<Uuid>) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.guard.once("note what is announced", self.store.mark_announced(ids)).boxed()
+    }
+
+    fn keep_dead_letter(&self, letter: DeadLetter) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.guard.once("keep a dead letter", self.store.keep_dead_letter(letter)).boxed()
+    }
+
+    fn dead_letters(&self, filter: DeadLetterFilter) -> BoxFuture<'_, Result<Vec<DeadLetter>, StoreError>> {
+        self.guard.again("list the dead letters", move || self.store.dead_letters(filter.clone())).boxed()
+    }
+
+    fn remove_dead_letter(&self, id: Uuid) -> BoxFuture<'_, Result<bool, StoreError>> {
+        self.guard.once("remove a dead letter", self.store.remove_dead_letter(id)).boxed()
     }
 
     fn migrate(&self, migrations: &'static [Migration]) -> BoxFuture<'_, Result<Vec<&'static str>, StoreError>> {

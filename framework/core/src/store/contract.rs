@@ -5,11 +5,13 @@
 //! potter_core::store_contract!(open);
 //! ```
 //!
-//! makes one test of each function in [`log`], [`commands`], [`read_models`] and [`operation`]. Every test opens a
+//! makes one test of each function in [`log`], [`commands`], [`messages`], [`read_models`] and
+//! [`operation`]. Every test opens a
 //! store of its own, empty. The crate that calls the macro needs `tokio` with `macros` and `rt-multi-thread`.
 
 pub mod commands;
 pub mod log;
+pub mod messages;
 pub mod operation;
 pub mod read_models;
 
@@ -63,6 +65,11 @@ macro_rules! store_contract {
             leaves_nothing_of_an_expired_unit
             settles_together_with_the_events
             forgets_what_is_old_enough
+        );
+        $crate::store_contract!(@group $open, messages:
+            tells_which_outcomes_are_not_announced
+            keeps_dead_letters_until_they_are_removed
+            keeps_a_dead_letter_once
         );
         $crate::store_contract!(@group $open, read_models:
             puts_and_removes_rows

@@ -10,9 +10,9 @@ use potter_core::event::{RecordedEvent, StreamId};
 use potter_core::memory::MemoryStore;
 use potter_core::read_model::Table;
 use potter_core::store::{
-    AcceptedCommand, AppliedMigration, ClaimKey, CommandStatus, CommitError, Committed, Expiry, Generation, Migration,
-    ParkedEvent, ProjectionBatch, ProjectionError, ProjectionRecord, RecordedClaim, Selected, Selection, Snapshot,
-    Store, StoreError, Unit,
+    AcceptedCommand, AppliedMigration, ClaimKey, CommandStatus, CommitError, Committed, DeadLetter, DeadLetterFilter,
+    Expiry, Generation, Migration, ParkedEvent, ProjectionBatch, ProjectionError, ProjectionRecord, RecordedClaim,
+    Selected, Selection, Snapshot, Store, StoreError, Unit,
 };
 use potter_core::testing::TestApp;
 use tokio::sync::watch;
@@ -180,6 +180,26 @@ impl Store for TestStore {
 
     fn command_status(&self, id: Uuid) -> BoxFuture<'_, Result<Option<CommandStatus>, StoreError>> {
         self.memory.command_status(id)
+    }
+
+    fn unannounced_outcomes(&self, limit: u32) -> BoxFuture<'_, Result<Vec<CommandStatus>, StoreError>> {
+        self.memory.unannounced_outcomes(limit)
+    }
+
+    fn mark_announced(&self, ids: Vec<Uuid>) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.memory.mark_announced(ids)
+    }
+
+    fn keep_dead_letter(&self, letter: DeadLetter) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.memory.keep_dead_letter(letter)
+    }
+
+    fn dead_letters(&self, filter: DeadLetterFilter) -> BoxFuture<'_, Result<Vec<DeadLetter>, StoreError>> {
+        self.memory.dead_letters(filter)
+    }
+
+    fn remove_dead_letter(&self, id: Uuid) -> BoxFuture<'_, Result<bool, StoreError>> {
+        self.memory.remove_dead_letter(id)
     }
 
     fn migrate(&self, migrations: &'static [Migration]) -> BoxFuture<'_, Result<Vec<&'static str>, StoreError>> {

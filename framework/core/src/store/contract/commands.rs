@@ -34,7 +34,7 @@ fn claiming(key: ClaimKey, body: &str) -> Unit {
 }
 
 /// A command that was accepted so many seconds after 1970; ids begin with the time, as those of the runtime do.
-fn command(seconds: u64) -> AcceptedCommand {
+pub(super) fn command(seconds: u64) -> AcceptedCommand {
     AcceptedCommand {
         id: Uuid::new_v7(Timestamp::from_unix(NoContext, seconds, 0)),
         name: "thing.make".to_owned(),
@@ -48,16 +48,16 @@ fn command(seconds: u64) -> AcceptedCommand {
     }
 }
 
-fn accepting(command: &AcceptedCommand) -> Unit {
+pub(super) fn accepting(command: &AcceptedCommand) -> Unit {
     Unit { accept: Some(command.clone()), ..Unit::default() }
 }
 
-fn succeeded() -> CommandOutcome {
+pub(super) fn succeeded() -> CommandOutcome {
     let events = vec![("a".to_owned(), Bytes::from_static(b"1")), ("b".to_owned(), Bytes::new())];
     CommandOutcome::Succeeded { version: 2, events }
 }
 
-fn failed(event: Option<(String, Bytes)>) -> CommandOutcome {
+pub(super) fn failed(event: Option<(String, Bytes)>) -> CommandOutcome {
     CommandOutcome::Failed {
         code: "OUT_OF_STOCK".to_owned(),
         message: "nothing left".to_owned(),
@@ -66,7 +66,7 @@ fn failed(event: Option<(String, Bytes)>) -> CommandOutcome {
     }
 }
 
-fn settling(command: &AcceptedCommand, outcome: CommandOutcome) -> Unit {
+pub(super) fn settling(command: &AcceptedCommand, outcome: CommandOutcome) -> Unit {
     Unit { settle: Some(Settlement { command_id: command.id, outcome }), ..Unit::default() }
 }
 

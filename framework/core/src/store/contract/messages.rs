@@ -1,0 +1,95 @@
+//! What is told of accepted commands, and messages that could not be taken in.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use uuid::Uuid;
+
+use super::commands::{accepting, command, failed, settling, succeeded};
+use super::{Fixture, a_time};
+use crate::store::{DeadAttempt, DeadLetter, DeadLetterFilter, SharedStore};
+
+async fn unannounced(store: &SharedStore, limit: u32) -> Vec<Uuid> {
+    let found = store.unannounced_outcomes(limit).await.expect("readable");
+    assert!(found.iter().all(|status| status.outcome.is_some()));
+    found.into_iter().map(|status| status.command.id).collect()
+}
+
+/// Successes and failures alike, the oldest first; what is pending isn't among them.
+pub async fn tells_which_outcomes_are_not_announced(Fixture { store, guard: _guard, .. }: Fixture) {
+    let commands = [command(10), command(20), command(30), command(40)];
+    for command in &commands {
+        store.commit(accepting(command)).await.expect("a new command");
+    }
+    let [one, two, three, _pending] = &commands;
+    for (command, outcome) in [(two, succeeded()), (one, failed(None)), (three, succeeded())] {
+        store.commit(settling(command, outcome)).await.expect("it is pending");
+    }
+    assert_eq!(unannounced(&store, 10).await, [one.id, two.id, three.id]);
+    assert_eq!(unannounced(&store, 2).await, [one.id, two.id]);
+    let found = store.unannounced_outcomes(1).await.expect("readable");
+    assert_eq!((&found[0].command, &found[0].outcome), (one, &Some(failed(None))));
+
+    store.mark_announced(vec![one.id, three.id, Uuid::from_u128(7)]).await.expect("writable");
+    assert_eq!(unannounced(&store, 10).await, [two.id]);
+    assert!(store.command_status(one.id).await.expect("readable").is_some_and(|it| it.outcome.is_some()));
+    store.mark_announced(vec![two.id]).await.expect("writable");
+    assert!(unannounced(&store, 10).await.is_empty());
+}
+
+fn letter(number: u128, source: &str, key: &str) -> DeadLetter {
+    DeadLetter {
+        id: Uuid::from_u128(number),
+        source: source.to_owned(),
+        key: key.to_owned(),
+        message_id: format!("message {number}"),
+        subject: "shop.events.product.created".to_owned(),
+        headers: vec![("potter-actor".to_owned(), "ä".to_owned()), ("x".to_owned(), String::new())],
+        payload: Bytes::from_static(&[0, 255]),
+        reason: "the rule says no".to_owned(),
+        history: vec![DeadAttempt { at: a_time(), reason: "not now".to_owned() }],
+        parked_at: a_time() + Duration::from_secs(1),
+    }
+}
+
+async fn letters(store: &SharedStore, filter: DeadLetterFilter) -> Vec<u128> {
+    let found = store.dead_letters(filter).await.expect("readable");
+    found.iter().map(|letter| letter.id.as_u128()).collect()
+}
+
+/// The oldest first, by source and key; every field comes back as it went in.
+pub async fn keeps_dead_letters_until_they_are_removed(Fixture { store, guard: _guard, .. }: Fixture) {
+    let kept = [letter(3, "a", "x"), letter(1, "a", "y"), letter(2, "b", "x"), letter(4, "a", "x")];
+    for letter in &kept {
+        store.keep_dead_letter(letter.clone()).await.expect("writable");
+    }
+    let by = |source: &str, key: Option<&str>| DeadLetterFilter {
+        source: Some(source.to_owned()),
+        key: key.map(str::to_owned),
+        ..DeadLetterFilter::default()
+    };
+    assert_eq!(letters(&store, DeadLetterFilter::default()).await, [1, 2, 3, 4]);
+    assert_eq!(letters(&store, DeadLetterFilter { limit: Some(2), ..DeadLetterFilter::default() }).await, [1, 2]);
+    assert_eq!(letters(&store, by("a", None)).await, [1, 3, 4]);
+    assert_eq!(letters(&store, by("a", Some("x"))).await, [3, 4]);
+    assert_eq!(letters(&store, by("b", Some("y"))).await, [0; 0]);
+    let only = DeadLetterFilter { id: Some(Uuid::from_u128(3)), ..DeadLetterFilter::default() };
+    assert_eq!(store.dead_letters(only.clone()).await.expect("readable"), kept[..1]);
+
+    assert!(store.remove_dead_letter(Uuid::from_u128(3)).await.expect("writable"));
+    assert!(!store.remove_dead_letter(Uuid::from_u128(3)).await.expect("writable"));
+    assert_eq!(letters(&store, only).await, [0; 0]);
+    assert_eq!(letters(&store, by("a", Some("x"))).await, [4]);
+}
+
+/// A message that comes again is the same letter.
+pub async fn keeps_a_dead_letter_once(Fixture { store, guard: _guard, .. }: Fixture) {
+    let first = letter(1, "a", "x");
+    let again = DeadLetter { id: Uuid::from_u128(9), reason: "later".to_owned(), ..first.clone() };
+    let elsewhere = DeadLetter { source: "b".to_owned(), ..again.clone() };
+    for letter in [&first, &again, &elsewhere] {
+        store.keep_dead_letter(letter.clone()).await.expect("writable");
+    }
+    let found = store.dead_letters(DeadLetterFilter::default()).await.expect("readable");
+    assert_eq!(found, [first, elsewhere]);
+}
