@@ -7,7 +7,7 @@
 //! Where to look: [`domain`] is what rules are written with (pure); [`event`] what is recorded; [`store`] the port
 //! that every database implements, [`memory`] the plainest of them; [`command`], [`query`] and [`read_model`] what
 //! generated code declares, gathered in a [`module::Module`]; [`dispatch`], `worker` and [`projection`] what runs it;
-//! [`resilience`] what stands before a store that may be out of reach; [`failure`] how things go wrong; [`health`] and `telemetry` what is seen of it from outside; [`testing`] what the
+//! [`resilience`] what stands before a store that may be out of reach; [`failure`] how things go wrong; [`health`], [`inspect`] and `telemetry` what is seen of it from outside; [`testing`] what the
 //! tests of a service are written with.
 
 mod backoff;
@@ -18,6 +18,7 @@ pub mod event;
 pub mod failure;
 pub mod health;
 pub mod identity;
+pub mod inspect;
 pub mod memory;
 pub mod module;
 mod panics;

@@ -11,6 +11,7 @@
 //! | `GET /api/v1/commands/{command_id}` | how far a command is; `?wait=seconds` waits for its outcome |
 //! | `GET /health/live`, `GET /health/ready` | whether the process answers; whether its parts do |
 //! | `GET /metrics` | everything that is counted, for Prometheus |
+//! | `/admin/…` | what operators see and do; see `admin` |
 //! | `GET /openapi.json`, `GET /docs` | the API's document, and Swagger UI from this binary |
 //!
 //! [`headers`] lists the headers of our own, [`problem_codes`] the codes of what HTTP itself has against a request.
@@ -18,6 +19,7 @@
 
 pub mod json;
 
+mod admin;
 mod bind;
 mod docs;
 mod exchange;
@@ -33,6 +35,7 @@ mod server;
 mod service;
 mod template;
 
+pub use admin::AdminToken;
 pub use exchange::headers;
 pub use http::HeaderName;
 pub use metrics::{Metrics, MetricsError};

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use http::HeaderName;
 
+use crate::admin::AdminToken;
 use crate::metrics::Metrics;
 
 /// Limits and switches of the HTTP server; the defaults are for a service that the world can reach.
@@ -22,6 +23,8 @@ pub struct Options {
     /// The header that says who asks. Only for services behind a proxy that sets or removes it: whoever can send it
     /// can be anybody.
     pub actor_header: Option<HeaderName>,
+    /// What callers of the admin API must show; `None`: there is no `/admin`.
+    pub admin_token: Option<AdminToken>,
     /// What `/metrics` answers with; `None`: there is no `/metrics`.
     pub metrics: Option<Metrics>,
 }
@@ -35,6 +38,7 @@ impl Default for Options {
             drain_timeout: Duration::from_secs(30),
             cors_allowed_origins: Vec::new(),
             actor_header: None,
+            admin_token: None,
             metrics: None,
         }
     }

@@ -21,6 +21,8 @@ pub mod http_codes {
     pub const ROUTE_NOT_FOUND: &str = "ROUTE_NOT_FOUND";
     /// The path has routes, but none for this method.
     pub const METHOD_NOT_ALLOWED: &str = "METHOD_NOT_ALLOWED";
+    /// The request doesn't show who it comes from.
+    pub const UNAUTHENTICATED: &str = "UNAUTHENTICATED";
     /// The body didn't arrive in time.
     pub const REQUEST_TIMEOUT: &str = "REQUEST_TIMEOUT";
     /// The body is larger than configured.

@@ -18,6 +18,7 @@ use tokio::sync::watch;
 use tracing::Instrument;
 use uuid::Uuid;
 
+use crate::admin::{self, Admin};
 use crate::bind::{Binding, BodyBinding};
 use crate::docs::{self, Asset};
 use crate::exchange::Exchange;
@@ -56,6 +57,7 @@ struct Place {
 enum Endpoint {
     Rpc(Box<Rpc>),
     CommandStatus,
+    Admin(Admin),
     Live,
     Ready,
     Metrics(metrics::Metrics),
@@ -108,8 +110,8 @@ impl Service {
                 reason,
             })?;
         }
-        for (path, endpoint) in own_endpoints(openapi, &options) {
-            add_own(&mut router, path, endpoint);
+        for (method, path, endpoint) in own_endpoints(openapi, &options) {
+            add_own(&mut router, method, path, endpoint);
         }
         Ok(Self { dispatcher, messages, options, router, stopping: watch::Sender::new(false) })
     }
@@ -160,6 +162,9 @@ impl Service {
             Found::Route(place, segments) => match &place.endpoint {
                 Endpoint::Rpc(rpc) => self.call(rpc, exchange, &segments, body).await,
                 Endpoint::CommandStatus => self.command_status(exchange, segments.last().copied()).await,
+                Endpoint::Admin(admin) => {
+                    admin.answer(&self.dispatcher, self.options.admin_token.as_ref(), exchange, &segments).await
+                }
                 Endpoint::Live => Ok(health::live()),
                 Endpoint::Ready => Ok(health::ready(&self.dispatcher.health().await, *self.stopping.borrow())),
                 Endpoint::Metrics(metrics) => Ok(text_response(metrics.render())),
@@ -255,31 +260,34 @@ fn has_resource(template: &Template, all: &[Route]) -> bool {
         .any(|other| other.verb.is_none() && template.verb.is_none() && other.segments == wanted)
 }
 
-fn own_endpoints(openapi: Option<&'static str>, options: &Options) -> Vec<(&'static str, Endpoint)> {
+fn own_endpoints(openapi: Option<&'static str>, options: &Options) -> Vec<(Method, &'static str, Endpoint)> {
     let mut endpoints = vec![
-        (STATUS_PATH, Endpoint::CommandStatus),
-        ("/health/live", Endpoint::Live),
-        ("/health/ready", Endpoint::Ready),
+        (Method::GET, STATUS_PATH, Endpoint::CommandStatus),
+        (Method::GET, "/health/live", Endpoint::Live),
+        (Method::GET, "/health/ready", Endpoint::Ready),
     ];
     if let Some(metrics) = &options.metrics {
-        endpoints.push(("/metrics", Endpoint::Metrics(metrics.clone())));
+        endpoints.push((Method::GET, "/metrics", Endpoint::Metrics(metrics.clone())));
     }
     if let Some(document) = openapi {
         let document = Asset::openapi(document);
-        endpoints.push((document.path, Endpoint::Asset(document)));
-        endpoints.push(("/docs/", Endpoint::Docs));
-        endpoints.extend(docs::SWAGGER_UI.map(|asset| (asset.path, Endpoint::Asset(asset))));
+        endpoints.push((Method::GET, document.path, Endpoint::Asset(document)));
+        endpoints.push((Method::GET, "/docs/", Endpoint::Docs));
+        endpoints.extend(docs::SWAGGER_UI.map(|asset| (Method::GET, asset.path, Endpoint::Asset(asset))));
+    }
+    if options.admin_token.is_some() {
+        endpoints.extend(admin::ENDPOINTS.map(|(method, path, admin)| (method, path, Endpoint::Admin(admin))));
     }
     endpoints
 }
 
 /// A service may have a route of its own where one of ours would be: it asked for that, so it gets it.
-fn add_own(router: &mut Router<Place>, path: &'static str, endpoint: Endpoint) {
+fn add_own(router: &mut Router<Place>, method: Method, path: &'static str, endpoint: Endpoint) {
     let added = template::parse(path.trim_end_matches('/')).and_then(|mut template| {
         if path.ends_with('/') {
             template.segments.push(Segment::Literal(String::new()));
         }
-        router.add(Method::GET, &template, Place { route: path, endpoint })
+        router.add(method, &template, Place { route: path, endpoint })
     });
     if let Err(reason) = added {
         tracing::warn!(path, reason, "the service has a route of its own here");

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
-use potter_http::HeaderName;
+use potter_http::{AdminToken, HeaderName};
 use tracing_subscriber::EnvFilter;
 
 use crate::env_file;
@@ -36,6 +36,11 @@ pub const VARIABLES: &[Variable] = &[
     variable("LOG_LEVEL", "info", "error, warn, info, debug, trace, off; or by target: info,potter=debug"),
     variable("LOG_FORMAT", "text", "text or json"),
     variable("ACTOR_HEADER", "", "header, or gRPC metadata key, in which a proxy that you trust names the caller"),
+    variable(
+        "ADMIN_TOKEN",
+        "",
+        "what callers of /admin must show, 16 characters or more; without it there is no /admin",
+    ),
     variable("CORS_ALLOWED_ORIGINS", "", "origins whose pages may call REST, separated by commas; * for all"),
     variable("BODY_LIMIT_BYTES", "2097152", "largest request body that is read"),
     variable("SHUTDOWN_TIMEOUT_SECONDS", "30", "how long a stop may take; half of it is for requests that are running"),
@@ -73,6 +78,8 @@ pub struct Config {
     pub log_format: LogFormat,
     /// `ACTOR_HEADER`; without it callers are not told apart.
     pub actor_header: Option<HeaderName>,
+    /// `ADMIN_TOKEN`; without it there is no admin API.
+    pub admin_token: Option<AdminToken>,
     /// `CORS_ALLOWED_ORIGINS`
     pub cors_allowed_origins: Vec<String>,
     /// `BODY_LIMIT_BYTES`
@@ -167,6 +174,7 @@ impl Config {
             log_level: reader.get("LOG_LEVEL", LEVEL, level).unwrap_or_else(|| "info".to_owned()),
             log_format: reader.get("LOG_FORMAT", "text or json", log_format).unwrap_or(LogFormat::Text),
             actor_header: reader.get("ACTOR_HEADER", "the name of a header, such as x-user", parse),
+            admin_token: reader.secret("ADMIN_TOKEN", "16 characters or more", admin_token),
             cors_allowed_origins: reader.get("CORS_ALLOWED_ORIGINS", ORIGINS, origins).unwrap_or_default(),
             body_limit: reader.get("BODY_LIMIT_BYTES", "a number of bytes", parse).unwrap_or(2 * 1024 * 1024),
             shutdown_timeout: Duration::from_secs(
@@ -203,6 +211,16 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
         parsed
     }
 
+    /// A value that is not shown to anybody.
+    fn secret<T>(&mut self, name: &str, expected: &str, parse: fn(&str) -> Option<T>) -> Option<T> {
+        let value = self.raw(name)?;
+        let parsed = parse(&value);
+        if parsed.is_none() {
+            self.problem(name.to_owned(), format!("expected {expected}"));
+        }
+        parsed
+    }
+
     fn database(&mut self, default: &str) -> Database {
         let dsn = self.raw("DATABASE_DSN").unwrap_or_else(|| default.to_owned());
         match database(&dsn) {
@@ -230,6 +248,10 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
 
 fn parse<T: FromStr>(value: &str) -> Option<T> {
     value.parse().ok()
+}
+
+fn admin_token(value: &str) -> Option<AdminToken> {
+    (value.chars().count() >= 16).then(|| AdminToken::new(value))
 }
 
 fn switch(value: &str) -> Option<bool> {
@@ -365,6 +387,14 @@ mod tests {
         let config = read(&[("SERVER_PORT", ""), ("NATS_URL", " "), ("DATABASE_DSN", "")]).expect("valid");
         assert_eq!(config.server_port, 8080);
         assert_eq!(config.unused, [""; 0]);
+    }
+
+    #[test]
+    fn a_token_that_is_too_short_is_refused_and_none_is_shown() {
+        let text = problems(&[("ADMIN_TOKEN", "hunter2")]);
+        assert!(text.contains("ADMIN_TOKEN: expected 16 characters or more") && !text.contains("hunter2"), "{text}");
+        let config = read(&[("ADMIN_TOKEN", "0123456789abcdef")]).expect("long enough");
+        assert!(config.admin_token.is_some() && !format!("{config:?}").contains("0123456789abcdef"));
     }
 
     #[test]

@@ -109,6 +109,7 @@ fn http_options(metrics: Option<Metrics>, config: &Config) -> potter_http::Optio
         cors_allowed_origins: config.cors_allowed_origins.clone(),
         drain_timeout: config.shutdown_timeout,
         actor_header: config.actor_header.clone(),
+        admin_token: config.admin_token.clone(),
         metrics,
         ..potter_http::Options::default()
     }

@@ -1,5 +1,6 @@
 //! Requests over real sockets against a hand-written service, and canonical JSON shape by shape.
 
+mod admin;
 mod connections;
 mod json;
 mod operations;

@@ -8,11 +8,11 @@ use potter::domain::{Aggregate, DomainError, DomainEvent, Refusal, UnreadableEve
 use potter::http::{Body, Rest, Route};
 use potter::module::Module;
 use potter::prost::Message;
+use potter::prost_types::Timestamp;
 use potter::query::{Query, QueryContext, View};
 use potter::read_model::{Column, ColumnType, ReadModel, Table, TableColumn, Value};
 use potter::store::Migration;
 use potter::{Accepted, Context, Executed, Failure, RecordedEvent, events};
-use prost_types::Timestamp;
 
 // Messages: what prost makes of catalogue.proto.
 

@@ -1,13 +1,13 @@
 //! `events`: prints recorded events.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use clap::Args;
 use potter_core::event::{RecordedEvent, StreamId};
+use potter_core::inspect::{Payloads, rfc3339};
 use potter_core::module::{AggregateInfo, Module};
 use potter_core::store::SharedStore;
-use prost_reflect::{DescriptorPool, DynamicMessage, SerializeOptions};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::output::{Output, Reader};
 use super::{Format, FormatOption};
@@ -51,8 +51,7 @@ impl Events {
         store: &SharedStore,
         output: &mut Output<'_>,
     ) -> Result<(), TaskError> {
-        let printer =
-            Printer { module, pool: module.descriptor_pool().map_err(TaskError::other)?, format: self.format.format };
+        let payloads = Payloads::of(module).map_err(TaskError::other)?;
         let source = self.source(module, store).await?;
         let mut after = self.after;
         loop {
@@ -66,7 +65,7 @@ impl Events {
             };
             after = source.place(last);
             for event in &events {
-                if output.line(printer.print(event))? == Reader::Left {
+                if output.line(print(&payloads, event, self.format.format))? == Reader::Left {
                     return Ok(());
                 }
             }
@@ -117,33 +116,11 @@ impl Source {
     }
 }
 
-/// Turns events into lines.
-struct Printer<'a> {
-    module: &'a Module,
-    pool: DescriptorPool,
-    format: Format,
-}
-
-impl Printer<'_> {
-    fn print(&self, event: &RecordedEvent) -> String {
-        let payload = self.decode(event);
-        match self.format {
-            Format::Text => text(event, payload),
-            Format::Json => record(event, payload).to_string(),
-        }
-    }
-
-    /// The payload as canonical JSON, or why it cannot be read.
-    fn decode(&self, event: &RecordedEvent) -> Result<Value, String> {
-        let message = self
-            .module
-            .event_message(&event.event_type, event.schema_version)
-            .ok_or_else(|| format!("unknown event type in version {}", event.schema_version))?;
-        let descriptor =
-            self.pool.get_message_by_name(message).ok_or_else(|| format!("unknown message `{message}`"))?;
-        let payload = DynamicMessage::decode(descriptor, event.payload.as_ref()).map_err(|error| error.to_string())?;
-        let options = SerializeOptions::new().skip_default_fields(false);
-        payload.serialize_with_options(serde_json::value::Serializer, &options).map_err(|error| error.to_string())
+/// An event as a line.
+fn print(payloads: &Payloads<'_>, event: &RecordedEvent, format: Format) -> String {
+    match format {
+        Format::Text => text(event, payloads.read(event)),
+        Format::Json => payloads.event(event).to_string(),
     }
 }
 
@@ -152,39 +129,6 @@ fn text(event: &RecordedEvent, payload: Result<Value, String>) -> String {
     let time = rfc3339(event.recorded_at);
     let payload = payload.map_or_else(|problem| format!("<{problem}>"), |payload| payload.to_string());
     format!("{position}  {time}  {aggregate}-{aggregate_id}  v{version}  {event_type}  {payload}")
-}
-
-fn record(event: &RecordedEvent, payload: Result<Value, String>) -> Value {
-    let mut record = json!({
-        "position": event.position,
-        "stream": format!("{}-{}", event.aggregate, event.aggregate_id),
-        "aggregate": event.aggregate,
-        "aggregateId": event.aggregate_id,
-        "version": event.version,
-        "eventId": event.id.to_string(),
-        "type": event.event_type,
-        "schemaVersion": event.schema_version,
-        "recordedAt": rfc3339(event.recorded_at),
-        "correlationId": event.metadata.correlation_id,
-        "causationId": event.metadata.causation_id,
-        "actor": event.metadata.actor,
-    });
-    match payload {
-        Ok(payload) => record["data"] = payload,
-        Err(problem) => {
-            record["problem"] = problem.into();
-            record["payloadHex"] = hex(&event.payload).into();
-        }
-    }
-    record
-}
-
-fn rfc3339(time: SystemTime) -> String {
-    prost_types::Timestamp::from(time).to_string()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]
@@ -209,10 +153,5 @@ mod tests {
     #[test]
     fn a_name_that_may_mean_two_streams_means_both() {
         assert_eq!(named("Product-Line-1").len(), 2);
-    }
-
-    #[test]
-    fn bytes_are_shown_in_hex() {
-        assert_eq!(hex(&[0, 255, 16]), "00ff10");
     }
 }

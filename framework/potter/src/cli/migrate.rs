@@ -50,6 +50,6 @@ async fn status(module: &Module, store: &SharedStore, output: &mut Output<'_>) -
 }
 
 fn row(name: &str, applied: &BTreeMap<String, SystemTime>) -> Vec<String> {
-    let when = applied.get(name).map(|time| prost_types::Timestamp::from(*time).to_string());
+    let when = applied.get(name).map(|time| potter_core::inspect::rfc3339(*time));
     vec![name.to_owned(), when.unwrap_or_else(|| "no".to_owned())]
 }

@@ -6,8 +6,9 @@ use std::time::Instant;
 
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
+use potter_core::inspect;
 use potter_core::module::Module;
-use potter_core::projection::{self, ProjectionState, ProjectionStatus};
+use potter_core::projection::{self, ProjectionStatus};
 use potter_core::store::{ParkedEvent, SharedStore};
 
 use super::{Format, FormatOption, Output};
@@ -111,7 +112,7 @@ fn list(statuses: &[ProjectionStatus], format: Format, output: &mut Output<'_>) 
         }
         Format::Json => {
             for status in statuses {
-                output.line(record(status).to_string())?;
+                output.line(inspect::projection(status).to_string())?;
             }
         }
     }
@@ -126,7 +127,7 @@ fn list_parked(parked: &[ParkedEvent], format: Format, output: &mut Output<'_>) 
         }
         Format::Json => {
             for event in parked {
-                output.line(parked_record(event).to_string())?;
+                output.line(inspect::parked(event).to_string())?;
             }
         }
     }
@@ -134,49 +135,18 @@ fn list_parked(parked: &[ParkedEvent], format: Format, output: &mut Output<'_>) 
 }
 
 fn parked_row(event: &ParkedEvent) -> Vec<String> {
-    let time = prost_types::Timestamp::from(event.parked_at);
     vec![
         event.position.to_string(),
         event.key.clone(),
         event.event_type.clone(),
-        time.to_string(),
+        inspect::rfc3339(event.parked_at),
         event.reason.clone(),
     ]
 }
 
-fn parked_record(event: &ParkedEvent) -> serde_json::Value {
-    serde_json::json!({
-        "position": event.position,
-        "row": event.key,
-        "eventType": event.event_type,
-        "parkedAt": prost_types::Timestamp::from(event.parked_at).to_string(),
-        "reason": event.reason,
-    })
-}
-
 fn row(status: &ProjectionStatus) -> Vec<String> {
     let numbers = [status.position, status.head, status.lag(), status.parked as u64].map(|it| it.to_string());
-    [status.name.to_owned(), state(status).to_owned()].into_iter().chain(numbers).collect()
-}
-
-fn record(status: &ProjectionStatus) -> serde_json::Value {
-    serde_json::json!({
-        "name": status.name,
-        "state": state(status),
-        "position": status.position,
-        "head": status.head,
-        "lag": status.lag(),
-        "parked": status.parked,
-    })
-}
-
-fn state(status: &ProjectionStatus) -> &str {
-    match &status.state {
-        ProjectionState::Active => "active",
-        ProjectionState::Paused => "paused",
-        ProjectionState::Building => "building",
-        ProjectionState::Error(reason) => reason,
-    }
+    [status.name.to_owned(), inspect::projection_state(&status.state).to_owned()].into_iter().chain(numbers).collect()
 }
 
 async fn rebuild(

@@ -1,8 +1,8 @@
 //! `commands`: tells how far asynchronous commands are.
 
 use clap::Subcommand;
+use potter_core::inspect;
 use potter_core::store::{CommandOutcome, CommandStatus, SharedStore};
-use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{Format, FormatOption, Output};
@@ -44,7 +44,7 @@ impl Commands {
 fn print(status: &CommandStatus, format: Format) -> String {
     match format {
         Format::Text => text(status),
-        Format::Json => record(status).to_string(),
+        Format::Json => inspect::command(status).to_string(),
     }
 }
 
@@ -55,33 +55,6 @@ fn text(status: &CommandStatus) -> String {
         Some(CommandOutcome::Succeeded { version, .. }) => format!("succeeded  v{version}"),
         Some(CommandOutcome::Failed { code, message, .. }) => format!("failed  {code}: {message}"),
     };
-    let time = prost_types::Timestamp::from(command.accepted_at);
+    let time = inspect::rfc3339(command.accepted_at);
     format!("{}  {time}  {}  {}-{}  {outcome}", command.id, command.name, command.aggregate, command.aggregate_id)
-}
-
-fn record(status: &CommandStatus) -> Value {
-    let command = &status.command;
-    let mut record = json!({
-        "commandId": command.id.to_string(),
-        "command": command.name,
-        "aggregate": command.aggregate,
-        "aggregateId": command.aggregate_id,
-        "acceptedAt": prost_types::Timestamp::from(command.accepted_at).to_string(),
-        "correlationId": command.correlation_id,
-        "actor": command.actor,
-        "status": "PENDING",
-    });
-    match &status.outcome {
-        None => {}
-        Some(CommandOutcome::Succeeded { version, events }) => {
-            record["status"] = "SUCCEEDED".into();
-            record["version"] = (*version).into();
-            record["events"] = events.iter().map(|(event_type, _)| event_type.as_str()).collect::<Vec<_>>().into();
-        }
-        Some(CommandOutcome::Failed { code, message, retryable, .. }) => {
-            record["status"] = "FAILED".into();
-            record["error"] = json!({ "code": code, "message": message, "retryable": retryable });
-        }
-    }
-    record
 }

@@ -1,0 +1,260 @@
+//! The admin API: what operators see of a running service, and do to it. Off unless a token is configured.
+//!
+//! | request | what |
+//! |---|---|
+//! | `GET /admin/events?after=&limit=` | the log, from a position |
+//! | `GET /admin/streams/{aggregate}/{id}?after=&limit=` | one stream, from a version |
+//! | `GET /admin/projections` | how each read model is |
+//! | `GET /admin/projections/{name}/parked` | what a read model could not take in |
+//! | `POST /admin/projections/{name}/pause`, `resume`, `reset`, `replay` | as on the command line; answers how it is then |
+//! | `POST /admin/projections/{name}/rebuild?from=` | begins a rebuild; 202 |
+//! | `GET /admin/commands` | accepted commands without an outcome |
+//! | `GET /admin/commands/{id}` | how far a command is |
+
+use axum::response::Response;
+use http::header::{AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};
+use http::{Method, StatusCode};
+use percent_encoding::percent_decode_str;
+use potter_core::dispatch::Dispatcher;
+use potter_core::event::{RecordedEvent, StreamId};
+use potter_core::failure::Failure;
+use potter_core::inspect::{self, Payloads};
+use potter_core::store::{CommandStatus, Generation};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+use uuid::Uuid;
+
+use crate::exchange::Exchange;
+use crate::problem::{Problem, http_codes};
+use crate::reply::json_response;
+
+/// Events in an answer if the request doesn't say how many, and at most.
+const EVENTS: u64 = 100;
+const MAX_EVENTS: u64 = 1000;
+
+/// A token that a caller must show.
+#[derive(Clone)]
+pub struct AdminToken([u8; 32]);
+
+impl AdminToken {
+    /// The token, of which only a digest is kept.
+    #[must_use]
+    pub fn new(token: &str) -> Self {
+        Self(Sha256::digest(token).into())
+    }
+
+    fn is(&self, shown: &str) -> bool {
+        self.0.ct_eq(Self::new(shown).0.as_slice()).into()
+    }
+}
+
+/// Nothing of it is shown.
+impl std::fmt::Debug for AdminToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("AdminToken")
+    }
+}
+
+/// What can be asked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Admin {
+    Events,
+    Stream,
+    Projections,
+    Parked,
+    Projection(Action),
+    PendingCommands,
+    Command,
+}
+
+/// What can be done to a projection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Action {
+    Pause,
+    Resume,
+    Reset,
+    Rebuild,
+    Replay,
+}
+
+/// Where it is.
+pub(crate) const ENDPOINTS: [(Method, &str, Admin); 11] = [
+    (Method::GET, "/admin/events", Admin::Events),
+    (Method::GET, "/admin/streams/{aggregate}/{id}", Admin::Stream),
+    (Method::GET, "/admin/projections", Admin::Projections),
+    (Method::GET, "/admin/projections/{name}/parked", Admin::Parked),
+    (Method::POST, "/admin/projections/{name}/pause", Admin::Projection(Action::Pause)),
+    (Method::POST, "/admin/projections/{name}/resume", Admin::Projection(Action::Resume)),
+    (Method::POST, "/admin/projections/{name}/reset", Admin::Projection(Action::Reset)),
+    (Method::POST, "/admin/projections/{name}/rebuild", Admin::Projection(Action::Rebuild)),
+    (Method::POST, "/admin/projections/{name}/replay", Admin::Projection(Action::Replay)),
+    (Method::GET, "/admin/commands", Admin::PendingCommands),
+    (Method::GET, "/admin/commands/{id}", Admin::Command),
+];
+
+impl Admin {
+    /// Answers a request that shows the token; `segments` are those of its path.
+    pub(crate) async fn answer(
+        self,
+        dispatcher: &Dispatcher,
+        token: Option<&AdminToken>,
+        exchange: &Exchange,
+        segments: &[&str],
+    ) -> Result<Response, Problem> {
+        authenticate(token, exchange)?;
+        let request = Request { dispatcher, segments, parameters: Parameters::of(exchange) };
+        match self {
+            Self::Events => request.events().await,
+            Self::Stream => request.stream().await,
+            Self::Projections => request.projections(),
+            Self::Parked => request.parked().await,
+            Self::Projection(action) => request.act(action).await,
+            Self::PendingCommands => request.pending_commands().await,
+            Self::Command => request.command().await,
+        }
+    }
+}
+
+fn authenticate(token: Option<&AdminToken>, exchange: &Exchange) -> Result<(), Problem> {
+    let header = exchange.parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let shown = header.and_then(|value| value.strip_prefix("Bearer "));
+    if token.zip(shown).is_some_and(|(token, shown)| token.is(shown.trim())) {
+        return Ok(());
+    }
+    let detail = "the admin API wants `Authorization: Bearer`, with the token of ADMIN_TOKEN";
+    let problem = Problem::new(StatusCode::UNAUTHORIZED, http_codes::UNAUTHENTICATED, detail);
+    Err(problem.with_header(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")))
+}
+
+/// A request on its way.
+struct Request<'r> {
+    dispatcher: &'r Dispatcher,
+    segments: &'r [&'r str],
+    parameters: Parameters<'r>,
+}
+
+impl Request<'_> {
+    async fn events(&self) -> Result<Response, Problem> {
+        let [after, limit] = self.parameters.numbers(["after", "limit"])?;
+        let limit = usize::try_from(at_most(limit)).unwrap_or(usize::MAX);
+        let events = self.dispatcher.store().read_all(after.unwrap_or(0), limit).await;
+        self.listed(&events.map_err(Failure::from)?)
+    }
+
+    async fn stream(&self) -> Result<Response, Problem> {
+        let [after, limit] = self.parameters.numbers(["after", "limit"])?;
+        let stream = StreamId::new(&self.segment(2)?, &self.segment(3)?);
+        let read = self.dispatcher.store().read_stream(stream.clone(), after.unwrap_or(0)).await;
+        let mut events = read.map_err(Failure::from)?;
+        if events.is_empty() && after.is_none() {
+            return Err(Failure::not_found("stream", stream.as_str()).into());
+        }
+        events.truncate(usize::try_from(at_most(limit)).unwrap_or(usize::MAX));
+        self.listed(&events)
+    }
+
+    fn listed(&self, events: &[RecordedEvent]) -> Result<Response, Problem> {
+        let payloads = Payloads::of(self.dispatcher.module()).map_err(|error| Failure::bug(&error))?;
+        let events: Vec<_> = events.iter().map(|event| payloads.event(event)).collect();
+        Ok(ok(&json!({ "events": events })))
+    }
+
+    fn projections(&self) -> Result<Response, Problem> {
+        let projections: Vec<_> = self.dispatcher.projections().iter().map(inspect::projection).collect();
+        Ok(ok(&json!({ "projections": projections })))
+    }
+
+    async fn parked(&self) -> Result<Response, Problem> {
+        let status = self.projection()?;
+        let parked = self.dispatcher.store().parked(status, Generation::Live).await.map_err(Failure::from)?;
+        let parked: Vec<_> = parked.iter().map(inspect::parked).collect();
+        Ok(ok(&json!({ "parked": parked })))
+    }
+
+    async fn act(&self, action: Action) -> Result<Response, Problem> {
+        let name = self.projection()?;
+        tracing::info!(read_model = name, ?action, "asked for by the admin API");
+        match action {
+            Action::Pause => self.dispatcher.pause(name).await?,
+            Action::Resume => self.dispatcher.resume(name).await?,
+            Action::Reset => self.dispatcher.reset(name).await?,
+            Action::Replay => {
+                let replayed = self.dispatcher.replay_parked(name).await?;
+                return Ok(ok(&json!({ "replayed": replayed })));
+            }
+            Action::Rebuild => return self.begin_rebuild(name),
+        }
+        let status = self.dispatcher.projections().into_iter().find(|it| it.name == name);
+        Ok(ok(&status.as_ref().map_or(Value::Null, inspect::projection)))
+    }
+
+    /// A rebuild may take longer than anybody waits for an answer.
+    fn begin_rebuild(&self, name: &'static str) -> Result<Response, Problem> {
+        let [from] = self.parameters.numbers(["from"])?;
+        let dispatcher = self.dispatcher.clone();
+        tokio::spawn(async move {
+            // What it comes to is told by the projection itself.
+            let _ = dispatcher.rebuild_from(name, from.unwrap_or(0)).await;
+        });
+        Ok(json_response(StatusCode::ACCEPTED, &json!({ "name": name, "state": "building" })))
+    }
+
+    async fn pending_commands(&self) -> Result<Response, Problem> {
+        let pending = self.dispatcher.store().pending_commands().await.map_err(Failure::from)?;
+        let commands: Vec<_> =
+            pending.into_iter().map(|command| inspect::command(&CommandStatus { command, outcome: None })).collect();
+        Ok(ok(&json!({ "commands": commands })))
+    }
+
+    async fn command(&self) -> Result<Response, Problem> {
+        let id = self.segment(2)?;
+        let known = Uuid::try_parse(&id).map_err(|_| Problem::invalid("id", "format", "must be a UUID"))?;
+        let status = self.dispatcher.status(known).await?.ok_or_else(|| Failure::not_found("command", &id))?;
+        Ok(ok(&inspect::command(&status)))
+    }
+
+    /// The read model that the path names.
+    fn projection(&self) -> Result<&'static str, Problem> {
+        let name = self.segment(2)?;
+        let known = self.dispatcher.module().read_models().find(|it| **it == *name);
+        Ok(known.ok_or_else(|| Failure::not_found("read model", &name))?)
+    }
+
+    fn segment(&self, index: usize) -> Result<String, Problem> {
+        let decoded = self.segments.get(index).and_then(|it| percent_decode_str(it).decode_utf8().ok());
+        decoded.map(Into::into).ok_or_else(|| Problem::invalid("", "utf8", "has a path that is not UTF-8"))
+    }
+}
+
+fn at_most(limit: Option<u64>) -> u64 {
+    limit.unwrap_or(EVENTS).min(MAX_EVENTS)
+}
+
+fn ok(value: &Value) -> Response {
+    json_response(StatusCode::OK, value)
+}
+
+/// The parameters of a query, all of them numbers.
+struct Parameters<'r>(Vec<(&'r str, &'r str)>);
+
+impl<'r> Parameters<'r> {
+    fn of(exchange: &'r Exchange) -> Self {
+        let query = exchange.parts.uri.query().unwrap_or_default();
+        let pairs = query.split('&').filter(|pair| !pair.is_empty());
+        Self(pairs.map(|pair| pair.split_once('=').unwrap_or((pair, ""))).collect())
+    }
+
+    /// The values of these parameters; there must be no others.
+    fn numbers<const N: usize>(&self, names: [&str; N]) -> Result<[Option<u64>; N], Problem> {
+        let mut numbers = [None; N];
+        for (name, value) in &self.0 {
+            let Some(place) = names.iter().position(|it| it == name) else {
+                return Err(Problem::invalid(name, "unknown_parameter", "is not a parameter of this route"));
+            };
+            let number = value.parse().map_err(|_| Problem::invalid(name, "format", "must be a number"))?;
+            numbers[place] = Some(number);
+        }
+        Ok(numbers)
+    }
+}
