@@ -60,7 +60,7 @@ async fn start(directory: &Path, projected: bool) -> anyhow::Result<Dispatcher> 
         let sql = sql::create_sqlite_table(&Products::TABLE, Products::TABLE.name, Products::TABLE.name);
         // Migrations live as long as the program.
         let migrations: &'static [Migration] =
-            Box::leak(Box::new([Migration { name: "0001_products", sql: Box::leak(sql.into_boxed_str()) }]));
+            Box::leak(Box::new([Migration::of_any_database("0001_products", Box::leak(sql.into_boxed_str()))]));
         store.migrate(migrations).await?;
         module.read_model::<Products>();
     }

@@ -58,7 +58,7 @@ fn rate(events: u64, time: Duration) -> f64 {
 fn migrations() -> &'static [Migration] {
     let sql = sql::create_sqlite_table(&Products::TABLE, Products::TABLE.name, Products::TABLE.name);
     // Migrations live as long as the program.
-    Box::leak(Box::new([Migration { name: "0001_products", sql: Box::leak(sql.into_boxed_str()) }]))
+    Box::leak(Box::new([Migration::of_any_database("0001_products", Box::leak(sql.into_boxed_str()))]))
 }
 
 /// One event per product, round and round.

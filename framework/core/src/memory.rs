@@ -381,7 +381,7 @@ impl State {
                     self.migrations.push((*migration, SystemTime::now()));
                     applied.push(migration.name);
                 }
-                Some(known) if known.sql == migration.sql => {}
+                Some(known) if known == migration => {}
                 Some(_) => return Err(StoreError::changed_migration(migration.name)),
             }
         }

@@ -388,8 +388,18 @@ pub struct Snapshot {
 pub struct Migration {
     /// File name without extension: `0001_products`.
     pub name: &'static str,
-    /// Statements, separated by semicolons.
-    pub sql: &'static str,
+    /// Statements for SQLite, separated by semicolons.
+    pub sqlite: &'static str,
+    /// The same for PostgreSQL.
+    pub postgres: &'static str,
+}
+
+impl Migration {
+    /// A migration whose statements every database understands.
+    #[must_use]
+    pub const fn of_any_database(name: &'static str, sql: &'static str) -> Self {
+        Self { name, sqlite: sql, postgres: sql }
+    }
 }
 
 /// A migration that has been applied.

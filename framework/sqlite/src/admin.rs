@@ -35,7 +35,7 @@ fn apply(connection: &Connection, migration: &Migration) -> Result<bool, StoreEr
     let failed =
         |error: rusqlite::Error| StoreError::new("migrate", format!("migration `{}` failed: {error}", migration.name));
     let transaction = begin(connection).map_err(failed)?;
-    let hash = hash(migration.sql);
+    let hash = hash(migration.sqlite);
     let known: Option<String> = transaction
         .query_row("SELECT hash FROM potter_migrations WHERE name = ?1", [migration.name], |row| row.get(0))
         .optional()
@@ -45,7 +45,7 @@ fn apply(connection: &Connection, migration: &Migration) -> Result<bool, StoreEr
         Some(_) => return Err(StoreError::changed_migration(migration.name)),
         None => {}
     }
-    transaction.execute_batch(migration.sql).map_err(failed)?;
+    transaction.execute_batch(migration.sqlite).map_err(failed)?;
     let now = nanoseconds(SystemTime::now());
     transaction
         .execute("INSERT INTO potter_migrations VALUES (?1, ?2, ?3)", params![migration.name, hash, now])

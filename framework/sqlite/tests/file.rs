@@ -65,7 +65,7 @@ const THINGS: Table = Table {
 
 fn things() -> &'static [Migration] {
     let sql: &'static str = Box::leak(create_sqlite_table(&THINGS, "things", "things").into_boxed_str());
-    Box::leak(Box::new([Migration { name: "0001_things", sql }]))
+    Box::leak(Box::new([Migration::of_any_database("0001_things", sql)]))
 }
 
 fn batch(generation: Generation, expected_checkpoint: u64, checkpoint: u64, key: &str) -> ProjectionBatch {
@@ -223,8 +223,8 @@ fn size(path: &Path) -> u64 {
 
 #[tokio::test]
 async fn a_failed_migration_leaves_nothing() {
-    const BROKEN: Migration = Migration { name: "0001_broken", sql: "CREATE TABLE one (a TEXT); CREATE TABLE;" };
-    const MENDED: Migration = Migration { name: "0001_broken", sql: "CREATE TABLE one (a TEXT);" };
+    const BROKEN: Migration = Migration::of_any_database("0001_broken", "CREATE TABLE one (a TEXT); CREATE TABLE;");
+    const MENDED: Migration = Migration::of_any_database("0001_broken", "CREATE TABLE one (a TEXT);");
     let directory = directory();
     let store = open(&directory);
     let error = store.migrate(&[BROKEN]).await.expect_err("no name").to_string();
@@ -235,8 +235,8 @@ async fn a_failed_migration_leaves_nothing() {
 /// A checkout on Windows has other line endings.
 #[tokio::test]
 async fn line_endings_do_not_change_a_migration() {
-    const UNIX: Migration = Migration { name: "0001", sql: "CREATE TABLE one (\n a TEXT\n);\n" };
-    const WINDOWS: Migration = Migration { name: "0001", sql: "CREATE TABLE one (\r\n a TEXT\r\n);\r\n" };
+    const UNIX: Migration = Migration::of_any_database("0001", "CREATE TABLE one (\n a TEXT\n);\n");
+    const WINDOWS: Migration = Migration::of_any_database("0001", "CREATE TABLE one (\r\n a TEXT\r\n);\r\n");
     let directory = directory();
     let store = open(&directory);
     store.migrate(&[UNIX]).await.expect("applied");

@@ -5,8 +5,5 @@ use potter::store::Migration;
 /// The migrations of this module's own tables, in the order in which they apply: every `.sql` file of this folder,
 /// one of your own included once `potter-gen update` has seen it.
 pub const MIGRATIONS: &[Migration] = &[
-    Migration {
-        name: "0001_init",
-        sql: include_str!("0001_init.sql"),
-    },
+    Migration::of_any_database("0001_init", include_str!("0001_init.sql")),
 ];

@@ -1,6 +1,6 @@
 //! SQL text that stores and generator share, so that a migration and a rebuild make the same table.
 
-use crate::read_model::{ColumnType, Table};
+use crate::read_model::{ColumnType, Table, TableColumn};
 
 /// The column that holds the whole row as protobuf bytes. A field of a message can hardly be called that.
 pub const ROW_COLUMN: &str = "potter_row";
@@ -41,22 +41,110 @@ pub const RESERVED_PREFIX: &str = "potter_";
 /// except in a rebuild, which makes the table a second time beside the first.
 #[must_use]
 pub fn create_sqlite_table(table: &Table, name: &str, index_prefix: &str) -> String {
-    let mut text = format!("CREATE TABLE IF NOT EXISTS {} (\n", quoted(name));
-    text += &format!("  {} TEXT NOT NULL PRIMARY KEY,\n", quoted(table.key));
-    for column in table.columns {
-        text += &format!("  {} {},\n", quoted(column.name), sqlite_type(column.ty));
-    }
-    text += &format!("  {} BLOB NOT NULL\n) STRICT;\n", quoted(ROW_COLUMN));
-    for column in table.columns.iter().filter(|column| column.indexed || column.unique) {
+    let key = format!("{} TEXT NOT NULL PRIMARY KEY", quoted(table.key));
+    let mut text = create_table(table, name, &key, sqlite_type, "BLOB NOT NULL\n) STRICT");
+    for (column, keys) in indexes(table, "") {
         let index = quoted(&format!("{index_prefix}__{}", column.name));
-        let (kind, columns) = if column.unique {
-            ("UNIQUE INDEX", quoted(column.name))
-        } else {
-            ("INDEX", format!("{}, {}", quoted(column.name), quoted(table.key)))
-        };
-        text += &format!("CREATE {kind} IF NOT EXISTS {index} ON {} ({columns});\n", quoted(name));
+        text += &create_index(column, &index, &quoted(name), &keys);
     }
     text
+}
+
+/// The statements, each ended by `;` and a line break, that make a read model's table in PostgreSQL.
+///
+/// Texts compare byte by byte whatever the database's locale, and absent values come first in an index, as
+/// they do in every selection.
+///
+/// ```
+/// use potter_core::read_model::{ColumnType, Table, TableColumn};
+///
+/// const COLUMNS: &[TableColumn] = &[
+///     TableColumn::new("category", ColumnType::Text).indexed(),
+///     TableColumn::new("sku", ColumnType::Text).unique(),
+///     TableColumn::new("sold_out", ColumnType::Bool),
+/// ];
+/// let table = Table { name: "products", key: "id", columns: COLUMNS };
+/// assert_eq!(
+///     potter_core::store::sql::create_postgres_table(&table, table.name),
+///     r#"CREATE TABLE IF NOT EXISTS "products" (
+///   "id" TEXT COLLATE "C" NOT NULL CONSTRAINT "products__key" PRIMARY KEY,
+///   "category" TEXT COLLATE "C",
+///   "sku" TEXT COLLATE "C",
+///   "sold_out" BOOLEAN,
+///   "potter_row" BYTEA NOT NULL
+/// );
+/// CREATE INDEX IF NOT EXISTS "products__category" ON "products" ("category" NULLS FIRST, "id");
+/// CREATE UNIQUE INDEX IF NOT EXISTS "products__sku" ON "products" ("sku");
+/// "#
+/// );
+/// ```
+///
+/// `name` is the table's own, except in a rebuild. Names that are too long for PostgreSQL are cut as
+/// [`postgres_name`] says.
+#[must_use]
+pub fn create_postgres_table(table: &Table, name: &str) -> String {
+    let constraint = quoted(&postgres_name(&format!("{name}__key")));
+    let key = format!("{} TEXT COLLATE \"C\" NOT NULL CONSTRAINT {constraint} PRIMARY KEY", quoted(table.key));
+    let mut text = create_table(table, &postgres_name(name), &key, postgres_column_type, "BYTEA NOT NULL\n)");
+    for (column, keys) in indexes(table, " NULLS FIRST") {
+        let index = quoted(&postgres_index(name, column.name));
+        text += &create_index(column, &index, &quoted(&postgres_name(name)), &keys);
+    }
+    text
+}
+
+/// What the databases have in common: the key, a column each, the whole row.
+fn create_table(table: &Table, name: &str, key: &str, ty: fn(ColumnType) -> &'static str, row: &str) -> String {
+    let mut text = format!("CREATE TABLE IF NOT EXISTS {} (\n  {key},\n", quoted(name));
+    for column in table.columns {
+        text += &format!("  {} {},\n", quoted(column.name), ty(column.ty));
+    }
+    text + &format!("  {} {row};\n", quoted(ROW_COLUMN))
+}
+
+/// The columns that have an index, and what it is made of.
+fn indexes<'a>(table: &'a Table, absent_first: &'a str) -> impl Iterator<Item = (&'a TableColumn, String)> {
+    let columns = table.columns.iter().filter(|column| column.indexed || column.unique);
+    columns.map(move |column| match column.unique {
+        true => (column, quoted(column.name)),
+        false => (column, format!("{}{absent_first}, {}", quoted(column.name), quoted(table.key))),
+    })
+}
+
+fn create_index(column: &TableColumn, index: &str, name: &str, keys: &str) -> String {
+    let kind = if column.unique { "UNIQUE INDEX" } else { "INDEX" };
+    format!("CREATE {kind} IF NOT EXISTS {index} ON {name} ({keys});\n")
+}
+
+/// The name of a column's index in PostgreSQL.
+#[must_use]
+pub fn postgres_index(table: &str, column: &str) -> String {
+    postgres_name(&format!("{table}__{column}"))
+}
+
+/// A name as PostgreSQL can keep it: of one that is longer than 63 bytes the end is replaced by its hash, where the
+/// server would cut it off and take two names for the same.
+///
+/// ```
+/// # use potter_core::store::sql::postgres_name;
+/// assert_eq!(postgres_name("products"), "products");
+/// let (a, b) = (postgres_name(&"a".repeat(64)), postgres_name(&"a".repeat(65)));
+/// assert_eq!((a.len(), b.len(), a == b), (63, 63, false));
+/// ```
+#[must_use]
+pub fn postgres_name(name: &str) -> String {
+    const LONGEST: usize = 63;
+    const HASH: usize = 17;
+    if name.len() <= LONGEST {
+        return name.to_owned();
+    }
+    let kept = (0..=LONGEST - HASH).rev().find(|end| name.is_char_boundary(*end)).unwrap_or(0);
+    format!("{}_{:016x}", &name[..kept], fnv(name.as_bytes()))
+}
+
+/// FNV-1a: the same in every version and on every machine.
+fn fnv(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3))
 }
 
 /// An identifier in double quotes, so that it may be a keyword.
@@ -71,5 +159,24 @@ fn sqlite_type(ty: ColumnType) -> &'static str {
         ColumnType::Real => "REAL",
         ColumnType::Text => "TEXT",
         ColumnType::Bytes => "BLOB",
+    }
+}
+
+fn postgres_column_type(ty: ColumnType) -> &'static str {
+    match ty {
+        ColumnType::Text => "TEXT COLLATE \"C\"",
+        ColumnType::Bool | ColumnType::Integer | ColumnType::Real | ColumnType::Bytes => postgres_type(ty),
+    }
+}
+
+/// What a column's values are called in PostgreSQL.
+#[must_use]
+pub fn postgres_type(ty: ColumnType) -> &'static str {
+    match ty {
+        ColumnType::Bool => "BOOLEAN",
+        ColumnType::Integer => "BIGINT",
+        ColumnType::Real => "DOUBLE PRECISION",
+        ColumnType::Text => "TEXT",
+        ColumnType::Bytes => "BYTEA",
     }
 }

@@ -302,13 +302,21 @@ impl ReadModel for Products {
 
 const MIGRATIONS: &[Migration] = &[Migration {
     name: "0001_init",
-    sql: r#"CREATE TABLE IF NOT EXISTS "products" (
+    sqlite: r#"CREATE TABLE IF NOT EXISTS "products" (
   "id" TEXT NOT NULL PRIMARY KEY,
   "name" TEXT,
   "price_cents" INTEGER,
   "potter_row" BLOB NOT NULL
 ) STRICT;
 CREATE INDEX IF NOT EXISTS "products__name" ON "products" ("name", "id");
+"#,
+    postgres: r#"CREATE TABLE IF NOT EXISTS "products" (
+  "id" TEXT COLLATE "C" NOT NULL CONSTRAINT "products__key" PRIMARY KEY,
+  "name" TEXT COLLATE "C",
+  "price_cents" BIGINT,
+  "potter_row" BYTEA NOT NULL
+);
+CREATE INDEX IF NOT EXISTS "products__name" ON "products" ("name" NULLS FIRST, "id");
 "#,
 }];
 

@@ -7,10 +7,10 @@ use crate::event::StreamId;
 use crate::store::{CommitError, Migration};
 
 const FIRST: Migration =
-    Migration { name: "0001_first", sql: "CREATE TABLE one (a INTEGER); CREATE TABLE two (b TEXT);" };
-const SECOND: Migration = Migration { name: "0002_second", sql: "ALTER TABLE one ADD COLUMN c TEXT;" };
+    Migration::of_any_database("0001_first", "CREATE TABLE one (a INTEGER); CREATE TABLE two (b TEXT);");
+const SECOND: Migration = Migration::of_any_database("0002_second", "ALTER TABLE one ADD COLUMN c TEXT;");
 
-const ALONE: Migration = Migration { name: "0003_alone", sql: "CREATE TABLE alone (a INTEGER);" };
+const ALONE: Migration = Migration::of_any_database("0003_alone", "CREATE TABLE alone (a INTEGER);");
 
 /// In the order given, and only what is new.
 pub async fn applies_each_migration_once(Fixture { store, guard: _guard, .. }: Fixture) {
@@ -32,7 +32,7 @@ pub async fn tells_which_migrations_are_applied(Fixture { store, guard: _guard, 
 
 /// What has been applied cannot be changed any more; the error says which it is.
 pub async fn refuses_a_changed_migration(Fixture { store, guard: _guard, .. }: Fixture) {
-    const CHANGED: Migration = Migration { sql: "CREATE TABLE three (a INTEGER);", ..FIRST };
+    const CHANGED: Migration = Migration::of_any_database(FIRST.name, "CREATE TABLE three (a INTEGER);");
     store.migrate(&[FIRST]).await.expect("applied");
     let error = store.migrate(&[CHANGED, SECOND]).await.expect_err("changed").to_string();
     assert!(error.contains("0001_first"), "{error}");

@@ -62,7 +62,7 @@ fn next(batch: ProjectionBatch) -> ProjectionBatch {
 async fn with_table(fixture: &Fixture) -> SharedStore {
     // A migration lives as long as its program; that of a test isn't long.
     let sql: &'static str = Box::leak((fixture.create_table)(&THINGS).into_boxed_str());
-    let migrations: &'static [Migration] = Box::leak(Box::new([Migration { name: "0001_things", sql }]));
+    let migrations: &'static [Migration] = Box::leak(Box::new([Migration::of_any_database("0001_things", sql)]));
     fixture.store.migrate(migrations).await.expect("applied");
     fixture.store.clone()
 }

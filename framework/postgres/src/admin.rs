@@ -1,0 +1,224 @@
+//! What happens rarely: migrations, rebuilds. Each takes a transaction of its own.
+
+use std::time::{Duration, SystemTime};
+
+use potter_core::read_model::Table;
+use potter_core::store::sql::{create_postgres_table, postgres_index, postgres_name, quoted};
+use potter_core::store::{AppliedMigration, Generation, Migration, ProjectionError, StoreError};
+use sha2::{Digest, Sha256};
+use tokio_postgres::Error;
+use tokio_postgres::error::SqlState;
+
+use crate::connection::{Connection, Transaction, failure};
+use crate::convert::{Text, generation as named, nanoseconds, stored, text, time};
+use crate::rows::{checkpoint, table_name};
+
+/// Processes that migrate or rebuild take turns: several may start at the same time.
+const TAKE_TURNS: &str =
+    "SELECT pg_advisory_xact_lock('potter_migrations'::regclass::oid::bigint::bit(32)::integer, 1)";
+
+/// Applies what hasn't been yet, each migration in a transaction of its own together with the note of it.
+pub(crate) async fn migrate(
+    connection: &Connection,
+    migrations: &'static [Migration],
+) -> Result<Vec<&'static str>, StoreError> {
+    let mut applied = Vec::new();
+    for migration in migrations {
+        if apply(connection, migration).await? {
+            applied.push(migration.name);
+        }
+    }
+    warn_of_unknown(connection, migrations).await.map_err(|error| failure("migrate", &error))?;
+    Ok(applied)
+}
+
+async fn apply(connection: &Connection, migration: &Migration) -> Result<bool, StoreError> {
+    let failed = |error: Error| {
+        let reason = crate::connection::told(&error);
+        StoreError::new("migrate", format!("migration `{}` failed: {reason}", migration.name))
+    };
+    let transaction = Transaction::begin(connection).await.map_err(failed)?;
+    transaction.batch("SET LOCAL statement_timeout = 0").await.map_err(failed)?;
+    transaction.execute(TAKE_TURNS, &[]).await.map_err(failed)?;
+    let hash = hash(migration.postgres);
+    let known = "SELECT hash FROM potter_migrations WHERE name = $1";
+    match transaction.row(known, &[&Text(migration.name)]).await.map_err(failed)? {
+        Some(row) if row.try_get::<_, &str>(0).map_err(failed)? == hash => return Ok(false),
+        Some(_) => return Err(StoreError::changed_migration(migration.name)),
+        None => {}
+    }
+    transaction.batch(migration.postgres).await.map_err(failed)?;
+    let note = "INSERT INTO potter_migrations (name, hash, applied_at) VALUES ($1, $2, $3)";
+    let now = nanoseconds(SystemTime::now());
+    transaction.execute(note, &[&Text(migration.name), &hash, &now]).await.map_err(failed)?;
+    transaction.commit().await.map_err(failed)?;
+    Ok(true)
+}
+
+/// In the order in which they were applied.
+pub(crate) async fn applied_migrations(connection: &Connection) -> Result<Vec<AppliedMigration>, Error> {
+    let rows = connection.query("SELECT name, applied_at FROM potter_migrations ORDER BY number", &[]).await?;
+    rows.iter().map(|row| Ok(AppliedMigration { name: text(row, 0)?, applied_at: time(row, 1)? })).collect()
+}
+
+/// An older binary on a newer database may go wrong; it may also be the old half of a rolling update.
+async fn warn_of_unknown(connection: &Connection, migrations: &[Migration]) -> Result<(), Error> {
+    for AppliedMigration { name, .. } in applied_migrations(connection).await? {
+        if !migrations.iter().any(|migration| migration.name == name) {
+            tracing::warn!(migration = name, "the database has a migration that this service doesn't know");
+        }
+    }
+    Ok(())
+}
+
+/// A checkout with other line endings is no change.
+fn hash(text: &str) -> String {
+    let digest = Sha256::digest(text.replace("\r\n", "\n"));
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Makes an empty table beside the live one, for the events after `from`.
+pub(crate) async fn begin_rebuild(
+    connection: &Connection,
+    projection: &str,
+    table: &Table,
+    from: u64,
+) -> Result<(), Error> {
+    let transaction = Transaction::begin(connection).await?;
+    transaction.execute(TAKE_TURNS, &[]).await?;
+    let name = table_name(table, Generation::Next);
+    transaction.batch(&format!("DROP TABLE IF EXISTS {}", quoted(&name))).await?;
+    forget(&transaction, projection, Generation::Next).await?;
+    transaction.batch(&create_postgres_table(table, &format!("{}__next", table.name))).await?;
+    let begin = "INSERT INTO potter_checkpoints (projection, generation, position) VALUES ($1, 'next', $2)";
+    transaction.execute(begin, &[&Text(projection), &stored(from)]).await?;
+    transaction.commit().await
+}
+
+/// Empties the live table.
+pub(crate) async fn reset(connection: &Connection, projection: &str, table: &Table) -> Result<(), Error> {
+    let transaction = Transaction::begin(connection).await?;
+    transaction.execute(TAKE_TURNS, &[]).await?;
+    begin_epoch(&transaction, projection, 0).await?;
+    forget_parked(&transaction, projection, Generation::Live).await?;
+    transaction.batch(&format!("DELETE FROM {}", quoted(&table_name(table, Generation::Live)))).await?;
+    transaction.commit().await
+}
+
+/// Whoever has read rows before that doesn't write them any more.
+async fn begin_epoch(transaction: &Transaction<'_>, projection: &str, checkpoint: u64) -> Result<(), Error> {
+    let sql = "INSERT INTO potter_checkpoints AS known VALUES ($1, 'live', $2, 1) \
+        ON CONFLICT (projection, generation) DO UPDATE SET position = excluded.position, epoch = known.epoch + 1";
+    transaction.execute(sql, &[&Text(projection), &stored(checkpoint)]).await?;
+    Ok(())
+}
+
+/// How long the swap waits for those who read the live table before it lets others go first, and how often.
+const SWAP_WAITS: Duration = Duration::from_millis(500);
+const SWAPS: u32 = 20;
+
+/// Puts the next generation in place of the live one.
+pub(crate) async fn finish_rebuild(
+    connection: &Connection,
+    projection: &str,
+    table: &Table,
+    expected_checkpoint: u64,
+) -> Result<(), ProjectionError> {
+    for _ in 1..SWAPS {
+        match try_to_finish(connection, projection, table, expected_checkpoint).await {
+            // Everybody who comes to read waits behind the swap, so it must not wait long for who is there already.
+            Err(Unfinished::Database(error)) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => {}
+            result => return result.map_err(ProjectionError::from),
+        }
+    }
+    try_to_finish(connection, projection, table, expected_checkpoint).await.map_err(ProjectionError::from)
+}
+
+enum Unfinished {
+    Refused(ProjectionError),
+    Database(Error),
+}
+
+impl From<Error> for Unfinished {
+    fn from(error: Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+impl From<Unfinished> for ProjectionError {
+    fn from(unfinished: Unfinished) -> Self {
+        match unfinished {
+            Unfinished::Refused(error) => error,
+            Unfinished::Database(error) => failure("finish a rebuild", &error).into(),
+        }
+    }
+}
+
+async fn try_to_finish(
+    connection: &Connection,
+    projection: &str,
+    table: &Table,
+    expected_checkpoint: u64,
+) -> Result<(), Unfinished> {
+    let transaction = Transaction::begin(connection).await?;
+    transaction.execute(TAKE_TURNS, &[]).await?;
+    // Whoever projects into either generation waits for the end of this.
+    transaction
+        .execute("SELECT FROM potter_checkpoints WHERE projection = $1 FOR UPDATE", &[&Text(projection)])
+        .await?;
+    let reached = checkpoint(&transaction, projection, Generation::Next).await?;
+    if reached != expected_checkpoint {
+        return Err(Unfinished::Refused(ProjectionError::Moved { actual: reached }));
+    }
+    let live = checkpoint(&transaction, projection, Generation::Live).await?;
+    if live > reached {
+        return Err(Unfinished::Refused(ProjectionError::Moved { actual: live }));
+    }
+    let next = table_name(table, Generation::Next);
+    let there = transaction.row("SELECT to_regclass($1) IS NOT NULL", &[&quoted(&next)]).await?;
+    if !there.is_some_and(|row| row.get(0)) {
+        return Err(Unfinished::Refused(StoreError::no_rebuild(projection).into()));
+    }
+    transaction.batch(&format!("SET LOCAL lock_timeout = {}", SWAP_WAITS.as_millis())).await?;
+    swap(&transaction, table).await?;
+    begin_epoch(&transaction, projection, reached).await?;
+    take_over(&transaction, projection).await?;
+    Ok(transaction.commit().await?)
+}
+
+async fn swap(transaction: &Transaction<'_>, table: &Table) -> Result<(), Error> {
+    let (live, next) = (table_name(table, Generation::Live), table_name(table, Generation::Next));
+    let (quoted_live, quoted_next) = (quoted(&live), quoted(&next));
+    let drop_and_rename =
+        format!("DROP TABLE IF EXISTS {quoted_live}; ALTER TABLE {quoted_next} RENAME TO {quoted_live};");
+    transaction.batch(&drop_and_rename).await?;
+    for column in table.columns.iter().filter(|column| column.indexed || column.unique) {
+        let old = quoted(&postgres_index(&format!("{}__next", table.name), column.name));
+        let new = quoted(&postgres_index(table.name, column.name));
+        transaction.batch(&format!("ALTER INDEX IF EXISTS {old} RENAME TO {new}")).await?;
+    }
+    // A key's index is named by the server after the table as it was called then.
+    let key = |name: &str| quoted(&postgres_name(&format!("{name}__key")));
+    let (old, new) = (key(&format!("{}__next", table.name)), key(table.name));
+    transaction.batch(&format!("ALTER TABLE {quoted_live} RENAME CONSTRAINT {old} TO {new}")).await
+}
+
+/// What belongs to the next generation belongs to the live one from now on.
+async fn take_over(transaction: &Transaction<'_>, projection: &str) -> Result<(), Error> {
+    forget_parked(transaction, projection, Generation::Live).await?;
+    let sql = "UPDATE potter_projection_failures SET generation = 'live' WHERE projection = $1 AND generation = 'next'";
+    transaction.execute(sql, &[&Text(projection)]).await?;
+    forget(transaction, projection, Generation::Next).await
+}
+
+async fn forget(connection: &Connection, projection: &str, generation: Generation) -> Result<(), Error> {
+    let sql = "DELETE FROM potter_checkpoints WHERE projection = $1 AND generation = $2";
+    connection.execute(sql, &[&Text(projection), &named(generation)]).await?;
+    forget_parked(connection, projection, generation).await
+}
+
+async fn forget_parked(connection: &Connection, projection: &str, generation: Generation) -> Result<(), Error> {
+    let sql = "DELETE FROM potter_projection_failures WHERE projection = $1 AND generation = $2";
+    connection.execute(sql, &[&Text(projection), &named(generation)]).await?;
+    Ok(())
+}
