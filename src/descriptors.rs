@@ -11,6 +11,7 @@ mod edition;
 mod editions;
 mod encoded;
 mod library;
+mod places;
 mod source;
 
 use std::{collections::BTreeMap, path::PathBuf};
@@ -22,7 +23,7 @@ pub use encoded::RawRequest;
 pub(crate) use source::Source;
 
 use crate::diagnostic::Location;
-use source::span_of;
+use places::Places;
 
 /// Everything that was declared, and what of it is to be generated.
 #[derive(Clone, Debug)]
@@ -32,6 +33,7 @@ pub struct Descriptors {
     /// Has every file of the pool.
     sources: BTreeMap<String, Source>,
     protos: Vec<ProtoFile>,
+    places: Places,
 }
 
 /// A proto file that was read.
@@ -54,6 +56,16 @@ pub(crate) struct OptionOf<'a> {
 }
 
 impl Descriptors {
+    fn new(
+        pool: DescriptorPool,
+        files: Vec<FileDescriptor>,
+        sources: BTreeMap<String, Source>,
+        protos: Vec<ProtoFile>,
+    ) -> Self {
+        let places = Places::of(pool.files());
+        Descriptors { pool, files, sources, protos, places }
+    }
+
     /// All descriptors, imports included.
     pub fn pool(&self) -> &DescriptorPool {
         &self.pool
@@ -73,11 +85,24 @@ impl Descriptors {
     /// The place of the element at `path`, or of the nearest one around it that has a place.
     pub(crate) fn locate(&self, file: &FileDescriptor, path: &[i32]) -> Location {
         let source = self.source(file);
-        let info = file.file_descriptor_proto().source_code_info.as_ref();
         (1..=path.len())
             .rev()
-            .find_map(|length| span_of(info, &path[..length]))
-            .map_or_else(|| source.unplaced(), |span| source.locate(span))
+            .find_map(|length| self.places.location(file, &path[..length]))
+            .map_or_else(|| source.unplaced(), |it| source.locate(&it.span))
+    }
+
+    /// The line of the element at `path`, from 1; 0 if it isn't known.
+    pub(crate) fn line(&self, file: &FileDescriptor, path: &[i32]) -> usize {
+        let location = self.places.location(file, path);
+        let line = location.and_then(|it| usize::try_from(*it.span.first()?).ok());
+        line.map_or(0, |it| it + 1)
+    }
+
+    /// The comment on the element at `path` as it was written: the one before it, else the one behind it.
+    pub(crate) fn comment<'a>(&self, file: &'a FileDescriptor, path: &[i32]) -> &'a str {
+        let location = self.places.location(file, path);
+        let comment = location.and_then(|it| it.leading_comments.as_deref().or(it.trailing_comments.as_deref()));
+        comment.unwrap_or_default()
     }
 
     /// The place of an option's field: of the field itself if it has one, else of the field within the option's

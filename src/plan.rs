@@ -30,6 +30,7 @@ mod values;
 use std::collections::{BTreeMap, BTreeSet};
 
 use prost_reflect::MessageDescriptor;
+use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::{
@@ -85,17 +86,24 @@ pub fn plan(module: &Module, descriptors: &Descriptors, history: &History) -> Re
     let symbols = Symbols::new(module, lowered.names.clone(), &library);
     let origin = origin(descriptors);
     let scope = Scope { module, history, symbols: &symbols, comments: &comments, descriptors, origin: &origin };
-    let mut files = Vec::new();
-    files.extend(messages_files(&scope, "src/generated/messages", "::potter", &lowered)?);
-    files.extend(domain::files(&scope)?);
-    files.extend(application::files(&scope)?);
-    files.extend(infrastructure::files(&scope)?);
-    files.extend(transport::files(&scope)?);
-    files.extend(project::files(&scope)?);
-    files.extend(sdk::files(&scope)?);
+    let messages = |scope: &Scope<'_>| messages_files(scope, "src/generated/messages", "::potter", &lowered);
+    let parts: [Part<'_>; 7] = [
+        &messages,
+        &domain::files,
+        &application::files,
+        &infrastructure::files,
+        &transport::files,
+        &project::files,
+        &sdk::files,
+    ];
+    let files: Vec<Vec<File>> = parts.par_iter().map(|part| part(&scope)).collect::<Result<_, Bug>>()?;
+    let mut files = files.concat();
     files.sort();
     Ok(Plan { files, tables: infrastructure::tables(&scope), names: called::names(&scope) })
 }
+
+/// Makes the files of one part of a project; parts don't depend on each other.
+type Part<'a> = &'a (dyn Fn(&Scope<'_>) -> Result<Vec<File>, Bug> + Sync);
 
 /// The name of a module's library, as Rust code writes it.
 pub fn library_name(module: &str) -> String {

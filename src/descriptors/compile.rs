@@ -44,7 +44,7 @@ pub fn compile(inputs: &[PathBuf], includes: &[PathBuf]) -> Result<Descriptors, 
         return Err(diagnostics.sorted());
     }
     let files = names.iter().filter_map(|name| pool.get_file_by_name(name)).collect();
-    Ok(Descriptors { pool, files, sources: loader.sources, protos: loader.protos })
+    Ok(Descriptors::new(pool, files, loader.sources, loader.protos))
 }
 
 #[derive(Default)]

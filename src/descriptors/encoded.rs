@@ -112,7 +112,7 @@ impl Files {
         }
         let pool = self.pool()?;
         let files = wanted.iter().filter_map(|name| pool.get_file_by_name(name)).collect();
-        Ok(Descriptors { pool, files, sources, protos: Vec::new() })
+        Ok(Descriptors::new(pool, files, sources, Vec::new()))
     }
 
     /// Puts files of editions as the syntax that says the same, since the libraries know nothing else.

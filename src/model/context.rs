@@ -82,7 +82,15 @@ impl<'a> Context<'a> {
 
     /// The line of an element's name; 0 if it isn't known.
     pub fn line(&self, element: Element<'_>) -> usize {
-        self.descriptors.locate(&element.file(), &[element.path().as_slice(), &[1]].concat()).line
+        self.descriptors.line(&element.file(), &[element.path().as_slice(), &[1]].concat())
+    }
+
+    /// The comment that stands before the element, or behind it on its line.
+    pub fn comment(&self, element: Element<'_>) -> String {
+        let file = element.file();
+        let text = self.descriptors.comment(&file, &element.path());
+        let lines = text.lines().map(|line| line.strip_prefix(' ').unwrap_or(line).trim_end());
+        lines.collect::<Vec<_>>().join("\n").trim().to_owned()
     }
 
     /// Reports on the element's name.
@@ -120,17 +128,4 @@ impl<'a> Context<'a> {
     fn push(&mut self, place: Location, code: Code, message: String, help: String) {
         self.findings.push(Diagnostic::new(code, Some(place), message).help(help));
     }
-}
-
-/// The comment that stands before the element, or behind it on its line.
-pub(super) fn comment(element: Element<'_>) -> String {
-    let (file, path) = (element.file(), element.path());
-    let info = file.file_descriptor_proto().source_code_info.as_ref();
-    // From the end, where paths of a large file differ.
-    let same = |other: &[i32]| other.iter().rev().eq(path.iter().rev());
-    let location = info.and_then(|it| it.location.iter().find(|it| same(&it.path)));
-    let text = location.map(|it| it.leading_comments.as_deref().or(it.trailing_comments.as_deref()));
-    let lines =
-        text.flatten().unwrap_or_default().lines().map(|line| line.strip_prefix(' ').unwrap_or(line).trim_end());
-    lines.collect::<Vec<_>>().join("\n").trim().to_owned()
 }

@@ -8,7 +8,7 @@ use prost_reflect::{Kind, MessageDescriptor};
 
 use super::{
     AggregateId, Command, Event, EventId, Module, Rpc, RpcKind,
-    context::{Context, Element, comment, extension},
+    context::{Context, Element, extension},
 };
 use crate::{diagnostic::Code, options};
 
@@ -117,22 +117,22 @@ fn personal_field(event: &Event) -> Option<String> {
 fn documentation(module: &Module, context: &mut Context<'_>) {
     let mut lacking: Vec<(Element<'_>, String)> = Vec::new();
     for service in &module.services {
-        lacking.extend(without_comment(Element::Service(&service.descriptor), service.descriptor.name()));
+        lacking.extend(without_comment(Element::Service(&service.descriptor), service.descriptor.name(), context));
         for rpc in service.rpcs.iter().filter(|it| it.docs.summary.is_empty() && it.docs.description.is_empty()) {
-            lacking.extend(without_comment(Element::Method(&rpc.descriptor), rpc.descriptor.name()));
+            lacking.extend(without_comment(Element::Method(&rpc.descriptor), rpc.descriptor.name(), context));
         }
     }
     let declared = module.read_models.iter().filter(|it| it.derived_from.is_none()).map(|it| &it.row);
     let aggregates = module.aggregates.iter().map(|it| &it.message);
     let told = module.events.iter().map(|it| &it.message).chain(module.errors.iter().map(|it| &it.message));
     for message in aggregates.chain(told).chain(declared) {
-        lacking.extend(without_comment(Element::Message(message), message.name()));
+        lacking.extend(without_comment(Element::Message(message), message.name(), context));
     }
     report_lacking(&lacking, context);
 }
 
-fn without_comment<'a>(element: Element<'a>, name: &str) -> Option<(Element<'a>, String)> {
-    comment(element).is_empty().then(|| (element, format!("`{name}`")))
+fn without_comment<'a>(element: Element<'a>, name: &str, context: &Context<'_>) -> Option<(Element<'a>, String)> {
+    context.comment(element).is_empty().then(|| (element, format!("`{name}`")))
 }
 
 /// The first of the names, and how many more there are.

@@ -6,7 +6,7 @@ use prost_reflect::{FieldDescriptor, MethodDescriptor};
 use super::{
     AggregateId, Command, ErrorEvent, ErrorId, EventId, Query, ReadModelId, Rpc, RpcDocs, RpcKind, Service, Transport,
     command_ids::{command_id, unique_command_ids},
-    context::{Context, Element, Key, comment, extension},
+    context::{Context, Element, Key, extension},
     events::{EventDraft, event_named, suggest_event},
     fields::{IdField, id_field},
     queries::{events_of_read_models, query, read_models},
@@ -129,11 +129,11 @@ fn rpc(
             return None;
         }
     };
-    Some(Rpc { descriptor: method.clone(), kind, routes: Vec::new(), docs: rpc_docs(method, docs) })
+    Some(Rpc { descriptor: method.clone(), kind, routes: Vec::new(), docs: rpc_docs(method, docs, context) })
 }
 
-fn rpc_docs(method: &MethodDescriptor, options: DocOptions) -> RpcDocs {
-    let comment = comment(Element::Method(method));
+fn rpc_docs(method: &MethodDescriptor, options: DocOptions, context: &Context<'_>) -> RpcDocs {
+    let comment = context.comment(Element::Method(method));
     let first_line = comment.lines().next().unwrap_or_default().trim_end_matches('.').to_owned();
     let or = |given: String, default: String| if given.is_empty() { default } else { given };
     let tags = if options.tags.is_empty() { vec![method.parent_service().name().to_owned()] } else { options.tags };

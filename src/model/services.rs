@@ -7,7 +7,7 @@ use prost_reflect::ServiceDescriptor;
 
 use super::{
     OpenApi, OpenApiVersion, Settings, Transport,
-    context::{Context, Element, Key, comment, extension},
+    context::{Context, Element, Key, extension},
     scope::Scope,
 };
 use crate::{
@@ -264,12 +264,18 @@ pub(super) fn openapi(
             context,
         );
     }
-    enabled.then(|| document(info, version, module, services))
+    enabled.then(|| document(info, version, module, services, context))
 }
 
-fn document(info: OpenApiInfo, version: OpenApiVersion, module: &str, services: &[Annotated]) -> OpenApi {
+fn document(
+    info: OpenApiInfo,
+    version: OpenApiVersion,
+    module: &str,
+    services: &[Annotated],
+    context: &Context<'_>,
+) -> OpenApi {
     let or = |given: String, default: &str| if given.is_empty() { default.to_owned() } else { given };
-    let about = services.first().map(|(it, _)| comment(Element::Service(it))).unwrap_or_default();
+    let about = services.first().map(|(it, _)| context.comment(Element::Service(it))).unwrap_or_default();
     OpenApi {
         version,
         title: or(info.title, module),

@@ -4,8 +4,10 @@
 //! each. The journal appears by one rename: before it nothing has changed, after it everything will have.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
 
 use super::{Change, FOLDER, OutputError, at, read, refuse_detours};
 
@@ -58,16 +60,21 @@ fn stage(root: &Path, changes: &[&Change]) -> Result<(), OutputError> {
     clear(root)?;
     let folder = staged(root);
     fs::create_dir_all(&folder).map_err(at(&folder))?;
-    let mut lines = String::new();
+    let (mut lines, mut written) = (String::new(), Vec::new());
     for (number, change) in changes.iter().enumerate() {
         let verb = if change.contents.is_some() { "put" } else { "drop" };
         lines.push_str(&format!("{verb} {}\n", change.path));
         if let Some(contents) = &change.contents {
-            write_through(&folder.join(number.to_string()), contents)?;
+            let path = folder.join(number.to_string());
+            fs::write(&path, contents).map_err(at(&path))?;
+            written.push(path);
         }
     }
+    // A new file in a folder that is on its way to the disk would wait for it: first all are written, then all synced.
+    written.par_iter().try_for_each(|path| sync(path))?;
     let draft = draft(root);
-    write_through(&draft, lines.as_bytes())?;
+    fs::write(&draft, &lines).map_err(at(&draft))?;
+    sync(&draft)?;
     fs::rename(&draft, journal(root)).map_err(at(&draft))
 }
 
@@ -133,13 +140,10 @@ fn clear(root: &Path) -> Result<(), OutputError> {
     }
 }
 
-fn write_through(path: &Path, contents: &[u8]) -> Result<(), OutputError> {
-    let write = || {
-        let mut file = File::create(path)?;
-        file.write_all(contents)?;
-        file.sync_all()
-    };
-    write().map_err(at(path))
+/// Waits until the disk has the file.
+fn sync(path: &Path) -> Result<(), OutputError> {
+    let synced = File::options().write(true).open(path).and_then(|file| file.sync_all());
+    synced.map_err(at(path))
 }
 
 fn journal(root: &Path) -> PathBuf {
