@@ -32,7 +32,7 @@ bless: ## Rewrites the expected outputs of the case directories; read the diff.
 bench: ## Runs the benchmarks of docs/benchmarks.md.
 	scripts/bench
 
-fuzz: ## Fuzzes what reads bytes from outside, a minute each; needs a nightly toolchain.
+fuzz: ## Fuzzes what reads bytes from outside, a minute each.
 	scripts/fuzz
 
 tools: ## Installs the compilers that the tests drive: Debian's protoc, a current one, buf.
