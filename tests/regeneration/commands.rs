@@ -178,3 +178,45 @@ fn a_regeneration_by_a_plugin_is_told_in_one_line() {
     assert_eq!(code(&project.run(&["update"])), Some(0));
     assert!(project.check().findings.is_empty());
 }
+
+/// The schema of the standard; see the file beside it.
+const SARIF: &str = include_str!("sarif-2.1.0-rtm.5.json");
+
+/// What is wrong with a document, by the standard's schema.
+fn objections(document: &Value) -> Vec<String> {
+    let mut schema: Value = serde_json::from_str(SARIF).expect("a schema is JSON");
+    // Their pattern of languages has a bracket too many, and says nothing of what is checked here.
+    for of in ["run", "toolComponent"] {
+        let language = schema["definitions"][of]["properties"]["language"].as_object_mut().expect("a property");
+        language.remove("pattern").expect("it is there still");
+    }
+    let validator = jsonschema::options().should_validate_formats(true).build(&schema).expect("a schema");
+    validator.iter_errors(document).map(|error| format!("{}: {error}", error.instance_path())).collect()
+}
+
+#[test]
+fn sarif_is_what_the_standard_asks_for() {
+    let project = Project::new(&first());
+    assert_eq!(objections(&json(&project.run(&["check", "--format", "sarif"]))), [""; 0], "of what is clean");
+    project.edit(RULES, "//!", "//! Mine.\n//!");
+    project.delete("src/generated/domain/mod.rs");
+    project.edit("sdk/src/lib.rs", "//!", "//! Mine.\n//!");
+    project.write("src/generated/a b%é.rs", "");
+    let path = "src/generated/transport/mod.rs";
+    project.write(path, &project.text(path).replace('\n', "\r\n"));
+    project.write(PROTO, &with_note().replace("  string note = 2;\n}", "}"));
+    let document = json(&project.run(&["check", "--format", "sarif"]));
+    let results = document["runs"][0]["results"].as_array().expect("results");
+    for status in ["MISSING", "STALE", "MODIFIED", "ORPHAN", "PENDING", "BREAKING", "FORMAT_ONLY", "UNWRITTEN"] {
+        assert!(results.iter().any(|it| it["ruleId"] == status), "{status} is not among {results:#?}");
+    }
+    assert_eq!(objections(&document), [""; 0]);
+}
+
+#[test]
+fn the_schema_of_sarif_objects_to_what_is_wrong() {
+    let project = Project::new(&first());
+    let mut document = json(&project.run(&["check", "--format", "sarif"]));
+    document["runs"][0]["results"][0]["level"] = "fatal".into();
+    assert_eq!(objections(&document).len(), 1);
+}
