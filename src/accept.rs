@@ -6,7 +6,6 @@
 use std::path::{Path, PathBuf};
 
 use crate::{
-    descriptors,
     diagnostic::{Diagnostics, suggestion},
     evolution::{self, Finding},
     history::{Accepted, Subject},
@@ -73,8 +72,7 @@ pub fn accept(request: &Request) -> Result<Vec<Accepted>, Error> {
 
 /// What the project's protos break of its past.
 fn findings(lock: &Lock, root: &Path) -> Result<Vec<Finding>, Diagnostics> {
-    let within = |paths: &[String]| paths.iter().map(|path| root.join(path)).collect::<Vec<_>>();
-    let descriptors = descriptors::compile(&within(&lock.protos), &within(&lock.proto_paths))?;
+    let descriptors = lock.input(root).descriptors()?;
     let (module, _) = model::build(&descriptors, &Settings { module: Some(lock.module.clone()) })?;
     Ok(evolution::findings(&lock.history, &module, &descriptors))
 }

@@ -177,6 +177,10 @@ fn findings(plan: &Plan) -> Result<Vec<Finding>, OutputError> {
 /// Whether a newer Potter is the only thing that changed since the last regeneration.
 fn is_version_only(plan: &Plan) -> Result<bool, OutputError> {
     let Some(before) = plan.lock_before().filter(|it| it.generator != plan.lock.generator) else { return Ok(false) };
+    if before.descriptor_set.is_some() {
+        // Nothing tells whether the set is the one of the last time.
+        return Ok(false);
+    }
     for (path, locked) in before.files.iter().filter(|(path, _)| path.starts_with("proto/")) {
         if plan.read(path)?.is_none_or(|bytes| Hash::of(&bytes) != locked.emitted) {
             return Ok(false);

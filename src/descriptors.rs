@@ -10,6 +10,7 @@ mod compile;
 mod edition;
 mod editions;
 mod encoded;
+mod input;
 mod library;
 mod places;
 mod source;
@@ -20,6 +21,7 @@ use prost_reflect::{DescriptorPool, FileDescriptor};
 
 pub use compile::compile;
 pub use encoded::RawRequest;
+pub use input::Input;
 pub(crate) use source::Source;
 
 use crate::diagnostic::Location;

@@ -7,10 +7,12 @@ mod conflict;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::descriptors::Input;
 use crate::file::Class;
 use crate::history::History;
 use crate::migrations::Tables;
@@ -42,6 +44,9 @@ pub struct Lock {
     pub protos: Vec<String>,
     /// Directories in which imports are looked up, relative to the project.
     pub proto_paths: Vec<String>,
+    /// The descriptor set that is generated from instead, relative to the project or absolute.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub descriptor_set: Option<String>,
     /// Where the framework comes from, as `--framework` takes it.
     pub framework: String,
     /// Every file, by path.
@@ -102,11 +107,25 @@ impl Lock {
             module_given: false,
             protos: Vec::new(),
             proto_paths: Vec::new(),
+            descriptor_set: None,
             framework: String::new(),
             files: BTreeMap::new(),
             history: History::default(),
             tables: Tables::new(),
             names: Names::new(),
+        }
+    }
+
+    /// What the project, which is in `root`, is generated from.
+    pub fn input(&self, root: &Path) -> Input {
+        let is_here = root == Path::new(".") || root.as_os_str().is_empty();
+        // The shorter, the better they read in diagnostics.
+        let within = |path: &String| if is_here { path.into() } else { root.join(path) };
+        match &self.descriptor_set {
+            Some(set) => Input::Set(within(set)),
+            None => {
+                Input::Protos(self.protos.iter().map(within).collect(), self.proto_paths.iter().map(within).collect())
+            }
         }
     }
 

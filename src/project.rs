@@ -23,6 +23,8 @@ struct View {
     about: String,
     /// The protos, as a sentence names them.
     protos: String,
+    /// Whether the project has a copy of them.
+    has_protos: bool,
     rest: bool,
     grpc: bool,
     /// Features of `potter`, quoted.
@@ -45,6 +47,8 @@ pub struct Setting<'a> {
     pub framework: &'a Framework,
     /// Import names of the protos that were given.
     pub protos: &'a [String],
+    /// Whether the project has a copy of them; not so if a descriptor set was given.
+    pub has_protos: bool,
     /// The protos' comments.
     pub comments: &'a Comments,
 }
@@ -76,13 +80,15 @@ fn view(module: &Module, setting: &Setting<'_>) -> View {
         .filter(|(_, transport)| has(*transport))
         .map(|(feature, _)| feature)
         .collect();
+    let folder = if setting.has_protos { "proto/" } else { "" };
     let checkout = setting.framework.checkout();
     let place = place_in_image(checkout);
     View {
         package: module.name.clone(),
         title: module.openapi.as_ref().map_or_else(|| module.name.clone(), |openapi| openapi.title.clone()),
         about: first.map(|service| setting.comments.raw(&service.descriptor).trim().to_owned()).unwrap_or_default(),
-        protos: setting.protos.iter().map(|name| format!("`proto/{name}`")).collect::<Vec<_>>().join(", "),
+        protos: setting.protos.iter().map(|name| format!("`{folder}{name}`")).collect::<Vec<_>>().join(", "),
+        has_protos: setting.has_protos,
         rest: has(Transport::Rest),
         grpc: has(Transport::Grpc),
         features: features.iter().map(|feature| format!("{feature:?}")).collect::<Vec<_>>().join(", "),

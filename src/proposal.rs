@@ -71,7 +71,9 @@ pub fn propose(source: &Source, past: &Past) -> Result<Proposal, Bug> {
     let history = past.history(module);
     let planned = plan::plan(module, descriptors, &history)?;
     let mut files = planned.files;
-    files.extend(project::files(module, &project::Setting { framework, protos: &protos, comments: &comments })?);
+    let has_protos = !descriptors.protos().is_empty();
+    let setting = project::Setting { framework, protos: &protos, has_protos, comments: &comments };
+    files.extend(project::files(module, &setting)?);
     files.extend(descriptors.protos().iter().map(|proto| proto_file(module, proto)));
     files.extend(migrations::files(&module.name, &planned.tables, &known(past))?);
     files.sort();

@@ -23,13 +23,13 @@ use std::path::Path;
 
 use crate::diagnostic::{Diagnostics, nearest};
 use crate::lock::{LOCK_PATH, Lock};
+use crate::migrations;
 use crate::model::{self, Module, Settings};
 use crate::output::{Change, OutputError, Project};
 use crate::proposal::{Past, Proposal, Source, propose};
 use crate::reconcile::{self, Action, Step, steps};
 use crate::rename::Renaming;
 use crate::render::Bug;
-use crate::{descriptors, migrations};
 
 pub use answer::Answer;
 pub use judge::{Judgement, judge};
@@ -143,8 +143,7 @@ fn denied(mut warnings: Diagnostics, others: Diagnostics, request: &Request) -> 
 fn source(request: &Request, project: &Project) -> Result<(Source, Diagnostics), Error> {
     let asked =
         request.filled_in(project.lock()).ok_or_else(|| Error::NoProject(request.output.display().to_string()))?;
-    let compiled = descriptors::compile(&asked.protos, &asked.proto_paths);
-    let descriptors = compiled.map_err(Error::Protos)?;
+    let descriptors = asked.input.descriptors().map_err(Error::Protos)?;
     let settings = Settings { module: asked.module };
     let (module, warnings) = model::build(&descriptors, &settings).map_err(Error::Protos)?;
     Ok((Source { descriptors, module, framework: asked.framework }, warnings))

@@ -19,8 +19,11 @@ pub(super) struct Run<'a> {
 pub(super) fn lock(run: &Run<'_>, steps: &[Step]) -> Lock {
     let mut lock = Lock::new(&run.source.module.name);
     lock.module_given = run.request.module_given(run.before);
-    lock.protos = run.proposal.protos.iter().map(|name| format!("proto/{name}")).collect();
-    lock.proto_paths = vec!["proto".to_owned()];
+    lock.descriptor_set = run.request.remembered_set(run.before);
+    if lock.descriptor_set.is_none() {
+        lock.protos = run.proposal.protos.iter().map(|name| format!("proto/{name}")).collect();
+        lock.proto_paths = vec!["proto".to_owned()];
+    }
     lock.framework = run.source.framework.to_string();
     lock.tables = run.proposal.tables.clone();
     lock.names = run.proposal.names.clone();

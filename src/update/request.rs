@@ -1,7 +1,8 @@
 //! What is asked for: the command line, and what the lock remembers of earlier ones.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
+use crate::descriptors::Input;
 use crate::diagnostic::Denied;
 use crate::framework::{Framework, normalise};
 use crate::lock::Lock;
@@ -14,6 +15,8 @@ pub struct Request {
     pub protos: Vec<PathBuf>,
     /// Where imports are looked up; none: where the first proto is.
     pub proto_paths: Vec<PathBuf>,
+    /// A descriptor set to generate from instead of protos.
+    pub descriptor_set: Option<PathBuf>,
     /// Name of the module, instead of the services'.
     pub module: Option<String>,
     /// The project's directory.
@@ -32,8 +35,7 @@ pub struct Request {
 
 /// A request with nothing left open.
 pub(super) struct FilledIn {
-    pub protos: Vec<PathBuf>,
-    pub proto_paths: Vec<PathBuf>,
+    pub input: Input,
     pub module: Option<String>,
     pub framework: Framework,
 }
@@ -41,18 +43,14 @@ pub(super) struct FilledIn {
 impl Request {
     /// The request with what the lock remembers; `None` if there is no project and no proto.
     pub(super) fn filled_in(&self, lock: Option<&Lock>) -> Option<FilledIn> {
-        let (protos, proto_paths) = match (self.protos.first(), lock) {
-            (Some(first), _) => (self.protos.clone(), self.paths_beside(first)),
-            (None, Some(lock)) => (self.within(&lock.protos), self.within(&lock.proto_paths)),
-            (None, None) => return None,
+        let input = match (&self.descriptor_set, self.protos.first(), lock) {
+            (Some(set), _, _) => Input::Set(set.clone()),
+            (None, Some(first), _) => Input::Protos(self.protos.clone(), self.paths_beside(first)),
+            (None, None, Some(lock)) => lock.input(&self.output),
+            (None, None, None) => return None,
         };
         let remembered = lock.filter(|lock| lock.module_given).map(|lock| lock.module.clone());
-        Some(FilledIn {
-            protos,
-            proto_paths,
-            module: self.module.clone().or(remembered),
-            framework: self.framework(lock),
-        })
+        Some(FilledIn { input, module: self.module.clone().or(remembered), framework: self.framework(lock) })
     }
 
     /// Whether the module's name comes from the command line, now or earlier.
@@ -68,10 +66,14 @@ impl Request {
         vec![folder.unwrap_or(Path::new(".")).to_owned()]
     }
 
-    /// Paths of the project as seen from here; the shorter, the better they read in diagnostics.
-    fn within(&self, paths: &[String]) -> Vec<PathBuf> {
-        let is_here = self.output == Path::new(".") || self.output.as_os_str().is_empty();
-        paths.iter().map(|path| if is_here { path.into() } else { self.output.join(path) }).collect()
+    /// What the lock remembers of the descriptor set, if one is generated from: seen from the project, if it is in it
+    /// or beside it, since the two are then moved together.
+    pub(super) fn remembered_set(&self, lock: Option<&Lock>) -> Option<String> {
+        let Some(set) = &self.descriptor_set else {
+            return lock.filter(|_| self.protos.is_empty()).and_then(|lock| lock.descriptor_set.clone());
+        };
+        let here = std::env::current_dir().unwrap_or_default();
+        Some(seen_from(&normalise(&here.join(&self.output)), &normalise(&here.join(set))))
     }
 
     /// As the command line says, else as before, else as detected.
@@ -84,6 +86,31 @@ impl Request {
             (None, Some(Framework::Version(_))) => Framework::Version(env!("CARGO_PKG_VERSION").to_owned()),
             (None, Some(before)) => before,
             (None, None) => Framework::detect(&normalise(&here.join(&self.output))),
+        }
+    }
+}
+
+/// One absolute path as seen from another.
+fn seen_from(folder: &Path, path: &Path) -> String {
+    let shared = folder.components().zip(path.components()).take_while(|(one, other)| one == other).count();
+    let up = folder.components().skip(shared).map(|_| Component::ParentDir);
+    let seen: PathBuf = up.chain(path.components().skip(shared)).collect();
+    seen.to_string_lossy().replace('\\', "/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_seen_from_the_project() {
+        for (path, seen) in [
+            ("/a/shop/set.binpb", "set.binpb"),
+            ("/a/set.binpb", "../set.binpb"),
+            ("/a/build/set.binpb", "../build/set.binpb"),
+            ("/b/set.binpb", "../../b/set.binpb"),
+        ] {
+            assert_eq!(seen_from(Path::new("/a/shop"), Path::new(path)), seen);
         }
     }
 }

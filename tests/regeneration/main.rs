@@ -4,6 +4,7 @@
 //! `BLESS=1 cargo test --test regeneration` writes what is expected of it.
 
 mod commands;
+mod descriptor_set;
 mod detected;
 mod kept;
 mod killed;

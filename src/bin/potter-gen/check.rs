@@ -16,6 +16,9 @@ pub struct Check {
     /// The project's directory.
     #[arg(long, short, value_name = "DIR", default_value = ".")]
     output: PathBuf,
+    /// Compare with a descriptor set instead of what potter.lock remembers.
+    #[arg(long, value_name = "FILE")]
+    descriptor_set: Option<PathBuf>,
     /// How findings are printed.
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
@@ -41,9 +44,9 @@ enum Format {
 
 /// Says whether protos, lock and disk agree.
 pub fn check(arguments: Check) -> ExitCode {
-    let Check { output, format, strict, deny } = arguments;
+    let Check { output, descriptor_set, format, strict, deny } = arguments;
     let folder = seen_from_here(&output);
-    match check::check(&Request { output, deny, ..Request::default() }) {
+    match check::check(&Request { output, descriptor_set, deny, ..Request::default() }) {
         Ok(found) => {
             eprint!("{}", found.warnings);
             show(&printed(&found, &folder, format, strict));

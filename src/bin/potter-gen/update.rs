@@ -18,7 +18,7 @@ use crate::{INVALID_INPUT, NEEDS_A_PERSON, ask, show};
 #[derive(Args)]
 pub struct Init {
     /// The annotated proto; repeat it for several files of one module.
-    #[arg(long = "proto", value_name = "FILE", required = true)]
+    #[arg(long = "proto", value_name = "FILE", required_unless_present = "descriptor_set")]
     protos: Vec<PathBuf>,
     /// The project's directory.
     #[arg(long, short, value_name = "DIR")]
@@ -36,6 +36,9 @@ pub struct Source {
     /// Where imports are looked up; default: the directory of the first proto.
     #[arg(long = "proto-path", short = 'I', value_name = "DIR")]
     proto_paths: Vec<PathBuf>,
+    /// Generate from a descriptor set, as protoc and buf write it, instead of protos; all imports must be in it.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["protos", "proto_paths"])]
+    descriptor_set: Option<PathBuf>,
     /// Name of the module; default: `module_name` of its services.
     #[arg(long, value_name = "NAME")]
     module: Option<String>,
@@ -107,7 +110,7 @@ pub fn init(arguments: Init) -> ExitCode {
     let Init { protos, output, source, force } = arguments;
     let allowed = Allowed { force, ..Allowed::default() };
     let request = request(protos, output, source, allowed);
-    for proto in &request.protos {
+    for proto in request.protos.iter().chain(&request.descriptor_set) {
         eprintln!("{:>10}  {}", "reading", proto.display());
     }
     told(update::run(&request).map(|plan| {
@@ -154,8 +157,8 @@ fn carried_out(request: &Request, interactive: bool) -> Result<Option<Plan>, Err
 }
 
 fn request(protos: Vec<PathBuf>, output: PathBuf, source: Source, allowed: Allowed) -> Request {
-    let Source { proto_paths, module, framework, deny } = source;
-    Request { protos, proto_paths, module, output, framework, allowed, deny, ..Request::default() }
+    let Source { proto_paths, descriptor_set, module, framework, deny } = source;
+    Request { protos, proto_paths, descriptor_set, module, output, framework, allowed, deny, ..Request::default() }
 }
 
 /// Says why nothing was written, if so.
