@@ -155,6 +155,79 @@ fn markers_of_a_conflict_keep_a_file_pending() {
     assert_eq!(project.status(RULES), Some(Status::Pending));
 }
 
+/// Takes out what a part names: `a.b = value` a key, `a.b += value` an entry of a list, anything else a line.
+fn without(text: &str, part: &str) -> String {
+    let Some((path, value)) = part.split_once(" = ").or_else(|| part.split_once(" += ")) else {
+        return text.replacen(part, "", 1);
+    };
+    let mut manifest: toml_edit::DocumentMut = text.parse().expect("TOML");
+    let (key, tables) = path.split('.').collect::<Vec<_>>().split_last().map(|(a, b)| (*a, b.to_vec())).expect("a key");
+    let mut table = manifest.as_item_mut();
+    for name in tables {
+        table = table.get_mut(name).unwrap_or_else(|| panic!("{name} of {path} is not in\n{text}"));
+    }
+    if part.contains(" += ") {
+        let list = table.get_mut(key).and_then(toml_edit::Item::as_array_mut).expect("a list");
+        list.retain(|it| it.to_string().trim() != value);
+    } else {
+        table.as_table_like_mut().and_then(|it| it.remove(key)).expect("the key is there");
+    }
+    manifest.to_string()
+}
+
+#[test]
+fn every_key_and_line_of_potters_is_missed_alone() {
+    let project = Project::new(&first());
+    let lock = Lock::read(&project.text("potter.lock")).expect("a lock");
+    let structured: Vec<_> = lock.files.iter().filter(|(_, file)| file.class == Class::Structured).collect();
+    let parts: usize = structured.iter().map(|(_, file)| file.parts.len()).sum();
+    assert!(structured.len() > 3 && parts > 10, "{structured:?}");
+    for (path, file) in structured {
+        let text = project.text(path);
+        for part in &file.parts {
+            project.write(path, &without(&text, part));
+            let found = project.check().findings;
+            assert!(found.len() == 1 && found[0].status == Status::Modified, "{path}, {part}: {found:?}");
+            assert!(found[0].message.contains(part.as_str()), "{part}: {}", found[0].message);
+        }
+        project.write(path, &text);
+    }
+    assert_eq!(statuses(&project.check()), []);
+}
+
+#[test]
+fn a_file_more_is_seen_in_every_folder_of_potters() {
+    let project = Project::new(&first());
+    let folder = |path: &str| path.rsplit_once('/').map(|(folder, _)| folder.to_owned());
+    let folders: std::collections::BTreeSet<_> = files(&project).iter().filter_map(|(path, _)| folder(path)).collect();
+    assert!(folders.len() > 10, "{folders:?}");
+    for folder in folders {
+        let path = format!("{folder}/0003_more.sql");
+        project.write(&path, "-- more\n");
+        let expected = match folder.as_str() {
+            // It is the user's own migration, and is to be applied.
+            "migrations/sqlite" => vec![("migrations/sqlite/mod.rs", Status::Stale)],
+            it if it.starts_with("src/generated") || it.starts_with("sdk") => vec![(path.as_str(), Status::Orphan)],
+            _ => vec![],
+        };
+        assert_eq!(statuses(&project.check()), expected, "{path}");
+        project.delete(&path);
+    }
+}
+
+#[test]
+fn every_file_is_missed_alone() {
+    let project = Project::new(&first());
+    for (path, _) in files(&project) {
+        let text = project.text(&path);
+        project.delete(&path);
+        let check = project.check();
+        assert_eq!(statuses(&check), [(path.as_str(), Status::Missing)]);
+        assert_eq!(check.exit_code(false), 1, "{path}");
+        project.write(&path, &text);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 12, failure_persistence: None, ..ProptestConfig::default() })]
 

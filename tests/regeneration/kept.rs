@@ -343,6 +343,30 @@ proptest! {
         }
     }
 
+    /// Whatever a file of the user's has become, text or not: what isn't merged stays, byte by byte.
+    #[test]
+    fn no_byte_of_a_user_changes_outside_a_merge(
+        files in prop::collection::vec((0_usize..9, prop::collection::vec(any::<u8>(), 0..40)), 1..5),
+        day in 0_usize..4,
+        force in any::<bool>(),
+    ) {
+        let own = ["src/domain/mine.rs", "migrations/mine.txt", "notes/a b.md"];
+        let paths: Vec<&str> = seeds().into_iter().chain(own).collect();
+        let project = Project::new(&first());
+        for (at, bytes) in &files {
+            let path = project.root().join(paths[*at]);
+            std::fs::create_dir_all(path.parent().expect("a folder")).expect("a writable folder");
+            std::fs::write(path, bytes).expect("a writable folder");
+        }
+        project.write(PROTO, &protos()[day]);
+        let before = project.tree();
+        project.updated(Allowed { force, ..Allowed::default() });
+        let after = project.tree();
+        for (at, _) in &files {
+            prop_assert_eq!(&after[paths[*at]], &before[paths[*at]], "{}", paths[*at]);
+        }
+    }
+
     #[test]
     fn generated_is_clean_whatever_came_before(days in prop::collection::vec(0_usize..4, 1..4)) {
         let project = Project::new(&protos()[days[0]]);
