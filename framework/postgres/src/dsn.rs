@@ -105,8 +105,7 @@ impl fmt::Debug for Dsn {
 }
 
 /// A DSN without passwords: neither the one before the `@` nor one among the parameters.
-#[must_use]
-pub fn describe(dsn: &str) -> String {
+fn describe(dsn: &str) -> String {
     let (place, parameters) = dsn.split_once('?').unwrap_or((dsn, ""));
     let place = match (place.split_once("://"), place.rsplit_once('@')) {
         (Some((scheme, rest)), Some((_, host))) => {

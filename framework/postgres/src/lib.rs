@@ -49,8 +49,6 @@ use crate::head::Head;
 use crate::pool::Pool;
 use crate::writer::{Node, Refusal, Writer};
 
-pub use crate::dsn::describe;
-
 /// A store in a PostgreSQL database.
 pub struct PostgresStore {
     writer: Writer,
@@ -90,6 +88,18 @@ pub enum OpenError {
         /// What the driver says.
         reason: String,
     },
+}
+
+/// Whether `dsn` is one that [`PostgresStore::open`] takes; connects to nothing.
+///
+/// # Errors
+/// Says what is wrong with it.
+pub fn check(dsn: &str) -> Result<(), String> {
+    match Dsn::parse(dsn) {
+        Ok(_) => Ok(()),
+        Err(OpenError::Dsn { reason, .. }) => Err(reason),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 impl PostgresStore {

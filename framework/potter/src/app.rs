@@ -157,7 +157,7 @@ impl App {
             return Err(TaskError::new("DATABASE_DSN is memory://, which holds nothing outside a running service"));
         }
         if !matches!(task, Task::Migrate(_)) {
-            is_there(&config.database)?;
+            is_there(&config.database).await?;
         }
         let store = open(&config.database).await?;
         let mut stdout = std::io::stdout();
@@ -208,18 +208,37 @@ async fn open(database: &Database) -> Result<SharedStore, RunError> {
     match database {
         Database::Memory => Ok(Arc::new(MemoryStore::new())),
         Database::Sqlite(dsn) => open_sqlite(dsn.clone()).await,
+        Database::Postgres(dsn) => open_postgres(database, dsn).await,
     }
 }
 
 /// Who only looks makes no database, in the wrong directory for example.
-fn is_there(database: &Database) -> Result<(), TaskError> {
+async fn is_there(database: &Database) -> Result<(), TaskError> {
     match database {
+        #[cfg(feature = "postgres")]
+        Database::Postgres(dsn) if !potter_postgres::PostgresStore::exists(dsn).await.map_err(TaskError::other)? => {
+            Err(TaskError::new(format!("there are no tables at {database}; `migrate` makes them")))
+        }
         #[cfg(feature = "sqlite")]
         Database::Sqlite(dsn) if potter_sqlite::SqliteStore::exists(dsn).is_ok_and(|it| !it) => {
             Err(TaskError::new(format!("there is no database at {dsn}; DATABASE_DSN says where it is")))
         }
         _ => Ok(()),
     }
+}
+
+#[cfg(feature = "postgres")]
+async fn open_postgres(database: &Database, dsn: &str) -> Result<SharedStore, RunError> {
+    match potter_postgres::PostgresStore::open(dsn).await {
+        Ok(store) => Ok(Arc::new(store)),
+        Err(error) => Err(RunError::Database { dsn: database.to_string(), reason: error.to_string() }),
+    }
+}
+
+#[cfg(not(feature = "postgres"))]
+async fn open_postgres(database: &Database, _: &str) -> Result<SharedStore, RunError> {
+    let reason = "this service was built without the feature `postgres` of potter".to_owned();
+    Err(RunError::Database { dsn: database.to_string(), reason })
 }
 
 #[cfg(feature = "sqlite")]

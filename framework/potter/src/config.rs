@@ -31,7 +31,11 @@ pub const VARIABLES: &[Variable] = &[
     variable("SERVER_HOST", "0.0.0.0", "address that REST and gRPC listen on"),
     variable("SERVER_PORT", "8080", "port of REST, health and metrics; 0: any free one"),
     variable("GRPC_PORT", "50051", "port of gRPC; 0: any free one"),
-    variable("DATABASE_DSN", DEFAULT_DATABASE, "sqlite://PATH, or memory:// to keep nothing"),
+    variable(
+        "DATABASE_DSN",
+        DEFAULT_DATABASE,
+        "sqlite://PATH, postgres://USER:PASSWORD@HOST/DATABASE, or memory:// to keep nothing",
+    ),
     variable("METRICS_ENABLED", "true", "whether /metrics is served: true or false"),
     variable("LOG_LEVEL", "info", "error, warn, info, debug, trace, off; or by target: info,potter=debug"),
     variable("LOG_FORMAT", "text", "text or json"),
@@ -90,14 +94,16 @@ pub struct Config {
     pub unused: Vec<&'static str>,
 }
 
-/// Where everything is stored.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Where everything is stored. It is shown without passwords.
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Database {
     /// In this process; nothing survives it.
     Memory,
     /// In a SQLite file: the whole DSN.
     Sqlite(String),
+    /// In a PostgreSQL database: the whole DSN.
+    Postgres(String),
 }
 
 /// How log lines are written.
@@ -295,19 +301,34 @@ fn database(dsn: &str) -> Result<Database, String> {
         "memory" => Ok(Database::Memory),
         "sqlite" if cfg!(feature = "sqlite") => Ok(Database::Sqlite(dsn.to_owned())),
         "sqlite" => Err("this service was built without the feature `sqlite` of potter".to_owned()),
-        "postgres" | "postgresql" | "mysql" | "mariadb" | "mongodb" | "mongodb+srv" => {
-            Err(format!("this version has the stores sqlite and memory; set DATABASE_DSN={DEFAULT_DATABASE}"))
+        "postgres" | "postgresql" => postgres(dsn),
+        "mysql" | "mariadb" | "mongodb" | "mongodb+srv" => {
+            Err(format!("this version has the stores sqlite, postgres and memory; set DATABASE_DSN={DEFAULT_DATABASE}"))
         }
-        _ => Err(format!("expected `sqlite://PATH` or `memory://`, for example {DEFAULT_DATABASE}")),
+        _ => Err(format!("expected `sqlite://PATH`, `postgres://…` or `memory://`, for example {DEFAULT_DATABASE}")),
     }
+}
+
+#[cfg(feature = "postgres")]
+fn postgres(dsn: &str) -> Result<Database, String> {
+    potter_postgres::check(dsn)?;
+    Ok(Database::Postgres(dsn.to_owned()))
+}
+
+#[cfg(not(feature = "postgres"))]
+fn postgres(_: &str) -> Result<Database, String> {
+    Err("this service was built without the feature `postgres` of potter".to_owned())
 }
 
 /// A DSN without its user and password.
 fn without_secrets(dsn: &str) -> String {
-    match (dsn.split_once("://"), dsn.rsplit_once('@')) {
+    let (place, parameters) = dsn.split_once('?').unwrap_or((dsn, ""));
+    let place = match (place.split_once("://"), place.rsplit_once('@')) {
         (Some((scheme, _)), Some((_, place))) => format!("{scheme}://…@{place}"),
-        _ => dsn.to_owned(),
-    }
+        _ => place.to_owned(),
+    };
+    let shown: Vec<_> = parameters.split('&').filter(|it| !it.is_empty() && !it.starts_with("password")).collect();
+    if shown.is_empty() { place } else { format!("{place}?{}", shown.join("&")) }
 }
 
 /// The variables of an `.env` file; none if there is no such file.
@@ -334,7 +355,14 @@ impl fmt::Display for Database {
         match self {
             Self::Memory => f.write_str("memory://"),
             Self::Sqlite(dsn) => f.write_str(dsn),
+            Self::Postgres(dsn) => f.write_str(&without_secrets(dsn)),
         }
+    }
+}
+
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 
@@ -405,15 +433,29 @@ mod tests {
 
     #[test]
     fn a_store_that_this_version_lacks_is_refused_without_showing_the_password() {
-        let text = problems(&[("DATABASE_DSN", "postgres://shop:hunter2@db/shop")]);
+        let text = problems(&[("DATABASE_DSN", "mysql://shop:hunter2@db/shop")]);
         assert!(text.contains("set DATABASE_DSN=sqlite://data.db"), "{text}");
-        assert!(text.contains("postgres://…@db/shop"), "{text}");
+        assert!(text.contains("mysql://…@db/shop"), "{text}");
         assert!(!text.contains("hunter2"), "{text}");
     }
 
     #[test]
+    fn a_password_is_never_shown() {
+        for dsn in ["postgres://shop:hunter2@db/shop?timeout=5", "postgres://db/shop?user=shop&password=hunter2"] {
+            let config = read(&[("DATABASE_DSN", dsn)]).expect("valid");
+            let (shown, debug) = (config.database.to_string(), format!("{config:?}"));
+            assert!(!shown.contains("hunter2") && !debug.contains("hunter2"), "{shown} {debug}");
+            let wrong = problems(&[("DATABASE_DSN", &format!("{dsn}&pool_size=0"))]);
+            assert!(wrong.contains("pool_size is a number from 2 to 1000") && !wrong.contains("hunter2"), "{wrong}");
+        }
+    }
+
+    #[test]
     fn a_dsn_that_is_none_is_refused() {
-        assert!(problems(&[("DATABASE_DSN", "data.db")]).contains("expected `sqlite://PATH` or `memory://`"));
+        assert!(
+            problems(&[("DATABASE_DSN", "data.db")])
+                .contains("expected `sqlite://PATH`, `postgres://…` or `memory://`")
+        );
         assert_eq!(read(&[("DATABASE_DSN", "memory://")]).expect("valid").database, Database::Memory);
     }
 

@@ -27,7 +27,8 @@
 //! | `rest` | `App::rest`: the module's HTTP routes and their documentation |
 //! | `grpc` | `App::grpc`: all rpcs, health and reflection |
 //! | `mimalloc` (default) | mimalloc as the binary's allocator; without it the system's, or one of your own |
-//! | `sqlite` (default) | `DATABASE_DSN=sqlite://…`; without it there is only `memory://` |
+//! | `postgres` (default) | `DATABASE_DSN=postgres://…` |
+//! | `sqlite` (default) | `DATABASE_DSN=sqlite://…`; without both there is only `memory://` |
 //!
 //! [`testing`] needs no feature: nothing of it is left in a binary that doesn't call it.
 

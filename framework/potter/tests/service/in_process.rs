@@ -87,15 +87,42 @@ async fn serves_from_a_sqlite_file() {
     serves_commands_and_queries(&[("DATABASE_DSN", &sqlite(directory.path()))]).await;
 }
 
+/// A new database on the server that `scripts/with-servers` has started.
+async fn postgres(name: &str) -> String {
+    let server = std::env::var("POTTER_TEST_POSTGRES").unwrap_or_else(|_| {
+        panic!("there is no PostgreSQL: run `scripts/with-servers postgres -- cargo test -p potter`")
+    });
+    let connecting = tokio_postgres::connect(&server, tokio_postgres::NoTls).await;
+    let (client, connection) = connecting.expect("the server answers");
+    let driver = tokio::spawn(connection);
+    client.batch_execute(&format!("CREATE DATABASE {name} TEMPLATE template0")).await.expect("a new name");
+    driver.abort();
+    let (place, _) = server.rsplit_once('/').expect("a DSN with a database");
+    format!("{place}/{name}")
+}
+
 #[tokio::test]
-async fn what_was_stored_is_there_after_a_restart() {
+async fn serves_from_postgres() {
+    serves_commands_and_queries(&[("DATABASE_DSN", &postgres("serves_from_postgres").await)]).await;
+}
+
+#[tokio::test]
+async fn what_was_stored_in_postgres_is_there_after_a_restart() {
+    what_was_stored_is_there_after_a_restart(&postgres("restarts_on_postgres").await).await;
+}
+
+#[tokio::test]
+async fn what_was_stored_in_a_file_is_there_after_a_restart() {
     let directory = tempfile::tempdir().expect("a directory");
-    let dsn = sqlite(directory.path());
-    let first = start(&[("DATABASE_DSN", &dsn)]).await;
+    what_was_stored_is_there_after_a_restart(&sqlite(directory.path())).await;
+}
+
+async fn what_was_stored_is_there_after_a_restart(dsn: &str) {
+    let first = start(&[("DATABASE_DSN", dsn)]).await;
     let id = create(first.http_address(), "lamp").await;
     first.stop().await.expect("stopped");
 
-    let second = start(&[("DATABASE_DSN", &dsn)]).await;
+    let second = start(&[("DATABASE_DSN", dsn)]).await;
     let product = get(second.http_address(), &format!("/api/v1/products/{id}")).await.expect("an answer").json();
     assert_eq!(product["product"]["name"], "lamp");
 }

@@ -187,14 +187,13 @@ async fn the_status_of_a_command_is_told() {
 #[test]
 fn a_wrong_configuration_is_told_whole_with_exit_code_2() {
     let directory = tempfile::tempdir().expect("a directory");
-    let output = run(directory.path(), &[], &[("SERVER_PORT", "http"), ("DATABASE_DSN", "postgres://u:p@db/x")]);
+    let output = run(directory.path(), &[], &[("SERVER_PORT", "http"), ("DATABASE_DSN", "postgres://u:p@db")]);
     assert_eq!(output.status.code(), Some(2));
     assert_eq!(
         printed(&output).1,
         "error: the configuration is not valid\n  \
          SERVER_PORT=http: expected a port number from 0 to 65535\n  \
-         DATABASE_DSN=postgres://…@db/x: this version has the stores sqlite and memory; \
-         set DATABASE_DSN=sqlite://data.db\n"
+         DATABASE_DSN=postgres://…@db: it names no database; write `postgres://user@host/database`\n"
     );
 }
 
