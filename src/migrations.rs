@@ -3,18 +3,23 @@
 //! In: the tables as `potter.lock` remembers them, and as the protos want them now. Out: the next migration, if one is
 //! needed, and the list of all that the service applies.
 //!
+//! Each migration is written once for each database (`dialect`), under the same name.
+//!
 //! A table whose shape changed is not altered but made anew, and its projection's checkpoint is forgotten: the
 //! projection then takes in all events again, which gives new columns the values that they should always have had.
+
+mod dialect;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use self::dialect::{Dialect, View};
 use crate::file::{Class, File};
 use crate::render::{self, Bug};
 
-/// Where the migrations for SQLite are, relative to the project.
-pub const FOLDER: &str = "migrations/sqlite";
+/// Where all migrations are, relative to the project: a folder for each database, and the list of them.
+pub const FOLDER: &str = "migrations";
 
 /// The name of the first migration.
 const FIRST: &str = "0001_init";
@@ -40,12 +45,27 @@ pub struct Table {
 pub struct Column {
     /// Its name.
     pub name: String,
-    /// Its type in SQLite.
+    /// Its type in SQLite, or BOOLEAN, which SQLite doesn't have.
     pub ty: String,
     /// Whether an index is made.
     pub indexed: bool,
     /// Whether two rows may not have the same.
     pub unique: bool,
+}
+
+impl Column {
+    /// Whether a table with the one is as good as with the other: earlier versions called a BOOLEAN what SQLite does.
+    fn is_like(&self, other: &Self) -> bool {
+        let same_type = Dialect::Sqlite.column_type(&self.ty) == Dialect::Sqlite.column_type(&other.ty);
+        same_type && (&self.name, self.indexed, self.unique) == (&other.name, other.indexed, other.unique)
+    }
+}
+
+impl Table {
+    fn is_like(&self, other: &Self) -> bool {
+        (&self.projection, &self.key, self.columns.len()) == (&other.projection, &other.key, other.columns.len())
+            && self.columns.iter().zip(&other.columns).all(|(one, other)| one.is_like(other))
+    }
 }
 
 impl From<Column> for String {
@@ -81,9 +101,14 @@ impl TryFrom<String> for Column {
 pub struct Past<'a> {
     /// The tables as the migrations so far make them; none that is not known for sure.
     pub tables: Option<&'a Tables>,
-    /// The names of the migrations, without `.sql`: Potter's and those that the user wrote.
-    pub names: BTreeSet<String>,
+    /// The migrations that Potter wrote, by path.
+    pub written: BTreeSet<String>,
+    /// Those that are on disk, by path: also the user's own.
+    pub on_disk: BTreeSet<String>,
 }
+
+/// The names of migrations, without `.sql`, and the databases that each is for.
+type Names = BTreeMap<String, BTreeSet<Dialect>>;
 
 /// The migration files that are added now: the next migration, if the tables changed, and the list of all.
 ///
@@ -91,47 +116,85 @@ pub struct Past<'a> {
 ///
 /// A bug in Potter.
 pub fn files(module: &str, now: &Tables, past: &Past<'_>) -> Result<Vec<File>, Bug> {
-    let mut names = past.names.clone();
-    let mut files = Vec::new();
-    if let Some((name, contents)) = next(now, past)? {
-        names.insert(name.clone());
-        files.push(File { path: path_of(&name), class: Class::Append, symbol: module.to_owned(), contents });
+    let mut names = names(past.written.iter().chain(&past.on_disk));
+    let mut added = Vec::new();
+    added.extend(twin(past)?);
+    added.extend(next(now, past, &names)?);
+    for (dialect, name, _) in &added {
+        names.entry(name.clone()).or_default().insert(*dialect);
     }
+    let file = |(dialect, name, contents): (Dialect, String, String)| File {
+        path: dialect.path_of(&name),
+        class: Class::Append,
+        symbol: module.to_owned(),
+        contents,
+    };
+    let mut files: Vec<File> = added.into_iter().map(file).collect();
     files.push(list(module, &names)?);
     Ok(files)
 }
 
-/// The path of a migration.
-pub fn path_of(name: &str) -> String {
-    format!("{FOLDER}/{name}.sql")
+/// Whether a file is a migration.
+pub fn is_migration(path: &str) -> bool {
+    Dialect::ALL.iter().any(|dialect| dialect.name_of(path).is_some())
 }
 
-/// The name of the migration that a file of [`FOLDER`] is.
-pub fn name_of(path: &str) -> Option<String> {
-    let name = path.strip_prefix(FOLDER)?.strip_prefix('/')?.strip_suffix(".sql")?;
-    (!name.contains('/')).then(|| name.to_owned())
+fn names<'a>(paths: impl Iterator<Item = &'a String>) -> Names {
+    let mut names = Names::new();
+    for path in paths {
+        for dialect in Dialect::ALL {
+            if let Some(name) = dialect.name_of(path) {
+                names.entry(name.to_owned()).or_default().insert(dialect);
+            }
+        }
+    }
+    names
 }
 
-fn next(now: &Tables, past: &Past<'_>) -> Result<Option<(String, String)>, Bug> {
-    let none = Tables::new();
-    let before = past.tables.unwrap_or(&none);
-    let changed: Vec<&String> = now.iter().filter(|(name, it)| before.get(*name) != Some(it)).map(|it| it.0).collect();
-    let gone: Vec<&String> = before.keys().filter(|name| !now.contains_key(*name)).collect();
-    if changed.is_empty() && gone.is_empty() {
+/// What a project lacks that is older than Potter's second database: all tables so far, in place of the last migration
+/// for the first one. No other database can have been migrated yet, so the way there doesn't matter.
+fn twin(past: &Past<'_>) -> Result<Option<(Dialect, String, String)>, Bug> {
+    let Some(tables) = past.tables.filter(|tables| !tables.is_empty()) else { return Ok(None) };
+    let written = names(past.written.iter());
+    if written.values().any(|dialects| dialects.contains(&Dialect::Postgres)) {
         return Ok(None);
     }
-    let is_first = past.names.is_empty();
-    let name = if is_first { FIRST.to_owned() } else { name(past, changed.iter().chain(&gone).copied()) };
+    let Some((last, _)) = written.last_key_value() else { return Ok(None) };
+    let contents = text(Dialect::Postgres, true, &[], tables.iter())?;
+    Ok(Some((Dialect::Postgres, last.clone(), contents)))
+}
+
+fn text<'a>(
+    dialect: Dialect,
+    is_first: bool,
+    drops: &[DropView<'_>],
+    tables: impl Iterator<Item = (&'a String, &'a Table)>,
+) -> Result<String, Bug> {
+    let tables = tables.map(|(name, table)| dialect.view(name, table)).collect();
+    render::text("migration.sql.tera", &View { is_first, drops: dialect.drops(drops), tables })
+}
+
+fn next(now: &Tables, past: &Past<'_>, names: &Names) -> Result<Vec<(Dialect, String, String)>, Bug> {
+    let none = Tables::new();
+    let before = past.tables.unwrap_or(&none);
+    let is_new = |(name, table): &(&String, &Table)| before.get(*name).is_none_or(|known| !known.is_like(table));
+    let changed: Vec<&String> = now.iter().filter(is_new).map(|it| it.0).collect();
+    let gone: Vec<&String> = before.keys().filter(|name| !now.contains_key(*name)).collect();
+    if changed.is_empty() && gone.is_empty() {
+        return Ok(Vec::new());
+    }
+    let is_first = names.is_empty();
+    let name = if is_first { FIRST.to_owned() } else { name(names, changed.iter().chain(&gone).copied()) };
     let drops = if is_first { Vec::new() } else { drops(&changed, &gone, before, now) };
-    let tables = changed.iter().map(|name| TableView { name, table: &now[*name] }).collect();
-    let contents = render::text("migration.sql.tera", &View { is_first, drops, tables })?;
-    Ok(Some((name, contents)))
+    let tables = || changed.iter().map(|name| (*name, &now[*name]));
+    let text = |dialect| Ok((dialect, name.clone(), text(dialect, is_first, &drops, tables())?));
+    Dialect::ALL.into_iter().map(text).collect()
 }
 
 /// The number behind the last one, and the table if there is only one.
-fn name<'a>(past: &Past<'_>, mut tables: impl Iterator<Item = &'a String>) -> String {
+fn name<'a>(names: &Names, mut tables: impl Iterator<Item = &'a String>) -> String {
     let number = |name: &String| name.split('_').next().and_then(|it| it.parse::<u32>().ok());
-    let last = past.names.iter().filter_map(number).max().unwrap_or(0);
+    let last = names.keys().filter_map(number).max().unwrap_or(0);
     match (tables.next(), tables.next()) {
         (Some(only), None) => format!("{:04}_{only}", last + 1),
         _ => format!("{:04}_read_models", last + 1),
@@ -149,55 +212,32 @@ fn drops<'a>(changed: &[&'a String], gone: &[&'a String], before: &'a Tables, no
     drops
 }
 
-#[derive(Serialize)]
-struct View<'a> {
-    is_first: bool,
-    drops: Vec<DropView<'a>>,
-    tables: Vec<TableView<'a>>,
-}
-
-#[derive(Serialize)]
+/// A table that goes, with each projection that ever wrote it.
 struct DropView<'a> {
     table: &'a str,
     projections: BTreeSet<&'a str>,
 }
 
-/// Columns are printed field by field, not as the lock has them.
-struct TableView<'a> {
-    name: &'a str,
-    table: &'a Table,
-}
-
-impl Serialize for TableView<'_> {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        #[derive(Serialize)]
-        struct Flat<'a> {
-            name: &'a str,
-            key: &'a str,
-            columns: Vec<FlatColumn<'a>>,
-        }
-        #[derive(Serialize)]
-        struct FlatColumn<'a> {
-            name: &'a str,
-            ty: &'a str,
-            indexed: bool,
-            unique: bool,
-        }
-        let columns = self.table.columns.iter();
-        let columns =
-            columns.map(|it| FlatColumn { name: &it.name, ty: &it.ty, indexed: it.indexed, unique: it.unique });
-        Flat { name: self.name, key: &self.table.key, columns: columns.collect() }.serialize(serializer)
-    }
+#[derive(Serialize)]
+struct ListView<'a> {
+    migrations: Vec<ListedView<'a>>,
 }
 
 #[derive(Serialize)]
-struct ListView<'a> {
-    migrations: &'a BTreeSet<String>,
+struct ListedView<'a> {
+    name: &'a str,
+    sqlite: bool,
+    postgres: bool,
 }
 
 /// The list follows from the folder, not from the protos, so that the plugin has no part in it.
-fn list(module: &str, names: &BTreeSet<String>) -> Result<File, Bug> {
-    let contents = render::text("migrations.rs.tera", &ListView { migrations: names })?;
+fn list(module: &str, names: &Names) -> Result<File, Bug> {
+    let listed = names.iter().map(|(name, dialects)| ListedView {
+        name,
+        sqlite: dialects.contains(&Dialect::Sqlite),
+        postgres: dialects.contains(&Dialect::Postgres),
+    });
+    let contents = render::text("migrations.rs.tera", &ListView { migrations: listed.collect() })?;
     Ok(File { path: format!("{FOLDER}/mod.rs"), class: Class::Generated, symbol: module.to_owned(), contents })
 }
 
@@ -214,8 +254,12 @@ mod tests {
         Tables::from([("orders".to_owned(), table(columns))])
     }
 
-    fn names(names: &[&str]) -> BTreeSet<String> {
-        names.iter().map(|it| (*it).to_owned()).collect()
+    fn written(names: &[&str], dialects: &[Dialect]) -> BTreeSet<String> {
+        names.iter().flat_map(|name| dialects.iter().map(|dialect| dialect.path_of(name))).collect()
+    }
+
+    fn past<'a>(tables: Option<&'a Tables>, names: &[&str]) -> Past<'a> {
+        Past { tables, written: written(names, &Dialect::ALL), ..Past::default() }
     }
 
     fn paths(files: &[File]) -> Vec<&str> {
@@ -223,56 +267,89 @@ mod tests {
     }
 
     #[test]
-    fn the_first_one_makes_all_tables() {
-        let files = files("shop", &tables(&["note TEXT INDEX"]), &Past::default()).expect("rendered");
-        assert_eq!(paths(&files), ["migrations/sqlite/0001_init.sql", "migrations/sqlite/mod.rs"]);
+    fn the_first_one_makes_all_tables_in_each_database() {
+        let files = files("shop", &tables(&["note TEXT INDEX", "paid BOOLEAN"]), &Past::default()).expect("rendered");
+        let expected = ["migrations/sqlite/0001_init.sql", "migrations/postgres/0001_init.sql", "migrations/mod.rs"];
+        assert_eq!(paths(&files), expected);
         assert_eq!(
             files[0].contents,
             "-- Tables of the read models; the events themselves are in tables of the framework.\n\n\
              CREATE TABLE IF NOT EXISTS \"orders\" (\n  \"id\" TEXT NOT NULL PRIMARY KEY,\n  \"note\" TEXT,\n  \
-             \"potter_row\" BLOB NOT NULL\n) STRICT;\n\
+             \"paid\" INTEGER,\n  \"potter_row\" BLOB NOT NULL\n) STRICT;\n\
              CREATE INDEX IF NOT EXISTS \"orders__note\" ON \"orders\" (\"note\", \"id\");\n"
         );
-        assert!(files[1].contents.contains("include_str!(\"0001_init.sql\")"), "{}", files[1].contents);
+        assert_eq!(
+            files[1].contents,
+            "-- Tables of the read models; the events themselves are in tables of the framework.\n\n\
+             CREATE TABLE IF NOT EXISTS \"orders\" (\n  \
+             \"id\" TEXT COLLATE \"C\" NOT NULL CONSTRAINT \"orders__key\" PRIMARY KEY,\n  \
+             \"note\" TEXT COLLATE \"C\",\n  \"paid\" BOOLEAN,\n  \"potter_row\" BYTEA NOT NULL\n);\n\
+             CREATE INDEX IF NOT EXISTS \"orders__note\" ON \"orders\" (\"note\" NULLS FIRST, \"id\");\n"
+        );
+        for path in ["sqlite/0001_init.sql", "postgres/0001_init.sql"] {
+            assert!(files[2].contents.contains(&format!("include_str!(\"{path}\")")), "{}", files[2].contents);
+        }
     }
 
     #[test]
     fn unchanged_tables_need_none() {
-        let now = tables(&["note TEXT"]);
-        let past = Past { tables: Some(&now), names: names(&["0001_init"]) };
-        assert_eq!(paths(&files("shop", &now, &past).expect("rendered")), ["migrations/sqlite/mod.rs"]);
+        let now = tables(&["note TEXT", "paid BOOLEAN"]);
+        let past = past(Some(&now), &["0001_init"]);
+        assert_eq!(paths(&files("shop", &now, &past).expect("rendered")), ["migrations/mod.rs"]);
+        let before = tables(&["note TEXT", "paid INTEGER"]);
+        let past = Past { tables: Some(&before), ..past };
+        assert_eq!(paths(&files("shop", &now, &past).expect("rendered")), ["migrations/mod.rs"]);
     }
 
     #[test]
     fn a_changed_table_is_made_anew_and_its_checkpoint_forgotten() {
         let before = tables(&["note TEXT"]);
-        let past = Past { tables: Some(&before), names: names(&["0001_init", "0002_mine"]) };
+        let on_disk = written(&["0002_mine"], &[Dialect::Sqlite]);
+        let past = Past { on_disk, ..past(Some(&before), &["0001_init"]) };
         let files = files("shop", &tables(&["note TEXT", "price REAL"]), &past).expect("rendered");
-        assert_eq!(paths(&files), ["migrations/sqlite/0003_orders.sql", "migrations/sqlite/mod.rs"]);
-        for expected in [
-            "DROP TABLE IF EXISTS \"orders\";\nDROP TABLE IF EXISTS \"orders__next\";\n",
-            "DELETE FROM potter_checkpoints WHERE projection = 'Orders';\n",
-            "DELETE FROM potter_projection_failures WHERE projection = 'Orders';\n",
-            "  \"price\" REAL,\n",
-        ] {
-            assert!(files[0].contents.contains(expected), "{expected} in\n{}", files[0].contents);
+        let expected =
+            ["migrations/sqlite/0003_orders.sql", "migrations/postgres/0003_orders.sql", "migrations/mod.rs"];
+        assert_eq!(paths(&files), expected);
+        for (file, ty) in files.iter().zip(["REAL", "DOUBLE PRECISION"]) {
+            for expected in [
+                "DROP TABLE IF EXISTS \"orders\";\nDROP TABLE IF EXISTS \"orders__next\";\n",
+                "DELETE FROM potter_checkpoints WHERE projection = 'Orders';\n",
+                "DELETE FROM potter_projection_failures WHERE projection = 'Orders';\n",
+                &format!("  \"price\" {ty},\n"),
+            ] {
+                assert!(file.contents.contains(expected), "{expected} in\n{}", file.contents);
+            }
         }
-        assert!(files[1].contents.contains("0002_mine.sql"), "the user's own is applied too");
+        let list = &files[2].contents;
+        assert!(
+            list.contains("sqlite: include_str!(\"sqlite/0002_mine.sql\")"),
+            "the user's own is applied too: {list}"
+        );
+        assert!(list.contains("postgres: \"\""), "and has nothing to do elsewhere: {list}");
+    }
+
+    #[test]
+    fn a_project_of_one_database_gets_the_tables_of_the_other() {
+        let now = tables(&["note TEXT"]);
+        let before = written(&["0001_init", "0002_orders"], &[Dialect::Sqlite]);
+        let past = Past { tables: Some(&now), written: before, ..Past::default() };
+        let files = files("shop", &now, &past).expect("rendered");
+        assert_eq!(paths(&files), ["migrations/postgres/0002_orders.sql", "migrations/mod.rs"]);
+        let twin = &files[0].contents;
+        assert!(twin.contains("CREATE TABLE IF NOT EXISTS \"orders\"") && !twin.contains("DROP"), "{twin}");
     }
 
     #[test]
     fn a_table_that_is_no_longer_wanted_is_dropped() {
         let before = tables(&["note TEXT"]);
-        let past = Past { tables: Some(&before), names: names(&["0001_init"]) };
-        let files = files("shop", &Tables::new(), &past).expect("rendered");
+        let files = files("shop", &Tables::new(), &past(Some(&before), &["0001_init"])).expect("rendered");
         assert_eq!(paths(&files)[0], "migrations/sqlite/0002_orders.sql");
         assert!(files[0].contents.contains("DROP TABLE") && !files[0].contents.contains("CREATE"));
     }
 
     #[test]
     fn what_isnt_known_for_sure_is_made_anew() {
-        let past = Past { tables: None, names: names(&["0001_init"]) };
-        let files = files("shop", &tables(&["note TEXT"]), &past).expect("rendered");
+        let files = files("shop", &tables(&["note TEXT"]), &past(None, &["0001_init"])).expect("rendered");
         assert!(files[0].contents.contains("DROP TABLE") && files[0].contents.contains("CREATE TABLE"));
     }
 

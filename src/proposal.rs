@@ -33,7 +33,7 @@ pub struct Source {
 pub struct Past {
     /// The lock; none for a new project.
     pub lock: Option<Lock>,
-    /// The names of the migrations that are on disk.
+    /// The paths of the migrations that are on disk.
     pub migrations: BTreeSet<String>,
 }
 
@@ -95,6 +95,9 @@ fn proto_file(module: &Module, proto: &ProtoFile) -> File {
 /// The migrations on disk, and those that the lock knows: one that somebody deleted comes back as it was.
 fn known(past: &Past) -> migrations::Past<'_> {
     let locked = past.lock.iter().flat_map(|lock| lock.files.keys());
-    let names = locked.filter_map(|path| migrations::name_of(path)).chain(past.migrations.iter().cloned());
-    migrations::Past { tables: past.lock.as_ref().map(|lock| &lock.tables), names: names.collect() }
+    migrations::Past {
+        tables: past.lock.as_ref().map(|lock| &lock.tables),
+        written: locked.filter(|path| migrations::is_migration(path)).cloned().collect(),
+        on_disk: past.migrations.clone(),
+    }
 }

@@ -165,7 +165,7 @@ fn refuse_restoring(paths: &[String], proposal: &Proposal, steps: &[Step]) -> Re
 }
 
 fn migrations_on_disk(project: &Project) -> Result<std::collections::BTreeSet<String>, OutputError> {
-    Ok(project.list(migrations::FOLDER)?.iter().filter_map(|path| migrations::name_of(path)).collect())
+    Ok(project.list(migrations::FOLDER)?.into_iter().filter(|path| migrations::is_migration(path)).collect())
 }
 
 fn reconciled(

@@ -92,7 +92,7 @@ codes! {
     MessageWithTwoRoles "P053" Error "message has two roles";
     DuplicateAggregate "P054" Error "aggregate name used twice";
     UnknownRepository "P055" Error "unknown repository";
-    RepositoryNotServed "P056" Warning "repository not served by this version";
+    RepositoryNotServed "P056" Warning "repository not served by default";
     DuplicateErrorCode "P057" Error "error_code used twice";
     ErrorWithoutCode "P058" Warning "error event without error_code";
     InvalidName "P059" Error "name cannot be used";

@@ -128,12 +128,24 @@ fn repository(message: &MessageDescriptor, options: &AggregateOptions, context: 
         context.on_value(option, key::REPOSITORY, Some(name), Code::UnknownRepository, (text, help));
         return Repository::default();
     };
-    if !matches!(found, Repository::Sqlite | Repository::InMemory) {
-        let text = format!("this version stores {} in SQLite, not in {name}", message.name());
-        let help = "nothing needs to be changed; DATABASE_DSN says where the file is".to_owned();
-        context.on_value(option, key::REPOSITORY, Some(name), Code::RepositoryNotServed, (text, help));
+    if let Some(help) = instead_of(*found) {
+        let text = format!("{} is stored in SQLite unless DATABASE_DSN says otherwise, not in {name}", message.name());
+        context.on_value(option, key::REPOSITORY, Some(name), Code::RepositoryNotServed, (text, help.to_owned()));
     }
     *found
+}
+
+/// What to do about a store that the service doesn't have by itself.
+fn instead_of(repository: Repository) -> Option<&'static str> {
+    match repository {
+        Repository::Sqlite | Repository::InMemory => None,
+        Repository::Postgres => Some(
+            "nothing needs to be changed here; run the service with DATABASE_DSN=postgres://USER:PASSWORD@HOST/DATABASE",
+        ),
+        Repository::MySql | Repository::MongoDb => {
+            Some("nothing needs to be changed; DATABASE_DSN=sqlite://PATH or postgres://… says where the database is")
+        }
+    }
 }
 
 /// Finds the identity that `what` must have, and reports if it has none.

@@ -130,7 +130,8 @@ fn columns<'a>(model: &ReadModel, index: usize, scope: &Scope<'a>) -> Vec<Column
             column: &names.column,
             sql,
             sql_type: match sql {
-                "Bool" | "Integer" => "INTEGER",
+                "Bool" => "BOOLEAN",
+                "Integer" => "INTEGER",
                 "Real" => "REAL",
                 "Text" => "TEXT",
                 _ => "BLOB",

@@ -150,7 +150,7 @@ fn a_new_column_makes_a_migration_and_leaves_the_applied_one() {
     let next = project.text("migrations/sqlite/0002_orders.sql");
     assert!(next.contains("DROP TABLE IF EXISTS \"orders\";") && next.contains("\"total\" INTEGER"), "{next}");
     assert!(next.contains("DELETE FROM potter_checkpoints WHERE projection = 'OrderLine';"), "{next}");
-    assert!(project.text("migrations/sqlite/mod.rs").contains("0002_orders.sql"));
+    assert!(project.text("migrations/mod.rs").contains("0002_orders.sql"));
     assert!(project.check().findings.is_empty());
     let before = project.tree();
     project.updated(Allowed::default());
@@ -161,9 +161,9 @@ fn a_new_column_makes_a_migration_and_leaves_the_applied_one() {
 fn a_migration_of_ones_own_is_applied_too() {
     let project = Project::new(&first());
     project.write("migrations/sqlite/0002_mine.sql", "CREATE TABLE mine (a TEXT);\n");
-    assert_eq!(project.status("migrations/sqlite/mod.rs"), Some(Status::Stale));
+    assert_eq!(project.status("migrations/mod.rs"), Some(Status::Stale));
     project.updated(Allowed::default());
-    assert!(project.text("migrations/sqlite/mod.rs").contains("include_str!(\"0002_mine.sql\")"));
+    assert!(project.text("migrations/mod.rs").contains("include_str!(\"sqlite/0002_mine.sql\")"));
 }
 
 #[test]

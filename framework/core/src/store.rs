@@ -388,7 +388,7 @@ pub struct Snapshot {
 pub struct Migration {
     /// File name without extension: `0001_products`.
     pub name: &'static str,
-    /// Statements for SQLite, separated by semicolons.
+    /// Statements for SQLite, separated by semicolons; if there are none, it isn't applied there.
     pub sqlite: &'static str,
     /// The same for PostgreSQL.
     pub postgres: &'static str,

@@ -24,7 +24,7 @@ pub(crate) async fn migrate(
 ) -> Result<Vec<&'static str>, StoreError> {
     let mut applied = Vec::new();
     for migration in migrations {
-        if apply(connection, migration).await? {
+        if !migration.postgres.is_empty() && apply(connection, migration).await? {
             applied.push(migration.name);
         }
     }

@@ -23,7 +23,7 @@ pub(crate) fn migrate(
 ) -> Result<Vec<&'static str>, StoreError> {
     let mut applied = Vec::new();
     for migration in migrations {
-        if apply(connection, migration)? {
+        if !migration.sqlite.is_empty() && apply(connection, migration)? {
             applied.push(migration.name);
         }
     }

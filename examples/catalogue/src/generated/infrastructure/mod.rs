@@ -3,7 +3,7 @@
 
 mod product_view;
 
-#[path = "../../../migrations/sqlite/mod.rs"]
+#[path = "../../../migrations/mod.rs"]
 mod migrations;
 
 pub use migrations::MIGRATIONS;
