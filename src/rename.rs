@@ -2,12 +2,17 @@
 //!
 //! In: what user code called everything at the last regeneration, and what it calls it now, by identities that
 //! survive a renaming (an `event_type`, an aggregate's `name`, a table, an rpc and its `renamed_from`). Out: a
-//! [`Renaming`], which changes the names in a text and nothing else: no comment, no string, no blank.
+//! [`Renaming`], which changes the names in a text and nothing else: no comment, no string, no blank. A word that only
+//! looks like one of them stays: `scope` tells what a file defines itself or takes from another crate.
+
+mod scope;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{Module, RpcKind};
+use crate::plan::library_name;
 use crate::tokens::{Kind, Token, tokens};
+use scope::Scope;
 
 /// Names by identity, as `plan` tells them and `potter.lock` remembers them.
 pub type Names = BTreeMap<String, String>;
@@ -21,12 +26,16 @@ pub struct Renaming {
     methods: BTreeMap<String, String>,
     /// Files that are called after what was renamed: new path by old path.
     moves: BTreeMap<String, String>,
+    /// The project's own crates, which paths may begin with.
+    crates: BTreeSet<String>,
 }
 
 impl Renaming {
     /// What became of the names of `before`.
     pub fn between(before: &Names, now: &Names, module: &Module) -> Self {
-        let mut renaming = Self::default();
+        let library = library_name(&module.name);
+        let crates = BTreeSet::from([format!("{library}_sdk"), library]);
+        let mut renaming = Self { crates, ..Self::default() };
         for (identity, name) in before {
             renaming.same_identity(identity, name, now);
         }
@@ -39,7 +48,7 @@ impl Renaming {
 
     /// Whether nothing was renamed.
     pub fn is_empty(&self) -> bool {
-        *self == Self::default()
+        self.words.is_empty() && self.methods.is_empty() && self.moves.is_empty()
     }
 
     /// Where a file goes that was called after what was renamed.
@@ -55,7 +64,7 @@ impl Renaming {
 
     /// The text with the new names of types and modules.
     pub fn of_types(&self, text: &str) -> String {
-        let of_words = Self { words: self.words.clone(), ..Self::default() };
+        let of_words = Self { words: self.words.clone(), crates: self.crates.clone(), ..Self::default() };
         of_words.of_all(text)
     }
 
@@ -64,11 +73,12 @@ impl Renaming {
         let all = tokens(text);
         let significant: Vec<usize> = (0..all.len()).filter(|at| is_significant(&all[*at])).collect();
         let mut texts: Vec<&str> = all.iter().map(|it| it.text).collect();
+        let scope = Scope::of(significant.iter().map(|at| all[*at].text).collect(), &self.crates);
         let mut literals: Vec<(usize, String)> = Vec::new();
         for (place, at) in significant.iter().enumerate() {
             let near = Near { all: &all, significant: &significant, place };
             match all[*at].kind {
-                Kind::Word => texts[*at] = self.word(&near),
+                Kind::Word => texts[*at] = self.word(&near, &scope),
                 Kind::Literal => literals.extend(self.unimplemented(&near).map(|it| (*at, it))),
                 _ => {}
             }
@@ -77,16 +87,18 @@ impl Renaming {
         texts.concat()
     }
 
-    fn word<'a>(&'a self, near: &Near<'a>) -> &'a str {
+    fn word<'a>(&'a self, near: &Near<'a>, scope: &Scope<'_>) -> &'a str {
         let word = near.text(0);
+        let is_type = word.starts_with(char::is_uppercase);
+        let is_named = || scope.may_be_own(near.place) && (is_type || scope.is_module(near.place));
         let is_method = || match near.text(-1) {
             "fn" => true,
             "." | ":" => near.text(1) == "(" || (near.text(1), near.text(2)) == (":", ":"),
             _ => false,
         };
         match (self.words.get(word), self.methods.get(word)) {
-            (Some(new), _) => new,
-            (None, Some(new)) if is_method() => new,
+            (Some(new), _) if is_named() => new,
+            (_, Some(new)) if is_method() => new,
             _ => word,
         }
     }
@@ -186,7 +198,45 @@ mod tests {
             words: names(&[("Placed", "Ordered"), ("PlaceRequest", "OrderRequest")]),
             methods: names(&[("place", "order")]),
             moves: BTreeMap::new(),
+            crates: BTreeSet::from(["shop".to_owned()]),
         }
+    }
+
+    #[test]
+    fn words_that_only_look_alike_stay() {
+        for text in [
+            "use other::Placed;\nfn f(it: Placed) {}\n",
+            "use other::{a, Placed as It};\n",
+            "struct Placed;\nimpl Placed {}\nfn f(it: &Placed) {}\n",
+            "fn f(it: other::Placed, that: other::events::Placed) {}\n",
+            "pub type Placed = u8;\n",
+        ] {
+            assert_eq!(renaming().of_all(text), text);
+        }
+    }
+
+    #[test]
+    fn words_of_the_project_follow_wherever_they_come_from() {
+        for text in [
+            "use crate::events::{Other, Placed};\nfn f(it: Placed) {}\n",
+            "use super::*;\nfn f(it: events::Placed) {}\n",
+            "use shop::generated::events;\nfn f(it: events::Placed) {}\n",
+            "mod events;\npub use events::Placed;\n",
+            "fn f(it: OrderEvent) { matches!(it, OrderEvent::Placed(_)) }\n",
+            "impl Decider for Order { type Placed = Placed; }\n",
+            "use {crate::Placed, other::Thing};\n",
+            "fn f() -> <Placed as Event>::Placed {}\n",
+        ] {
+            assert_eq!(renaming().of_all(text), text.replace("Placed", "Ordered"));
+        }
+    }
+
+    #[test]
+    fn modules_follow_where_modules_stand() {
+        let renaming = Renaming { words: names(&[("orders", "lines")]), ..renaming() };
+        let text = "mod orders;\nuse crate::views::{orders, x};\nfn f(orders: u8) { orders::g(x.orders, orders) }\n";
+        let expected = "mod lines;\nuse crate::views::{lines, x};\nfn f(orders: u8) { lines::g(x.orders, orders) }\n";
+        assert_eq!(renaming.of_all(text), expected);
     }
 
     #[test]
@@ -207,7 +257,7 @@ mod tests {
         let now = names(&[("event order.placed", "Ordered"), ("read-model orders", "Lines"), ("view orders", "lines")]);
         let (_, module) = testing::shop("");
         let renaming = Renaming::between(&before, &now, &module);
-        assert_eq!(renaming.of_types("orders: Orders, Placed"), "lines: Lines, Ordered");
+        assert_eq!(renaming.of_types("orders::f(Orders, Placed)"), "lines::f(Lines, Ordered)");
         assert_eq!(renaming.moved("src/application/orders.rs"), Some("src/application/lines.rs"));
     }
 
