@@ -5,8 +5,6 @@
 //! repeated are, a few times; and no more than so many run at the same time, so that a slow part doesn't take all of
 //! the service with it. [`GuardedStore`] is a store behind a guard.
 
-mod store;
-
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable};
@@ -15,9 +13,7 @@ use failsafe::{Config, Error, StateMachine, backoff, failure_policy};
 use metrics::{Counter, Histogram, counter, histogram};
 use tokio::sync::Semaphore;
 
-pub use self::store::GuardedStore;
-
-use crate::store::{CommitError, ProjectionError, StoreError};
+use crate::store::{Layer, Layered, MayBeOutage, StoreError};
 
 /// How much a guard puts up with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,29 +42,10 @@ impl Default for Limits {
     }
 }
 
-/// A failure that may be an outage: the part is out of reach, rather than saying no.
-pub trait MayBeOutage: From<StoreError> {
-    /// Whether it is.
-    fn is_outage(&self) -> bool;
-}
-
-impl MayBeOutage for StoreError {
-    fn is_outage(&self) -> bool {
-        true
-    }
-}
-
-impl MayBeOutage for CommitError {
-    fn is_outage(&self) -> bool {
-        matches!(self, Self::Store(_))
-    }
-}
-
-impl MayBeOutage for ProjectionError {
-    fn is_outage(&self) -> bool {
-        matches!(self, Self::Store(_))
-    }
-}
+/// A store behind a guard.
+///
+/// What writes needs no place in the bulkhead, because a store writes many units at once.
+pub type GuardedStore = Layered<Guard>;
 
 type Breaker = StateMachine<failure_policy::ConsecutiveFailures<backoff::Constant>, ()>;
 
@@ -112,14 +89,17 @@ impl Guard {
         }
     }
 
-    /// Makes a call that must not be repeated.
-    ///
-    /// # Errors
-    /// The call's own; or it took too long, or the circuit is open: then nobody knows, or nothing was done.
-    pub async fn once<T, E: MayBeOutage>(
+    fn took_too_long(&self, operation: &'static str) -> StoreError {
+        StoreError::new(operation, format!("no answer within {:?}", self.limits.timeout))
+    }
+}
+
+impl Layer for Guard {
+    /// Ends with the call's own result; or it took too long, or the circuit is open: then nobody knows, or nothing was done.
+    async fn once<T: Send, E: MayBeOutage>(
         &self,
         operation: &'static str,
-        call: impl Future<Output = Result<T, E>>,
+        call: impl Future<Output = Result<T, E>> + Send,
     ) -> Result<T, E> {
         let began = std::time::Instant::now();
         let in_time = async {
@@ -140,14 +120,11 @@ impl Guard {
         })
     }
 
-    /// Makes a call that may be repeated, when its turn has come; again after an outage.
-    ///
-    /// # Errors
-    /// See [`Guard::once`]; it is told after the last attempt.
-    pub async fn again<T, E: MayBeOutage, F: Future<Output = Result<T, E>>>(
+    /// When its turn has come; again after an outage, unless the circuit is open.
+    async fn again<T: Send, E: MayBeOutage, F: Future<Output = Result<T, E>> + Send>(
         &self,
         operation: &'static str,
-        call: impl Fn() -> F,
+        call: impl Fn() -> F + Send + Sync,
     ) -> Result<T, E> {
         let waiting = tokio::time::timeout(self.limits.timeout, self.places.acquire());
         let Ok(_place) = waiting.await else { return Err(self.took_too_long(operation).into()) };
@@ -161,10 +138,6 @@ impl Guard {
             .notify(|_, _| self.meter.retries.increment(1))
             .await
     }
-
-    fn took_too_long(&self, operation: &'static str) -> StoreError {
-        StoreError::new(operation, format!("no answer within {:?}", self.limits.timeout))
-    }
 }
 
 impl std::fmt::Debug for Guard {
@@ -175,9 +148,13 @@ impl std::fmt::Debug for Guard {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::sync::atomic::{AtomicU32, Ordering};
 
     use super::*;
+    use crate::memory::MemoryStore;
+    use crate::store::CommitError;
+    use crate::store::contract::Fixture;
 
     fn outage() -> StoreError {
         StoreError::new("test", "out of reach")
@@ -256,4 +233,11 @@ mod tests {
         let (_, second) = tokio::join!(tokio::time::timeout(Duration::from_secs(6), never), second);
         assert_eq!(second.expect_err("no place").to_string(), "second: no answer within 5s");
     }
+
+    async fn open() -> Fixture {
+        let store = GuardedStore::new(Arc::new(MemoryStore::new()), guard(Limits::default()));
+        Fixture { store: Arc::new(store), create_table: |_| String::new(), guard: Box::new(()) }
+    }
+
+    crate::store_contract!(open);
 }

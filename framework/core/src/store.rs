@@ -10,6 +10,7 @@
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
 mod dead_letter;
+mod layered;
 pub mod sql;
 
 use std::sync::Arc;
@@ -21,6 +22,8 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 pub use self::dead_letter::{DeadAttempt, DeadLetter, DeadLetterFilter};
+pub use self::layered::{Layer, Layered, MayBeOutage};
+
 use crate::event::{EventMetadata, NewEvent, RecordedEvent, StreamId};
 use crate::read_model::{Table, Value};
 

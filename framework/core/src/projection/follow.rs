@@ -70,6 +70,8 @@ struct Task<'r, M: ReadModel> {
     role: Role,
     rebuild: Option<Rebuild<M>>,
     failures: u32,
+    /// How long the checkpoint may stand still.
+    patience: Duration,
     /// Whether nothing may be taken in, as far as is known.
     paused: bool,
     /// Whether the read model has been up to date since the start.
@@ -115,6 +117,7 @@ impl<'r, M: ReadModel> Task<'r, M> {
             role: Role::Leads,
             rebuild: None,
             failures: 0,
+            patience: PATIENCE + Duration::from_millis(fastrand::u64(..256)),
             paused: false,
             caught_up: false,
         };
@@ -220,7 +223,7 @@ impl<'r, M: ReadModel> Task<'r, M> {
         let seen = self.follower.look_on().await?;
         let still_since = (seen == Seen::Standstill).then(|| still_since.unwrap_or_else(Instant::now));
         self.role = Role::StandsBy { still_since };
-        if still_since.is_some_and(|since| since.elapsed() >= self.patience()) {
+        if still_since.is_some_and(|since| since.elapsed() >= self.patience) {
             self.take_the_lead().await?;
         }
         Ok(match seen {
@@ -238,11 +241,6 @@ impl<'r, M: ReadModel> Task<'r, M> {
         }
         tracing::info!(read_model = M::NAME, "goes on");
         self.follower.reload().await.map(|()| Wait::Not)
-    }
-
-    fn patience(&self) -> Duration {
-        let fraction = u64::from(self.runtime.node.as_bytes()[15]);
-        PATIENCE + Duration::from_millis(fraction)
     }
 
     async fn take_the_lead(&mut self) -> Result<(), StoreError> {

@@ -1,0 +1,228 @@
+//! A store with something around every call to it: a guard, or a test's faults.
+
+use bytes::Bytes;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use super::{
+    AcceptedCommand, AppliedMigration, ClaimKey, CommandStatus, CommitError, Committed, DeadLetter, DeadLetterFilter,
+    Expiry, Generation, Migration, ParkedEvent, ProjectionBatch, ProjectionError, ProjectionRecord, RecordedClaim,
+    Selected, Selection, SharedStore, Snapshot, Store, StoreError, Unit,
+};
+use crate::event::{RecordedEvent, StreamId};
+use crate::read_model::Table;
+
+/// A failure that may be an outage: the part is out of reach, rather than saying no.
+pub trait MayBeOutage: From<StoreError> + Send {
+    /// Whether it is.
+    fn is_outage(&self) -> bool;
+}
+
+impl MayBeOutage for StoreError {
+    fn is_outage(&self) -> bool {
+        true
+    }
+}
+
+impl MayBeOutage for CommitError {
+    fn is_outage(&self) -> bool {
+        matches!(self, Self::Store(_))
+    }
+}
+
+impl MayBeOutage for ProjectionError {
+    fn is_outage(&self) -> bool {
+        matches!(self, Self::Store(_))
+    }
+}
+
+/// What is around the calls to a store.
+pub trait Layer: Send + Sync + 'static {
+    /// Makes a call that must not be repeated.
+    fn once<T: Send, E: MayBeOutage>(
+        &self,
+        operation: &'static str,
+        call: impl Future<Output = Result<T, E>> + Send,
+    ) -> impl Future<Output = Result<T, E>> + Send;
+
+    /// Makes a call that may be repeated.
+    fn again<T: Send, E: MayBeOutage, F: Future<Output = Result<T, E>> + Send>(
+        &self,
+        operation: &'static str,
+        call: impl Fn() -> F + Send + Sync,
+    ) -> impl Future<Output = Result<T, E>> + Send;
+
+    /// Makes a call that takes as long as it takes.
+    fn long<T: Send, E: MayBeOutage>(
+        &self,
+        _operation: &'static str,
+        call: impl Future<Output = Result<T, E>> + Send,
+    ) -> impl Future<Output = Result<T, E>> + Send {
+        call
+    }
+}
+
+/// A store with a [`Layer`] around it.
+///
+/// What reads may be repeated. What writes may not, because after an outage nobody knows whether it was done.
+/// Migrations, rebuilds and purges take as long as they take.
+pub struct Layered<L> {
+    store: SharedStore,
+    layer: L,
+}
+
+impl<L: Layer> Layered<L> {
+    /// `store` with `layer` around it.
+    #[must_use]
+    pub fn new(store: SharedStore, layer: L) -> Self {
+        Self { store, layer }
+    }
+}
+
+impl<L: Layer> Store for Layered<L> {
+    fn commit(&self, unit: Unit) -> BoxFuture<'_, Result<Committed, CommitError>> {
+        self.layer.once("commit", self.store.commit(unit)).boxed()
+    }
+
+    fn read_stream(&self, stream: StreamId, after: u64) -> BoxFuture<'_, Result<Vec<RecordedEvent>, StoreError>> {
+        self.layer.again("read a stream", move || self.store.read_stream(stream.clone(), after)).boxed()
+    }
+
+    fn read_all(&self, after: u64, limit: usize) -> BoxFuture<'_, Result<Vec<RecordedEvent>, StoreError>> {
+        self.layer.again("read the log", move || self.store.read_all(after, limit)).boxed()
+    }
+
+    fn head(&self) -> watch::Receiver<u64> {
+        self.store.head()
+    }
+
+    fn load_snapshot(
+        &self,
+        stream: StreamId,
+        schema: &'static str,
+    ) -> BoxFuture<'_, Result<Option<Snapshot>, StoreError>> {
+        self.layer.again("load a snapshot", move || self.store.load_snapshot(stream.clone(), schema)).boxed()
+    }
+
+    fn save_snapshot(&self, snapshot: Snapshot) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.layer.once("save a snapshot", self.store.save_snapshot(snapshot)).boxed()
+    }
+
+    fn find_claim(&self, key: ClaimKey) -> BoxFuture<'_, Result<Option<RecordedClaim>, StoreError>> {
+        self.layer.again("find a claim", move || self.store.find_claim(key.clone())).boxed()
+    }
+
+    fn pending_commands(&self) -> BoxFuture<'_, Result<Vec<AcceptedCommand>, StoreError>> {
+        self.layer.again("list the pending commands", || self.store.pending_commands()).boxed()
+    }
+
+    fn adopt_commands(&self, node: Uuid) -> BoxFuture<'_, Result<Vec<AcceptedCommand>, StoreError>> {
+        self.layer.once("adopt commands", self.store.adopt_commands(node)).boxed()
+    }
+
+    fn command_status(&self, id: Uuid) -> BoxFuture<'_, Result<Option<CommandStatus>, StoreError>> {
+        self.layer.again("find a command", move || self.store.command_status(id)).boxed()
+    }
+
+    fn unannounced_outcomes(&self, limit: u32) -> BoxFuture<'_, Result<Vec<CommandStatus>, StoreError>> {
+        self.layer.again("list the outcomes", move || self.store.unannounced_outcomes(limit)).boxed()
+    }
+
+    fn mark_announced(&self, ids: Vec<Uuid>) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.layer.once("note what is announced", self.store.mark_announced(ids)).boxed()
+    }
+
+    fn keep_dead_letter(&self, letter: DeadLetter) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.layer.once("keep a dead letter", self.store.keep_dead_letter(letter)).boxed()
+    }
+
+    fn dead_letters(&self, filter: DeadLetterFilter) -> BoxFuture<'_, Result<Vec<DeadLetter>, StoreError>> {
+        self.layer.again("list the dead letters", move || self.store.dead_letters(filter.clone())).boxed()
+    }
+
+    fn remove_dead_letter(&self, id: Uuid) -> BoxFuture<'_, Result<bool, StoreError>> {
+        self.layer.once("remove a dead letter", self.store.remove_dead_letter(id)).boxed()
+    }
+
+    fn migrate(&self, migrations: &'static [Migration]) -> BoxFuture<'_, Result<Vec<&'static str>, StoreError>> {
+        self.layer.long("migrate", self.store.migrate(migrations)).boxed()
+    }
+
+    fn applied_migrations(&self) -> BoxFuture<'_, Result<Vec<AppliedMigration>, StoreError>> {
+        self.layer.again("read migrations", || self.store.applied_migrations()).boxed()
+    }
+
+    fn rows_by_key(
+        &self,
+        table: Table,
+        generation: Generation,
+        keys: Vec<String>,
+    ) -> BoxFuture<'_, Result<Vec<(String, Bytes)>, StoreError>> {
+        self.layer.again("read rows", move || self.store.rows_by_key(table, generation, keys.clone())).boxed()
+    }
+
+    fn select(&self, table: Table, selection: Selection) -> BoxFuture<'_, Result<Selected, StoreError>> {
+        self.layer.again("select rows", move || self.store.select(table, selection.clone())).boxed()
+    }
+
+    fn checkpoint(&self, projection: &'static str, generation: Generation) -> BoxFuture<'_, Result<u64, StoreError>> {
+        self.layer.again("read a checkpoint", move || self.store.checkpoint(projection, generation)).boxed()
+    }
+
+    fn commit_projection(&self, batch: ProjectionBatch) -> BoxFuture<'_, Result<(), ProjectionError>> {
+        self.layer.once("commit a projection", self.store.commit_projection(batch)).boxed()
+    }
+
+    fn parked(
+        &self,
+        projection: &'static str,
+        generation: Generation,
+    ) -> BoxFuture<'_, Result<Vec<ParkedEvent>, StoreError>> {
+        self.layer.again("list the parked events", move || self.store.parked(projection, generation)).boxed()
+    }
+
+    fn projection(&self, projection: &'static str) -> BoxFuture<'_, Result<ProjectionRecord, StoreError>> {
+        self.layer.again("read about a projection", move || self.store.projection(projection)).boxed()
+    }
+
+    fn set_paused(&self, projection: &'static str, paused: bool) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.layer.once("pause a projection", self.store.set_paused(projection, paused)).boxed()
+    }
+
+    fn begin_rebuild(
+        &self,
+        projection: &'static str,
+        table: Table,
+        from: u64,
+    ) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.layer.long("begin a rebuild", self.store.begin_rebuild(projection, table, from)).boxed()
+    }
+
+    fn reset_projection(&self, projection: &'static str, table: Table) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.layer.long("reset a projection", self.store.reset_projection(projection, table)).boxed()
+    }
+
+    fn finish_rebuild(
+        &self,
+        projection: &'static str,
+        table: Table,
+        expected_checkpoint: u64,
+    ) -> BoxFuture<'_, Result<(), ProjectionError>> {
+        self.layer.long("finish a rebuild", self.store.finish_rebuild(projection, table, expected_checkpoint)).boxed()
+    }
+
+    fn purge(&self, expiry: Expiry) -> BoxFuture<'_, Result<u64, StoreError>> {
+        self.layer.long("purge", self.store.purge(expiry)).boxed()
+    }
+
+    /// Past the layer: who asks for readiness wants to know how it is now.
+    fn ping(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.store.ping()
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        self.store.close()
+    }
+}
