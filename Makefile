@@ -3,7 +3,7 @@
 DIR ?= ../shop
 TOOLS := target/tools
 
-.PHONY: help quickstart test check bless tools bench fuzz services
+.PHONY: help quickstart test check bless tools bench fuzz nightly services
 
 help: ## Lists the commands.
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 14
@@ -34,6 +34,9 @@ bench: ## Runs the benchmarks of docs/benchmarks.md.
 
 fuzz: ## Fuzzes what reads bytes from outside, a minute each.
 	scripts/fuzz
+
+nightly: ## Simulates thousands of seeds of faults: lost answers, frozen and dead processes.
+	POTTER_SEEDS=5000 cargo test --quiet -p potter-core --test service simulation
 
 tools: ## Installs the compilers that the tests drive: Debian's protoc, a current one, buf.
 	scripts/install-tools "$(TOOLS)"

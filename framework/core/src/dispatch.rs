@@ -28,6 +28,7 @@ pub(crate) use self::runtime::Runtime;
 
 use self::answering::BoundQuery;
 use self::rules::Rules;
+use crate::clock;
 use crate::domain::Aggregate;
 use crate::failure::Failure;
 use crate::health::{self, ComponentHealth};
@@ -224,19 +225,12 @@ impl Dispatcher {
         let pool = module.descriptor_pool()?;
         let rules = Rules::new(&module, &pool)?;
         let runtime = Arc::new(Runtime::new(&module, store, options));
-        let projections: Vec<_> = module.read_models.iter().map(|model| model.clone().start(&runtime)).collect();
-        let commands = bind_commands(&module, &runtime);
-        let workers = Workers::start(runtime.clone(), &commands).await?;
-        let mut routes = HashMap::new();
-        for command in commands {
-            let rpc = command.spec().rpc;
-            insert_route(&mut routes, rpc, Route::Command(command))?;
+        let parts = Parts::start(&module, &runtime).await;
+        if parts.is_err() {
+            // What has been started already must not go on by itself.
+            runtime.stop().await;
         }
-        for query in &module.queries {
-            let bound = BoundQuery::new(query, &runtime, &projections)?;
-            insert_route(&mut routes, query.rpc, Route::Query(Box::new(bound)))?;
-        }
-        runtime.spawn(forget_old_records(runtime.clone()));
+        let Parts { routes, projections, workers } = parts?;
         Ok(Self { inner: Arc::new(Inner { module, pool, routes, rules, projections, workers, runtime }) })
     }
 
@@ -246,7 +240,7 @@ impl Dispatcher {
     /// See [`Failure`].
     pub async fn call(&self, rpc: &str, request: Request) -> Result<Reply, Failure> {
         let _in_flight = self.inner.runtime.enter()?;
-        let began = Instant::now();
+        let began = clock::now();
         let route = self.inner.routes.get(rpc).ok_or_else(|| Failure::unimplemented(rpc))?;
         if let Err(failure) = self.inner.rules.check(rpc, &request.body) {
             return Err(route.turned_away(began, failure));
@@ -268,7 +262,7 @@ impl Dispatcher {
     /// There is no such command, the request isn't valid, or the store is out of reach.
     pub async fn accept(&self, command: &str, id: Uuid, mut request: Request) -> Result<CommandStatus, Failure> {
         let _in_flight = self.inner.runtime.enter()?;
-        let began = Instant::now();
+        let began = clock::now();
         let bound = self.inner.workers.command(command).ok_or_else(|| Failure::unimplemented(command))?;
         if let Err(failure) = self.inner.rules.check(bound.spec().rpc, &request.body) {
             bound.meter().turned_away(began, &failure);
@@ -423,6 +417,32 @@ impl Dispatcher {
     fn projection(&self, read_model: &str) -> Result<&Arc<ProjectionHandle>, Failure> {
         let mut projections = self.inner.projections.iter();
         projections.find(|it| it.name() == read_model).ok_or_else(|| Failure::not_found("read model", read_model))
+    }
+}
+
+/// What runs in a module.
+struct Parts {
+    routes: HashMap<&'static str, Route>,
+    projections: Vec<Arc<ProjectionHandle>>,
+    workers: Workers,
+}
+
+impl Parts {
+    async fn start(module: &Module, runtime: &Arc<Runtime>) -> Result<Self, StartError> {
+        let projections: Vec<_> = module.read_models.iter().map(|model| model.clone().start(runtime)).collect();
+        let commands = bind_commands(module, runtime);
+        let workers = Workers::start(runtime.clone(), &commands).await?;
+        let mut routes = HashMap::new();
+        for command in commands {
+            let rpc = command.spec().rpc;
+            insert_route(&mut routes, rpc, Route::Command(command))?;
+        }
+        for query in &module.queries {
+            let bound = BoundQuery::new(query, runtime, &projections)?;
+            insert_route(&mut routes, query.rpc, Route::Query(Box::new(bound)))?;
+        }
+        runtime.spawn(forget_old_records(runtime.clone()));
+        Ok(Self { routes, projections, workers })
     }
 }
 

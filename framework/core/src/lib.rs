@@ -11,6 +11,7 @@
 //! tests of a service are written with.
 
 mod backoff;
+mod clock;
 pub mod command;
 pub mod dispatch;
 pub mod domain;

@@ -6,7 +6,7 @@ mod tables;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard};
-use std::time::{Instant, SystemTime};
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use futures::FutureExt;
@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use self::tables::Rows;
+use crate::clock;
 use crate::event::{RecordedEvent, StreamId};
 use crate::read_model::Table;
 use crate::store::{
@@ -321,7 +322,7 @@ impl State {
     }
 
     fn check(&self, unit: &Unit) -> Result<(), CommitError> {
-        if unit.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+        if unit.deadline.is_some_and(|deadline| deadline <= clock::now()) {
             return Err(CommitError::Expired);
         }
         if let Some(claim) = &unit.claim

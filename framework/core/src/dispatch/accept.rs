@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::execution::{Acceptance, BoundCommand, replay};
 use super::{Outcome, Reply, Request};
+use crate::clock;
 use crate::failure::{Failure, FailureKind};
 use crate::store::{Claim, CommandStatus, CommitError, Unit};
 use crate::worker::Workers;
@@ -17,7 +18,7 @@ pub(super) async fn accept(
     request: Request,
     workers: &Workers,
 ) -> Result<Reply, Failure> {
-    let began = Instant::now();
+    let began = clock::now();
     let result = store_and_enqueue(command, request, workers).await;
     command.meter().accepted(began, &result);
     if let Ok(Reply { outcome: Outcome::Accepted { id, command_id }, replayed: false, .. }) = &result {

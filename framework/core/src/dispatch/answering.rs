@@ -12,6 +12,7 @@ use tracing::Instrument;
 use uuid::Uuid;
 
 use super::{Outcome, Reply, Request, RequestMetadata, Runtime, StartError};
+use crate::clock;
 use crate::failure::Failure;
 use crate::module::QueryDeclaration;
 use crate::panics;
@@ -92,7 +93,7 @@ impl BoundQuery {
     }
 
     pub async fn call(&self, request: Request) -> Result<Reply, Failure> {
-        let began = Instant::now();
+        let began = clock::now();
         let result = self.answer_in_time(request, began).await;
         self.meter.answered(began, &result);
         result.map(|body| Reply { body, outcome: Outcome::Queried, replayed: false })
@@ -124,7 +125,7 @@ impl BoundQuery {
         let answer = AssertUnwindSafe(async move { query.answer(context).await });
         let body = answer.catch_unwind().await.unwrap_or_else(|panic| Err(panics::failure(self.rpc, &*panic)))?;
         if let Some(key) = key {
-            let expires = self.cache.and_then(|cache| cache.ttl).map(|ttl| Instant::now() + ttl);
+            let expires = self.cache.and_then(|cache| cache.ttl).map(|ttl| clock::now() + ttl);
             self.runtime.query_cache.insert(key, CachedReply { body: body.clone(), changes, expires });
         }
         Ok(body)
@@ -149,7 +150,7 @@ impl BoundQuery {
 
     fn cached(&self, key: &CacheKey, changes: &[u64]) -> Option<Bytes> {
         let found = self.runtime.query_cache.get(key);
-        let valid = found.filter(|it| *it.changes == *changes && it.expires.is_none_or(|at| Instant::now() < at));
+        let valid = found.filter(|it| *it.changes == *changes && it.expires.is_none_or(|at| clock::now() < at));
         self.meter.looked_up(valid.is_some());
         valid.map(|it| it.body)
     }

@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::repository::{Loaded, Repository, save_snapshot};
 use super::{Binder, Outcome, Reply, Request, RequestMetadata, Runtime};
+use crate::clock;
 use crate::command::{Attempt, Command, CommandOf, CommandSpec, Executed};
 use crate::domain::{AGGREGATE_ID, Aggregate, Context, DomainEvent, EVENT_IDS, derived_id};
 use crate::event::{EventMetadata, NewEvent};
@@ -135,7 +136,7 @@ impl<A: Aggregate> BoundCommand for Bound<A> {
 
     fn call(&self, request: Request) -> BoxFuture<'_, Result<Reply, Failure>> {
         Box::pin(async move {
-            let began = Instant::now();
+            let began = clock::now();
             let result = self.answer(request, began).await;
             self.meter.answered(began, &result);
             result
@@ -144,7 +145,7 @@ impl<A: Aggregate> BoundCommand for Bound<A> {
 
     fn prepare(&self, request: Request) -> Result<Acceptance, Failure> {
         let attempt = self.command.read(request.body.clone())?;
-        let execution = self.execution(&*attempt, request.metadata, Instant::now())?;
+        let execution = self.execution(&*attempt, request.metadata, clock::now())?;
         let id = execution.aggregate_id;
         let reply: Bytes = caught(self.spec().name, || attempt.accepted(&id))?.into();
         let recorded = RecordedReply {
@@ -170,7 +171,7 @@ impl<A: Aggregate> BoundCommand for Bound<A> {
 
     fn execute_accepted<'a>(&'a self, command: &'a AcceptedCommand) -> BoxFuture<'a, Result<(), Failure>> {
         Box::pin(async move {
-            let began = Instant::now();
+            let began = clock::now();
             let attempt = self.command.read(command.request.clone())?;
             let execution = self.accepted_execution(command, began);
             let span = self.span(&execution);

@@ -7,6 +7,7 @@ mod projections;
 mod queries;
 mod scenarios;
 mod shutdown;
+mod simulation;
 mod stores;
 mod validation;
 mod workers;
