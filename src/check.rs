@@ -309,6 +309,7 @@ fn breaking(diagnostic: &Diagnostic) -> Finding {
     Finding {
         place: place.filter(|it| it.line > 0).map(|it| (it.line, it.column.max(1))),
         code: Some(diagnostic.code.to_string()),
+        symbol: diagnostic.symbol.clone().unwrap_or_default(),
         ..Finding::new(Status::Breaking, path, &diagnostic.message, help)
     }
 }

@@ -75,12 +75,20 @@ pub struct Diagnostic {
     pub message: String,
     /// What to write instead.
     pub help: Option<String>,
+    /// Full name of the proto element that it is about, where it is told.
+    pub symbol: Option<String>,
 }
 
 impl Diagnostic {
     /// A finding of the severity that its code has.
     pub fn new(code: Code, location: Option<Location>, message: impl Into<String>) -> Self {
-        Diagnostic { code, severity: code.severity(), location, message: message.into(), help: None }
+        Diagnostic { code, severity: code.severity(), location, message: message.into(), help: None, symbol: None }
+    }
+
+    /// Adds the full name of the proto element that it is about.
+    pub fn about(mut self, symbol: impl Into<String>) -> Self {
+        self.symbol = Some(symbol.into());
+        self
     }
 
     /// Adds what to write instead.

@@ -75,7 +75,7 @@ impl Finding {
             [] => self.message.clone(),
             rules => format!("{} ({})", self.message, rules.join(", ")),
         };
-        let diagnostic = Diagnostic::new(self.code, self.location.clone(), message);
+        let diagnostic = Diagnostic::new(self.code, self.location.clone(), message).about(&self.symbol);
         match self.ways_out.as_slice() {
             [] => diagnostic,
             ways_out => diagnostic.help(ways_out.join("\nor ")),

@@ -142,6 +142,7 @@ fn a_break_with_the_past_is_located_in_the_proto() {
     let breaking = check.findings.iter().find(|it| it.status == Status::Breaking).expect("the event lost a field");
     assert!(breaking.path.ends_with(PROTO) && breaking.place.is_some(), "{breaking:?}");
     assert!(breaking.help.contains("version"), "the ways out are told: {breaking:?}");
+    assert_eq!(breaking.symbol, "shop.OrderPlaced", "the element is told");
     assert_eq!(check.exit_code(false), 2);
     let before = project.tree();
     assert!(project.try_update(Default::default()).expect_err("nothing is written").needs_a_person());
@@ -206,7 +207,7 @@ fn a_file_more_is_seen_in_every_folder_of_potters() {
         project.write(&path, "-- more\n");
         let expected = match folder.as_str() {
             // It is the user's own migration, and is to be applied.
-            "migrations/sqlite" => vec![("migrations/sqlite/mod.rs", Status::Stale)],
+            it if it.starts_with("migrations/") => vec![("migrations/mod.rs", Status::Stale)],
             it if it.starts_with("src/generated") || it.starts_with("sdk") => vec![(path.as_str(), Status::Orphan)],
             _ => vec![],
         };
