@@ -47,6 +47,12 @@ impl Subjects {
         format!("{}.queries.{}", self.module, token(rpc))
     }
 
+    /// All queries.
+    #[must_use]
+    pub fn queries(&self) -> String {
+        format!("{}.queries.*", self.module)
+    }
+
     /// Where the outcome of a command is told: `shop.outcomes.<correlation id>`.
     #[must_use]
     pub fn outcome(&self, correlation_id: &str) -> String {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use potter_core::failure::{Failure, FieldViolation};
 use potter_core::module::Module;
 use potter_core::store::{CommandOutcome, CommandStatus};
 use prost_types::Any;
@@ -59,6 +60,22 @@ impl StatusTeller {
     fn event(&self, ty: &str, payload: &[u8]) -> v1::CommandEvent {
         let name = self.events.get(ty).copied().unwrap_or(ty);
         v1::CommandEvent { r#type: ty.to_owned(), data: Some(any(name, payload)) }
+    }
+}
+
+/// Why a query failed.
+#[must_use]
+pub fn query_error(failure: &Failure) -> v1::QueryError {
+    let violation = |it: &FieldViolation| v1::FieldViolation {
+        field: it.field.clone(),
+        rule: it.rule.clone(),
+        message: it.message.clone(),
+    };
+    v1::QueryError {
+        code: failure.code.clone().into_owned(),
+        message: failure.message.clone(),
+        retryable: failure.retryable,
+        violations: failure.violations.iter().map(violation).collect(),
     }
 }
 

@@ -123,6 +123,35 @@ pub struct CommandError {
     #[prost(message, optional, tag = "4")]
     pub event: ::core::option::Option<::prost_types::Any>,
 }
+/// Why a query over the broker failed: the payload of a reply that has the header `potter-error-code`.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct QueryError {
+    /// Stable code, for programs: `NOT_FOUND`.
+    #[prost(string, tag = "1")]
+    pub code: ::prost::alloc::string::String,
+    /// For people.
+    #[prost(string, tag = "2")]
+    pub message: ::prost::alloc::string::String,
+    /// Whether asking again may help.
+    #[prost(bool, tag = "3")]
+    pub retryable: bool,
+    /// What is wrong where, for invalid requests.
+    #[prost(message, repeated, tag = "4")]
+    pub violations: ::prost::alloc::vec::Vec<FieldViolation>,
+}
+/// One thing wrong with a request.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FieldViolation {
+    /// Path of the field: `items\[2\].price`.
+    #[prost(string, tag = "1")]
+    pub field: ::prost::alloc::string::String,
+    /// The rule: `string.min_len`.
+    #[prost(string, tag = "2")]
+    pub rule: ::prost::alloc::string::String,
+    /// For people.
+    #[prost(string, tag = "3")]
+    pub message: ::prost::alloc::string::String,
+}
 /// Generated client implementations.
 #[cfg(feature = "client")]
 pub mod commands_client {

@@ -1,0 +1,171 @@
+//! Takes in commands: each is stored for the workers, and acknowledged then.
+//!
+//! Stored under the message's id, so that a repeat is no second command. What can never become a command is set aside
+//! as a dead letter, and its sender told, rather than delivered for ever. Commands of one sender that depend on each
+//! other must wait for each other's outcomes: they are taken in side by side.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use futures::{StreamExt, TryStreamExt};
+use potter_broker::backoff::backoff;
+use potter_broker::subject::Subjects;
+use potter_broker::{BrokerErrorKind, Consumer, Delivery, Message, headers};
+use potter_core::dispatch::Request;
+use potter_core::failure::{Failure, FailureKind};
+use potter_core::store::{AcceptedCommand, CommandOutcome, CommandStatus, DeadAttempt, DeadLetter};
+use uuid::Uuid;
+
+use crate::link::Link;
+use crate::wire::metadata_of;
+
+/// [`DeadLetter::source`] of commands.
+pub(crate) const SOURCE: &str = "commands";
+
+/// Takes in commands until the intake is closed.
+pub(crate) async fn run(link: Arc<Link>, at_once: usize) {
+    let closed = link.intake_closed.clone();
+    for attempt in 1.. {
+        consume(&link, at_once).await;
+        if closed.run_until_cancelled(link.pause(attempt)).await.flatten().is_none() {
+            return;
+        }
+    }
+}
+
+/// Takes in commands until the broker fails or the intake is closed.
+async fn consume(link: &Link, at_once: usize) {
+    let subjects = link.wire.subjects();
+    let consumer = Consumer { max_in_flight: at_once, ..Consumer::new(subjects.channel("commands"), "service") };
+    let deliveries = match link.broker.consume(consumer).await {
+        Ok(deliveries) => deliveries,
+        Err(error) => {
+            if error.kind == BrokerErrorKind::NoChannel {
+                link.declare().await;
+            }
+            return link.failed(&error, 2);
+        }
+    };
+    let deliveries = deliveries.take_until(link.intake_closed.clone().cancelled_owned());
+    let taken = deliveries.try_for_each_concurrent(at_once, |delivery| async {
+        take_in(link, delivery).await;
+        Ok(())
+    });
+    if let Err(error) = taken.await {
+        link.failed(&error, 1);
+    }
+}
+
+/// Stores a command and acknowledges it, or says that it shall come again.
+async fn take_in(link: &Link, delivery: Delivery) {
+    let answered = match accept(link, &delivery.message).await {
+        Ok(status) => {
+            repeat_outcome(link, &status).await;
+            delivery.answer.done().await
+        }
+        Err(failure) if worth_trying_again(&failure) => {
+            let attempt = u32::try_from(delivery.attempt).unwrap_or(u32::MAX);
+            delivery.answer.again(backoff(attempt)).await
+        }
+        Err(failure) => match refuse(link, &delivery.message, failure).await {
+            Some(()) => delivery.answer.done().await,
+            None => return,
+        },
+    };
+    if let Err(error) = answered {
+        // The message comes again, and is known then.
+        link.failed(&error, 1);
+    }
+}
+
+fn worth_trying_again(failure: &Failure) -> bool {
+    failure.retryable || matches!(failure.kind, FailureKind::Unavailable | FailureKind::Bug)
+}
+
+async fn accept(link: &Link, message: &Message) -> Result<CommandStatus, Failure> {
+    let name = command_name(link, message)?;
+    let id = message
+        .id
+        .parse::<Uuid>()
+        .map_err(|_| Failure::malformed(format!("the message id of a command must be a UUID, not `{}`", message.id)))?;
+    let specs = link.dispatcher.module().commands();
+    let rpc = specs.filter(|spec| spec.name == name).map(|spec| spec.rpc).next().unwrap_or_default();
+    let request = Request { body: link.wire.request(rpc, message)?, metadata: metadata_of(message)? };
+    link.dispatcher.accept(name, id, request).await
+}
+
+/// The command that a message's subject names.
+fn command_name(link: &Link, message: &Message) -> Result<&'static str, Failure> {
+    let subjects: &Subjects = link.wire.subjects();
+    let mut specs = link.dispatcher.module().commands();
+    let spec = specs.find(|spec| subjects.command(spec.name) == message.subject);
+    spec.map(|spec| spec.name).ok_or_else(|| Failure::unimplemented(&message.subject))
+}
+
+/// A command that comes again may be asked for again because its outcome was missed.
+async fn repeat_outcome(link: &Link, status: &CommandStatus) {
+    if status.outcome.is_none() {
+        return link.meter.accepted.increment(1);
+    }
+    link.meter.repeated.increment(1);
+    let mut message = link.wire.outcome(status);
+    // Under the first one's id the broker would drop it.
+    message.id = String::new();
+    if let Err(error) = link.broker.publish(message).await {
+        link.failed(&error, 1);
+    }
+}
+
+/// Sets a message aside and tells its sender; `None` if the messages end before that is done.
+async fn refuse(link: &Link, message: &Message, failure: Failure) -> Option<()> {
+    link.meter.refused.increment(1);
+    tracing::warn!(subject = message.subject, id = message.id, %failure, "a command cannot be taken in");
+    let letter = dead_letter(message, &failure);
+    for attempt in 1.. {
+        match link.store().keep_dead_letter(letter.clone()).await {
+            Ok(()) => break,
+            Err(error) => tracing::error!(%error, "cannot set a message aside yet"),
+        }
+        link.pause(attempt).await?;
+    }
+    link.publish(&link.wire.outcome(&refused(message, failure)), &link.meter.outcomes).await
+}
+
+fn dead_letter(message: &Message, failure: &Failure) -> DeadLetter {
+    let now = SystemTime::now();
+    let id = Uuid::now_v7();
+    DeadLetter {
+        id,
+        source: SOURCE.to_owned(),
+        key: String::new(),
+        message_id: if message.id.is_empty() { id.to_string() } else { message.id.clone() },
+        subject: message.subject.clone(),
+        headers: message.headers.clone().into_iter().collect(),
+        payload: message.payload.clone(),
+        reason: failure.to_string(),
+        history: vec![DeadAttempt { at: now, reason: failure.to_string() }],
+        parked_at: now,
+    }
+}
+
+/// The outcome of a command that was never one.
+fn refused(message: &Message, failure: Failure) -> CommandStatus {
+    let command = AcceptedCommand {
+        id: message.id.parse().unwrap_or_default(),
+        name: message.subject.clone(),
+        aggregate: String::new(),
+        aggregate_id: String::new(),
+        request: message.payload.clone(),
+        expected_version: None,
+        correlation_id: message.get(headers::CORRELATION_ID).unwrap_or(&message.id).to_owned(),
+        actor: None,
+        accepted_at: SystemTime::now(),
+    };
+    let outcome = CommandOutcome::Failed {
+        code: failure.code.into_owned(),
+        message: failure.message,
+        retryable: failure.retryable,
+        event: None,
+    };
+    CommandStatus { command, outcome: Some(outcome) }
+}
