@@ -28,6 +28,9 @@ use potter_core::dispatch::Dispatcher;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+/// The port, and the broker in the process.
+pub use potter_broker as broker;
+
 use crate::link::Link;
 use crate::meter::Meter;
 use crate::wire::Wire;

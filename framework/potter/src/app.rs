@@ -63,6 +63,14 @@ impl App {
         self
     }
 
+    /// Publishes events, and takes commands and queries in, over NATS where `NATS_URL` says; without it within the
+    /// process.
+    #[cfg(feature = "nats")]
+    pub fn nats(mut self) -> Self {
+        self.transports.nats = true;
+        self
+    }
+
     /// What `DATABASE_DSN` is when nobody sets it; without this `sqlite://data.db`.
     pub fn default_database(mut self, dsn: &'static str) -> Self {
         self.default_database = dsn;
@@ -141,6 +149,9 @@ impl App {
         for variable in &config.unused {
             tracing::warn!(variable, "is set, and not used by this version");
         }
+        if config.nats_url.is_some() && !transports.nats {
+            tracing::warn!("NATS_URL is set, and this service has no transport `NATS`");
+        }
         let listeners = transports.listen(&config).await?;
         let metrics = service::metrics(&config);
         let store = open(&config.database).await?;
@@ -148,7 +159,7 @@ impl App {
             tracing::info!(migration, "applied");
         }
         let dispatcher = Dispatcher::start(module, store, options).await?;
-        listeners.serve(dispatcher, metrics, &config)
+        listeners.serve(dispatcher, metrics, &config).await
     }
 
     /// Does everything but serve.

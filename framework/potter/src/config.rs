@@ -48,7 +48,8 @@ pub const VARIABLES: &[Variable] = &[
     variable("CORS_ALLOWED_ORIGINS", "", "origins whose pages may call REST, separated by commas; * for all"),
     variable("BODY_LIMIT_BYTES", "2097152", "largest request body that is read"),
     variable("SHUTDOWN_TIMEOUT_SECONDS", "30", "how long a stop may take; half of it is for requests that are running"),
-    variable("NATS_URL", "", NOT_YET),
+    variable("NATS_URL", "", "nats://HOST:4222, several separated by commas; without it messages stay in the process"),
+    variable("NATS_PAYLOAD", "protobuf", "how events and outcomes are written: protobuf or json"),
     variable("KAFKA_BROKERS", "", NOT_YET),
     variable("REDIS_ADDR", "", NOT_YET),
     variable("AMQP_URL", "", NOT_YET),
@@ -90,6 +91,10 @@ pub struct Config {
     pub body_limit: usize,
     /// `SHUTDOWN_TIMEOUT_SECONDS`
     pub shutdown_timeout: Duration,
+    /// `NATS_URL`; without it messages stay in the process.
+    pub nats_url: Option<String>,
+    /// `NATS_PAYLOAD`
+    pub nats_payload: Payload,
     /// Variables that are set, and that this version doesn't use.
     pub unused: Vec<&'static str>,
 }
@@ -104,6 +109,16 @@ pub enum Database {
     Sqlite(String),
     /// In a PostgreSQL database: the whole DSN.
     Postgres(String),
+}
+
+/// How the payloads of events and outcomes are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Payload {
+    /// Protobuf bytes.
+    #[default]
+    Protobuf,
+    /// Canonical proto3 JSON.
+    Json,
 }
 
 /// How log lines are written.
@@ -186,6 +201,8 @@ impl Config {
             shutdown_timeout: Duration::from_secs(
                 reader.get("SHUTDOWN_TIMEOUT_SECONDS", "a number of seconds", parse).unwrap_or(30),
             ),
+            nats_url: reader.secret("NATS_URL", NATS, nats_url),
+            nats_payload: reader.get("NATS_PAYLOAD", "protobuf or json", payload).unwrap_or_default(),
             unused: reader.unused(),
         };
         reader.finish()?;
@@ -194,6 +211,7 @@ impl Config {
 }
 
 const PORT: &str = "a port number from 0 to 65535";
+const NATS: &str = "URLs such as nats://host:4222, separated by commas";
 const LEVEL: &str = "error, warn, info, debug, trace or off, or levels by target such as `info,potter=debug`";
 const ORIGINS: &str = "`*`, or origins such as `https://shop.example` separated by commas";
 
@@ -275,6 +293,20 @@ fn level(value: &str) -> Option<String> {
     let bare = !filter.contains(['=', ',', '[']);
     let known = filter.parse::<tracing_subscriber::filter::LevelFilter>().is_ok();
     (known || (!bare && EnvFilter::try_new(&filter).is_ok())).then_some(filter)
+}
+
+fn nats_url(value: &str) -> Option<String> {
+    let is_url =
+        |url: &str| ["nats://", "tls://"].iter().any(|scheme| url.starts_with(scheme) && url.len() > scheme.len());
+    value.split(',').all(|url| is_url(url.trim())).then(|| value.to_owned())
+}
+
+fn payload(value: &str) -> Option<Payload> {
+    match value.to_ascii_lowercase().as_str() {
+        "protobuf" => Some(Payload::Protobuf),
+        "json" => Some(Payload::Json),
+        _ => None,
+    }
 }
 
 fn log_format(value: &str) -> Option<LogFormat> {
@@ -427,8 +459,18 @@ mod tests {
 
     #[test]
     fn variables_of_later_versions_are_named() {
-        let config = read(&[("NATS_URL", "nats://localhost"), ("AMQP_URL", "amqp://localhost")]).expect("valid");
-        assert_eq!(config.unused, ["NATS_URL", "AMQP_URL"]);
+        let config = read(&[("REDIS_ADDR", "localhost:6379"), ("AMQP_URL", "amqp://localhost")]).expect("valid");
+        assert_eq!(config.unused, ["REDIS_ADDR", "AMQP_URL"]);
+    }
+
+    #[test]
+    fn the_broker_is_given_by_urls() {
+        assert_eq!(read(&[]).expect("valid").nats_url, None);
+        let config = read(&[("NATS_URL", "nats://a:4222, tls://b"), ("NATS_PAYLOAD", "JSON")]).expect("valid");
+        assert_eq!((config.nats_url.as_deref(), config.nats_payload), (Some("nats://a:4222, tls://b"), Payload::Json));
+        let text = problems(&[("NATS_URL", "localhost:4222"), ("NATS_PAYLOAD", "xml")]);
+        assert!(text.contains("NATS_URL: expected URLs such as nats://host:4222"), "{text}");
+        assert!(text.contains("NATS_PAYLOAD=xml: expected protobuf or json"), "{text}");
     }
 
     #[test]

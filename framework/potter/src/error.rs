@@ -39,6 +39,12 @@ pub enum RunError {
     /// REST routes that contradict the module or each other.
     #[error("the REST routes are not valid: {0}")]
     Routes(String),
+    /// A broker that cannot be used.
+    #[error("cannot use the broker NATS_URL: {reason}")]
+    Broker {
+        /// Why.
+        reason: String,
+    },
     /// A server that ended by itself.
     #[error("{transport} server failed: {reason}")]
     Server {
@@ -56,6 +62,13 @@ pub enum RunError {
         /// How long it waited.
         seconds: u64,
     },
+}
+
+#[cfg(feature = "nats")]
+impl RunError {
+    pub(crate) fn broker(error: impl std::fmt::Display) -> Self {
+        Self::Broker { reason: error.to_string() }
+    }
 }
 
 /// A subcommand that failed.

@@ -26,6 +26,7 @@
 //! |---|---|
 //! | `rest` | `App::rest`: the module's HTTP routes and their documentation |
 //! | `grpc` | `App::grpc`: all rpcs, health and reflection |
+//! | `nats` | `App::nats`: events, commands and queries over NATS JetStream |
 //! | `mimalloc` (default) | mimalloc as the binary's allocator; without it the system's, or one of your own |
 //! | `postgres` (default) | `DATABASE_DSN=postgres://…` |
 //! | `sqlite` (default) | `DATABASE_DSN=sqlite://…`; without both there is only `memory://` |
@@ -39,6 +40,8 @@ mod cli;
 mod env_file;
 mod error;
 mod logging;
+#[cfg(feature = "nats")]
+mod messages;
 mod service;
 mod signals;
 

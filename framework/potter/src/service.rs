@@ -20,6 +20,7 @@ pub(crate) struct Transports {
     /// `None`: health and metrics are served all the same.
     pub(crate) rest: Option<Rest>,
     pub(crate) grpc: bool,
+    pub(crate) nats: bool,
 }
 
 /// Ports that are taken, with nobody answering yet.
@@ -37,6 +38,8 @@ pub struct Service {
     http_address: SocketAddr,
     grpc_address: Option<SocketAddr>,
     servers: JoinSet<Result<(), RunError>>,
+    #[cfg(feature = "nats")]
+    messaging: Option<potter_messaging::Messaging>,
     stop: watch::Sender<bool>,
     shutdown_timeout: Duration,
 }
@@ -73,7 +76,7 @@ pub(crate) fn metrics(config: &Config) -> Option<Metrics> {
 
 impl Listeners {
     /// Begins to answer.
-    pub(crate) fn serve(
+    pub(crate) async fn serve(
         self,
         dispatcher: Dispatcher,
         metrics: Option<Metrics>,
@@ -81,6 +84,11 @@ impl Listeners {
     ) -> Result<Service, RunError> {
         let http_address = self.http.local_addr().map_err(RunError::System)?;
         let grpc_address = self.grpc.as_ref().map(TcpListener::local_addr).transpose().map_err(RunError::System)?;
+        #[cfg(feature = "nats")]
+        let messaging = match self.transports.nats {
+            true => Some(crate::messages::start(&dispatcher, config).await?),
+            false => None,
+        };
         let docs = self.transports.rest.as_ref().is_some_and(Rest::has_docs);
         let stop = watch::Sender::new(false);
         let mut servers = JoinSet::new();
@@ -97,7 +105,16 @@ impl Listeners {
             servers.spawn(serve_grpc(grpc, listener, stopped(&stop)));
         }
         let shutdown_timeout = config.shutdown_timeout;
-        let service = Service { dispatcher, http_address, grpc_address, servers, stop, shutdown_timeout };
+        let service = Service {
+            dispatcher,
+            http_address,
+            grpc_address,
+            servers,
+            #[cfg(feature = "nats")]
+            messaging,
+            stop,
+            shutdown_timeout,
+        };
         service.greet(config, docs);
         Ok(service)
     }
@@ -146,6 +163,12 @@ async fn serve_grpc(
 /// The part of the time for a stop that running requests get; workers and projections get the rest.
 fn for_requests(shutdown_timeout: Duration) -> Duration {
     shutdown_timeout / 2
+}
+
+/// The part of the time for a stop that publishing gets; what isn't published then is, after the next start.
+#[cfg(feature = "nats")]
+fn for_messages(shutdown_timeout: Duration) -> Duration {
+    shutdown_timeout / 8
 }
 
 /// Ends when the service stops, or is dropped.
@@ -202,12 +225,21 @@ impl Service {
         let requests = tokio::time::timeout(for_requests(self.shutdown_timeout), self.servers_end()).await;
         // Whatever still runs is broken off, so that it doesn't cost the rest its time.
         self.servers.abort_all();
-        let released = tokio::time::timeout_at(deadline, self.dispatcher.shutdown()).await;
+        let released = tokio::time::timeout_at(deadline, self.release()).await;
         let unfinished = |_| RunError::Unfinished { seconds: self.shutdown_timeout.as_secs() };
         requests.map_err(unfinished)??;
         released.map_err(unfinished)?;
         tracing::info!("stopped");
         Ok(())
+    }
+
+    /// Lets workers, messages and projections finish, and releases the database.
+    async fn release(&mut self) {
+        #[cfg(feature = "nats")]
+        if let Some(messaging) = self.messaging.take() {
+            crate::messages::stop(messaging, &self.dispatcher, for_messages(self.shutdown_timeout)).await;
+        }
+        self.dispatcher.shutdown().await;
     }
 
     async fn servers_end(&mut self) -> Result<(), RunError> {

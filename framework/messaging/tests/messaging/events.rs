@@ -65,7 +65,8 @@ async fn an_internal_event_stays_inside() {
     shop.update(&id, 1).await;
     shop.create("Ink").await;
     // Different streams don't wait for each other.
-    let mut positions = [next(&mut events).await, next(&mut events).await].map(|message| message.parse(headers::POSITION));
+    let mut positions =
+        [next(&mut events).await, next(&mut events).await].map(|message| message.parse(headers::POSITION));
     positions.sort();
     assert_eq!(positions, [Ok(Some(1_u64)), Ok(Some(3))]);
 }

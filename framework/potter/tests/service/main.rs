@@ -4,6 +4,8 @@ mod http;
 mod in_process;
 #[cfg(unix)]
 mod logs;
+#[cfg(feature = "nats")]
+mod nats;
 #[cfg(unix)]
 mod process;
 mod sdk;

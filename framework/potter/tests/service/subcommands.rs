@@ -244,7 +244,7 @@ fn a_start_that_fails_is_told_as_json_where_json_is_asked_for() {
 #[test]
 fn a_variable_of_a_later_version_is_named_in_the_log() {
     let directory = tempfile::tempdir().expect("a directory");
-    let process = Process::start_with_log(directory.path(), &[("NATS_URL", "nats://localhost:4222")]);
+    let process = Process::start_with_log(directory.path(), &[("AMQP_URL", "amqp://localhost")]);
     let warning = process.1.iter().find(|line| line["level"] == "WARN").expect("a warning");
-    assert_eq!(warning["variable"], "NATS_URL");
+    assert_eq!(warning["variable"], "AMQP_URL");
 }
