@@ -82,6 +82,8 @@ pub enum Transport {
     Rest,
     /// gRPC.
     Grpc,
+    /// Messages over NATS.
+    Nats,
 }
 
 /// What `(potter.service)` says of the OpenAPI document.

@@ -27,6 +27,7 @@ struct View {
     has_protos: bool,
     rest: bool,
     grpc: bool,
+    nats: bool,
     /// Features of `potter`, quoted.
     features: String,
     /// Dependencies, as TOML values.
@@ -75,7 +76,7 @@ pub fn files(module: &Module, setting: &Setting<'_>) -> Result<Vec<File>, Bug> {
 fn view(module: &Module, setting: &Setting<'_>) -> View {
     let has = |transport| module.transports.contains(&transport);
     let first = module.services.first();
-    let features: Vec<&str> = [("grpc", Transport::Grpc), ("rest", Transport::Rest)]
+    let features: Vec<&str> = [("grpc", Transport::Grpc), ("nats", Transport::Nats), ("rest", Transport::Rest)]
         .into_iter()
         .filter(|(_, transport)| has(*transport))
         .map(|(feature, _)| feature)
@@ -91,6 +92,7 @@ fn view(module: &Module, setting: &Setting<'_>) -> View {
         has_protos: setting.has_protos,
         rest: has(Transport::Rest),
         grpc: has(Transport::Grpc),
+        nats: has(Transport::Nats),
         features: features.iter().map(|feature| format!("{feature:?}")).collect::<Vec<_>>().join(", "),
         potter: setting.framework.dependency("potter"),
         potter_client: setting.framework.dependency("client"),

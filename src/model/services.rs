@@ -148,7 +148,7 @@ const TRANSPORTS: &[(&str, Option<Transport>)] = &[
     ("REST", Some(Transport::Rest)),
     ("gRPC", Some(Transport::Grpc)),
     ("GraphQL", None),
-    ("NATS", None),
+    ("NATS", Some(Transport::Nats)),
     ("Kafka", None),
     ("Redis", None),
     ("RabbitMQ", None),
@@ -203,7 +203,7 @@ fn report_not_served(service: &ServiceDescriptor, name: &str, none_served: bool,
     } else {
         format!("this version doesn't serve {proper} yet; the others are served without it")
     };
-    let help = "REST and gRPC are served; nothing needs to be changed".to_owned();
+    let help = "REST, gRPC and NATS are served; nothing needs to be changed".to_owned();
     report(service, key::TRANSPORT, Some(name), Code::TransportNotServed, (message, help), context);
 }
 

@@ -47,6 +47,8 @@ struct GeneratedView<'a> {
     uses: String,
     services: Vec<ServiceView<'a>>,
     aggregates: Vec<AggregateView>,
+    /// Types of the events that stay inside, quoted.
+    internal: Vec<String>,
     read_models: Vec<&'a str>,
 }
 
@@ -112,8 +114,14 @@ fn generated_view<'a>(scope: &Scope<'a>) -> GeneratedView<'a> {
             .map(|it| ServiceView { module: &it.module, argument: argument(&it.module), handlers: &it.handlers })
             .collect(),
         aggregates,
+        internal: internal_events(scope),
         read_models: scope.symbols.read_models.iter().map(|it| it.marker.as_str()).collect(),
     }
+}
+
+fn internal_events(scope: &Scope<'_>) -> Vec<String> {
+    let internal = scope.module.events.iter().filter(|event| event.internal);
+    internal.map(|event| rust::string_literal(&event.event_type)).collect()
 }
 
 /// The name of a parameter of `module`; not that of its own variable.
@@ -142,6 +150,7 @@ fn main_view(scope: &Scope<'_>) -> MainView {
         app = match transport {
             Transport::Rest => app.method("rest", [Expr::text("generated::transport::rest::api()")]),
             Transport::Grpc => app.method("grpc", []),
+            Transport::Nats => app.method("nats", []),
         };
     }
     let in_memory = |it: &crate::model::Aggregate| it.repository == Repository::InMemory;

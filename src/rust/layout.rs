@@ -4,6 +4,8 @@ use super::{Arm, Expr, Link, Stmt};
 
 /// Widest line.
 const MAX_WIDTH: usize = 100;
+/// A list of imports is broken a little earlier.
+const USE_WIDTH: usize = 98;
 /// Widest arguments of a call on one line.
 const FN_CALL_WIDTH: usize = 60;
 /// Widest items of an array on one line.
@@ -57,7 +59,7 @@ pub fn use_list(module: &str, names: &[String], indent: usize) -> String {
         return format!("{}use {module}::{name};\n", pad(indent));
     }
     let line = format!("{}use {module}::{{{}}};", pad(indent), names.join(", "));
-    if width(&line) <= MAX_WIDTH {
+    if width(&line) <= USE_WIDTH {
         return line + "\n";
     }
     let mut text = format!("{}use {module}::{{", pad(indent));

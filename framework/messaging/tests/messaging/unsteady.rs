@@ -19,10 +19,13 @@ pub enum Fate {
     Lost,
 }
 
+/// Says what becomes of a message.
+type Decides = Box<dyn FnMut(&Message) -> Fate + Send>;
+
 /// A broker in memory whose publishing goes as a test says.
 pub struct UnsteadyBroker {
     pub memory: MemoryBroker,
-    fate: Mutex<Box<dyn FnMut(&Message) -> Fate + Send>>,
+    fate: Mutex<Decides>,
     away: AtomicBool,
 }
 
