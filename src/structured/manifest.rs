@@ -94,7 +94,7 @@ const FOLLOWING: [&[&str]; 3] = [&["dependencies"], &["workspace", "dependencies
 
 /// What Potter writes into a `Cargo.toml` that it proposes.
 pub(super) fn entries(text: &str) -> Result<Vec<Entry>, MalformedManifest> {
-    let mut document: DocumentMut = text.parse().map_err(|error| MalformedManifest(format!("Cargo.toml: {error}")))?;
+    let mut document = document(text)?;
     let mut found = Vec::new();
     for path in FOLLOWING {
         let path = owned(path);
@@ -130,7 +130,7 @@ fn has_array(table: &dyn TableLike) -> bool {
 
 /// Those of the entries that a text doesn't have as they are.
 pub(super) fn missing(text: &str, entries: &[Entry]) -> Result<Vec<Entry>, MalformedManifest> {
-    let mut document: DocumentMut = text.parse().map_err(|error| MalformedManifest(format!("Cargo.toml: {error}")))?;
+    let mut document = document(text)?;
     let mut is_there = |entry: &Entry| {
         let Some((name, tables)) = entry.path().split_last() else { return true };
         let item = find(document.as_table_mut(), tables).and_then(|table| table.get(name));
@@ -158,10 +158,11 @@ fn owned(path: &[&str]) -> Vec<String> {
 ///
 /// The text is not TOML, or where an entry's table or array should be there is something else.
 pub fn manifest(text: &str, before: &[Entry], now: &[Entry]) -> Result<String, MalformedManifest> {
+    // What cargo can't read is told even if there is nothing to do.
+    let mut document = document(text)?;
     if before == now {
         return Ok(text.to_owned());
     }
-    let mut document: DocumentMut = text.parse().map_err(|error| MalformedManifest(format!("Cargo.toml: {error}")))?;
     let unedited = document.to_string();
     for old in before.iter().filter(|old| !now.iter().any(|it| it.same_place(old))) {
         remove(document.as_table_mut(), old)?;
@@ -275,6 +276,11 @@ fn find_or_make<'a>(root: &'a mut Table, path: &[String]) -> Result<&'a mut dyn 
 
 fn misplaced(path: &[String], expected: &str) -> MalformedManifest {
     MalformedManifest(format!("Cargo.toml: `{}` is not {expected}", path.join(".")))
+}
+
+/// The manifest, if it is one.
+fn document(text: &str) -> Result<DocumentMut, MalformedManifest> {
+    text.parse().map_err(|error| MalformedManifest(format!("Cargo.toml: {error}")))
 }
 
 fn parse(value: &str) -> Result<Value, MalformedManifest> {

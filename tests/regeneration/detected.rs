@@ -229,6 +229,13 @@ fn every_file_is_missed_alone() {
     }
 }
 
+#[test]
+fn a_manifest_that_cargo_refuses_is_seen() {
+    let project = Project::new(&first());
+    project.write("Cargo.toml", &(project.text("Cargo.toml") + "x\n"));
+    assert_eq!(statuses(&project.check()), [("Cargo.toml", Status::Pending)]);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 12, failure_persistence: None, ..ProptestConfig::default() })]
 
