@@ -7,6 +7,7 @@ use std::sync::Arc;
 use potter_core::dispatch::{Dispatcher, Options};
 use potter_core::memory::MemoryStore;
 use potter_core::module::Module;
+use potter_core::resilience::{Guard, GuardedStore};
 use potter_core::store::SharedStore;
 #[cfg(feature = "rest")]
 use potter_http::Rest;
@@ -154,7 +155,7 @@ impl App {
         }
         let listeners = transports.listen(&config).await?;
         let metrics = service::metrics(&config);
-        let store = open(&config.database).await?;
+        let store = open(&config).await?;
         for migration in store.migrate(module.own_migrations()).await? {
             tracing::info!(migration, "applied");
         }
@@ -170,7 +171,7 @@ impl App {
         if !matches!(task, Task::Migrate(_)) {
             is_there(&config.database).await?;
         }
-        let store = open(&config.database).await?;
+        let store = open(config).await?;
         let mut stdout = std::io::stdout();
         let output = &mut Output::new(&mut stdout);
         let module = &self.module;
@@ -214,12 +215,16 @@ fn complain(error: &dyn std::error::Error, code: ExitCode) -> ExitCode {
     code
 }
 
-/// Opens the store, on a thread that may block.
-async fn open(database: &Database) -> Result<SharedStore, RunError> {
+/// Opens the store; one that may be out of reach gets a guard.
+async fn open(config: &Config) -> Result<SharedStore, RunError> {
+    let database = &config.database;
     match database {
         Database::Memory => Ok(Arc::new(MemoryStore::new())),
         Database::Sqlite(dsn) => open_sqlite(dsn.clone()).await,
-        Database::Postgres(dsn) => open_postgres(database, dsn).await,
+        Database::Postgres(dsn) => {
+            let guard = Guard::new("database", config.database_limits.clone());
+            Ok(Arc::new(GuardedStore::new(open_postgres(database, dsn).await?, guard)))
+        }
     }
 }
 
@@ -252,6 +257,7 @@ async fn open_postgres(database: &Database, _: &str) -> Result<SharedStore, RunE
     Err(RunError::Database { dsn: database.to_string(), reason })
 }
 
+/// On a thread that may block.
 #[cfg(feature = "sqlite")]
 async fn open_sqlite(dsn: String) -> Result<SharedStore, RunError> {
     let opened = tokio::task::spawn_blocking({

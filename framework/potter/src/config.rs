@@ -6,10 +6,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr};
+use std::num::NonZeroU32;
 use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
+use potter_core::resilience::Limits;
 use potter_http::{AdminToken, HeaderName};
 use tracing_subscriber::EnvFilter;
 
@@ -36,6 +38,11 @@ pub const VARIABLES: &[Variable] = &[
         DEFAULT_DATABASE,
         "sqlite://PATH, postgres://USER:PASSWORD@HOST/DATABASE, or memory:// to keep nothing",
     ),
+    variable("DATABASE_TIMEOUT_MS", "5000", "how long a call to postgres may take"),
+    variable("DATABASE_ATTEMPTS", "3", "how often a read is tried before the database counts as out of reach"),
+    variable("DATABASE_CONCURRENCY", "512", "reads that run at the same time; others wait for their turn"),
+    variable("DATABASE_BREAKER_OUTAGES", "5", "after so many outages in a row calls fail at once"),
+    variable("DATABASE_BREAKER_MS", "1000", "how long they do before one is let through to try"),
     variable("METRICS_ENABLED", "true", "whether /metrics is served: true or false"),
     variable("LOG_LEVEL", "info", "error, warn, info, debug, trace, off; or by target: info,potter=debug"),
     variable("LOG_FORMAT", "text", "text or json"),
@@ -75,6 +82,9 @@ pub struct Config {
     pub grpc_port: u16,
     /// `DATABASE_DSN`
     pub database: Database,
+    /// `DATABASE_TIMEOUT_MS`, `DATABASE_ATTEMPTS`, `DATABASE_CONCURRENCY`, `DATABASE_BREAKER_OUTAGES` and
+    /// `DATABASE_BREAKER_MS`: what a database that may be out of reach is given.
+    pub database_limits: Limits,
     /// `METRICS_ENABLED`
     pub metrics: bool,
     /// `LOG_LEVEL`, a valid filter.
@@ -191,6 +201,7 @@ impl Config {
             server_port: reader.get("SERVER_PORT", PORT, parse).unwrap_or(8080),
             grpc_port: reader.get("GRPC_PORT", PORT, parse).unwrap_or(50051),
             database: reader.database(database),
+            database_limits: reader.database_limits(),
             metrics: reader.get("METRICS_ENABLED", "true or false", switch).unwrap_or(true),
             log_level: reader.get("LOG_LEVEL", LEVEL, level).unwrap_or_else(|| "info".to_owned()),
             log_format: reader.get("LOG_FORMAT", "text or json", log_format).unwrap_or(LogFormat::Text),
@@ -210,6 +221,8 @@ impl Config {
     }
 }
 
+const COUNT: &str = "a number, 1 or more";
+const MILLISECONDS: &str = "a number of milliseconds, 1 or more";
 const PORT: &str = "a port number from 0 to 65535";
 const NATS: &str = "URLs such as nats://host:4222, separated by commas";
 const LEVEL: &str = "error, warn, info, debug, trace or off, or levels by target such as `info,potter=debug`";
@@ -253,6 +266,23 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
                 self.problem(format!("DATABASE_DSN={}", without_secrets(&dsn)), expected);
                 Database::Memory
             }
+        }
+    }
+
+    fn database_limits(&mut self) -> Limits {
+        let usual = Limits::default();
+        let milliseconds = |value: Option<NonZeroU32>, usual: Duration| {
+            value.map_or(usual, |value| Duration::from_millis(value.get().into()))
+        };
+        let count = |value: Option<NonZeroU32>, usual: usize| {
+            value.and_then(|value| usize::try_from(value.get()).ok()).unwrap_or(usual)
+        };
+        Limits {
+            timeout: milliseconds(self.get("DATABASE_TIMEOUT_MS", MILLISECONDS, parse), usual.timeout),
+            attempts: count(self.get("DATABASE_ATTEMPTS", COUNT, parse), usual.attempts),
+            outages: self.get("DATABASE_BREAKER_OUTAGES", COUNT, parse).map_or(usual.outages, NonZeroU32::get),
+            open_for: milliseconds(self.get("DATABASE_BREAKER_MS", MILLISECONDS, parse), usual.open_for),
+            concurrency: count(self.get("DATABASE_CONCURRENCY", COUNT, parse), usual.concurrency),
         }
     }
 
@@ -427,6 +457,7 @@ mod tests {
         let defaults = read(&[]).expect("defaults");
         assert_eq!(format!("{defaults:?}"), format!("{:?}", read(&explicit).expect("the listed defaults")));
         assert_eq!(defaults.server_port, 8080);
+        assert_eq!(defaults.database_limits, Limits::default());
         assert_eq!(defaults.database, Database::Sqlite("sqlite://data.db".to_owned()));
     }
 
