@@ -1,10 +1,11 @@
 //! What the benchmarks share: the service that is measured ([`catalogue`]), how work is driven and summed up
-//! ([`drive`]), and how the disk is probed.
+//! ([`drive`]), where it is stored ([`database`]), and how the disk is probed.
 //!
 //! Each binary in `src/bin` says what it measures; `docs/benchmarks.md` has the commands and the figures. The peers
 //! are in a workspace of their own, `peers`: their dependencies are not Potter's.
 
 pub mod catalogue;
+pub mod database;
 pub mod drive;
 
 use std::fs::File;

@@ -1,19 +1,18 @@
 //! Commands through the whole path in process: decode, load, decide, append, reply.
 //!
-//! `commands create|change CALLERS SECONDS DIRECTORY [projected]` prints operations per second, p50 and p99 in
-//! microseconds. `create` makes a product with each command; `change` restocks one of 10,000. With `projected` a
+//! `commands create|change CALLERS SECONDS PLACE [projected]` prints operations per second, p50 and p99 in
+//! microseconds. PLACE is a directory for a SQLite file, or the DSN of a PostgreSQL server, which gets a database. `create` makes a product with each command; `change` restocks one of 10,000. With `projected` a
 //! projection keeps the read model up to date in the same process meanwhile.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use potter_benches::catalogue::{self, LIST, ListProduct, ProductReply, Products, RESTOCK, RestockProduct};
+use potter_benches::database::{Database, migrations};
 use potter_benches::drive::{Summary, drive};
 use potter_core::dispatch::{Dispatcher, Options, Request};
 use potter_core::read_model::ReadModel;
-use potter_core::store::{Migration, Store, sql};
-use potter_sqlite::SqliteStore;
+use potter_core::store::SharedStore;
 use prost::Message;
 
 /// Products that `change` is about.
@@ -22,21 +21,21 @@ const PRODUCTS: usize = 10_000;
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let (what, callers, seconds, directory, projected) = match arguments[..] {
-        [what, callers, seconds, directory] => (what, callers, seconds, directory, false),
-        [what, callers, seconds, directory, "projected"] => (what, callers, seconds, directory, true),
-        _ => bail!("usage: commands create|change CALLERS SECONDS DIRECTORY [projected]"),
+    let (what, callers, seconds, place, projected) = match arguments[..] {
+        [what, callers, seconds, place] => (what, callers, seconds, place, false),
+        [what, callers, seconds, place, "projected"] => (what, callers, seconds, place, true),
+        _ => bail!("usage: commands create|change CALLERS SECONDS PLACE [projected]"),
     };
     let callers = callers.parse().context("CALLERS is a number")?;
     let seconds = seconds.parse().context("SECONDS is a number")?;
-    println!("{}", run(what, callers, seconds, Path::new(directory), projected)?);
+    println!("{}", run(what, callers, seconds, place, projected)?);
     Ok(())
 }
 
 #[tokio::main]
-async fn run(what: &str, callers: usize, seconds: u64, directory: &Path, projected: bool) -> anyhow::Result<Summary> {
-    let directory = tempfile::tempdir_in(directory)?;
-    let dispatcher = start(directory.path(), projected).await?;
+async fn run(what: &str, callers: usize, seconds: u64, place: &str, projected: bool) -> anyhow::Result<Summary> {
+    let database = Database::make(place).await?;
+    let dispatcher = start(database.store.clone(), projected).await?;
     let summary = match what {
         "create" => {
             let dispatcher = dispatcher.clone();
@@ -53,18 +52,13 @@ async fn run(what: &str, callers: usize, seconds: u64, directory: &Path, project
     Ok(summary)
 }
 
-async fn start(directory: &Path, projected: bool) -> anyhow::Result<Dispatcher> {
-    let store = SqliteStore::open(&format!("sqlite://{}", directory.join("data.db").display()))?;
+async fn start(store: SharedStore, projected: bool) -> anyhow::Result<Dispatcher> {
     let mut module = catalogue::module();
     if projected {
-        let sql = sql::create_sqlite_table(&Products::TABLE, Products::TABLE.name, Products::TABLE.name);
-        // Migrations live as long as the program.
-        let migrations: &'static [Migration] =
-            Box::leak(Box::new([Migration::of_any_database("0001_products", Box::leak(sql.into_boxed_str()))]));
-        store.migrate(migrations).await?;
+        store.migrate(migrations(&Products::TABLE)).await?;
         module.read_model::<Products>();
     }
-    Ok(Dispatcher::start(module, Arc::new(store), Options::default()).await?)
+    Ok(Dispatcher::start(module, store, Options::default()).await?)
 }
 
 async fn change(dispatcher: &Dispatcher, callers: usize, seconds: u64) -> Summary {

@@ -1,20 +1,18 @@
 //! How fast a projection takes the log in, exactly once: rows and checkpoint in one transaction per batch.
 //!
-//! `projection EVENTS PRODUCTS DIRECTORY` appends the events, round the products, and then starts the projection;
+//! `projection EVENTS PRODUCTS PLACE` (a directory, or the DSN of a PostgreSQL server) appends the events, round the products, and then starts the projection;
 //! prints its rate, and that of a rebuild beside the live table, in events per second.
 
-use std::path::Path;
-use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, bail};
 use potter_benches::catalogue::{self, ProductEvent, ProductListed, ProductRestocked, Products};
+use potter_benches::database::{Database, migrations};
 use potter_core::dispatch::{Dispatcher, Options};
 use potter_core::domain::DomainEvent;
 use potter_core::event::{EventMetadata, NewEvent};
 use potter_core::read_model::ReadModel;
-use potter_core::store::{Append, Migration, Store, Unit, sql};
-use potter_sqlite::SqliteStore;
+use potter_core::store::{Append, SharedStore, Unit};
 use uuid::Uuid;
 
 /// Longer than any run should take.
@@ -23,20 +21,20 @@ const PATIENCE: Duration = Duration::from_secs(600);
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let [events, products, directory] = arguments[..] else {
-        bail!("usage: projection EVENTS PRODUCTS DIRECTORY");
+    let [events, products, place] = arguments[..] else {
+        bail!("usage: projection EVENTS PRODUCTS PLACE");
     };
     let events = events.parse().context("EVENTS is a number")?;
     let products = products.parse().context("PRODUCTS is a number")?;
-    run(events, products, Path::new(directory))
+    run(events, products, place)
 }
 
 #[tokio::main]
-async fn run(events: u64, products: u64, directory: &Path) -> anyhow::Result<()> {
-    let directory = tempfile::tempdir_in(directory)?;
-    let store = Arc::new(SqliteStore::open(&format!("sqlite://{}", directory.path().join("data.db").display()))?);
+async fn run(events: u64, products: u64, place: &str) -> anyhow::Result<()> {
+    let database = Database::make(place).await?;
+    let store = database.store.clone();
     append(&store, events, products).await?;
-    store.migrate(migrations()).await?;
+    store.migrate(migrations(&Products::TABLE)).await?;
 
     let mut module = catalogue::module();
     module.read_model::<Products>();
@@ -55,14 +53,8 @@ fn rate(events: u64, time: Duration) -> f64 {
     events as f64 / time.as_secs_f64()
 }
 
-fn migrations() -> &'static [Migration] {
-    let sql = sql::create_sqlite_table(&Products::TABLE, Products::TABLE.name, Products::TABLE.name);
-    // Migrations live as long as the program.
-    Box::leak(Box::new([Migration::of_any_database("0001_products", Box::leak(sql.into_boxed_str()))]))
-}
-
 /// One event per product, round and round.
-async fn append(store: &SqliteStore, events: u64, products: u64) -> anyhow::Result<()> {
+async fn append(store: &SharedStore, events: u64, products: u64) -> anyhow::Result<()> {
     let ids: Vec<String> = (0..products).map(|_| Uuid::now_v7().to_string()).collect();
     let mut appended = 0;
     for version in 0.. {

@@ -1,0 +1,54 @@
+//! Where what is measured is stored.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use potter_core::read_model::Table;
+use potter_core::store::{Migration, SharedStore, sql};
+use potter_postgres::PostgresStore;
+use potter_sqlite::SqliteStore;
+use tokio_postgres::NoTls;
+use uuid::Uuid;
+
+/// A store that is empty, and gone with this.
+pub struct Database {
+    /// To be measured.
+    pub store: SharedStore,
+    _directory: Option<tempfile::TempDir>,
+}
+
+impl Database {
+    /// A SQLite file in the directory `place`, or a new database on the PostgreSQL server `place`, a DSN.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub async fn make(place: &str) -> anyhow::Result<Self> {
+        if place.starts_with("postgres://") {
+            let store = Arc::new(PostgresStore::open(&new_database(place).await?).await?);
+            return Ok(Self { store, _directory: None });
+        }
+        let directory = tempfile::tempdir_in(place)?;
+        let store = SqliteStore::open(&format!("sqlite://{}", directory.path().join("data.db").display()))?;
+        Ok(Self { store: Arc::new(store), _directory: Some(directory) })
+    }
+}
+
+async fn new_database(server: &str) -> anyhow::Result<String> {
+    let (client, connection) = tokio_postgres::connect(server, NoTls).await?;
+    let driver = tokio::spawn(connection);
+    let name = format!("bench_{}", Uuid::now_v7().simple());
+    client.batch_execute(&format!("CREATE DATABASE {name} TEMPLATE template0")).await?;
+    driver.abort();
+    let (place, _) = server.rsplit_once('/').context("the DSN names a database")?;
+    Ok(format!("{place}/{name}"))
+}
+
+/// What makes a read model's table.
+#[must_use]
+pub fn migrations(table: &Table) -> &'static [Migration] {
+    // Migrations live as long as the program.
+    let text = |sql: String| -> &'static str { Box::leak(sql.into_boxed_str()) };
+    let sqlite = text(sql::create_sqlite_table(table, table.name, table.name));
+    let postgres = text(sql::create_postgres_table(table, table.name));
+    Box::leak(Box::new([Migration { name: "0001_table", sqlite, postgres }]))
+}
