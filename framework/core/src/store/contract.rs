@@ -10,6 +10,7 @@
 //! store of its own, empty. The crate that calls the macro needs `tokio` with `macros` and `rt-multi-thread`.
 
 pub mod commands;
+pub mod crash;
 pub mod log;
 pub mod messages;
 pub mod operation;
