@@ -176,6 +176,12 @@ where
         Self { call: Call::new(connection, path, request, Repeat::Harmful), types: PhantomData }
     }
 
+    /// The command with the request `body`, encoded already.
+    #[cfg(feature = "broker")]
+    pub(crate) fn encoded(connection: &Connection, path: &'static str, body: bytes::Bytes) -> Self {
+        Self { call: Call::encoded(connection, path, body, Repeat::Harmful), types: PhantomData }
+    }
+
     common_options!();
     command_options!();
 
@@ -200,6 +206,12 @@ where
     /// The query `request` to the rpc `path`: `/product.ProductService/GetProduct`.
     pub fn new(connection: &Connection, path: &'static str, request: &impl Message) -> Self {
         Self { call: Call::new(connection, path, request, Repeat::Harmless), types: PhantomData }
+    }
+
+    /// The query with the request `body`, encoded already.
+    #[cfg(feature = "broker")]
+    pub(crate) fn encoded(connection: &Connection, path: &'static str, body: bytes::Bytes) -> Self {
+        Self { call: Call::encoded(connection, path, body, Repeat::Harmless), types: PhantomData }
     }
 
     common_options!();
@@ -276,10 +288,14 @@ impl<R> Reply<R> {
 
 impl Call {
     fn new(connection: &Connection, path: &'static str, request: &impl Message, repeat: Repeat) -> Self {
+        Self::encoded(connection, path, request.encode_to_vec().into(), repeat)
+    }
+
+    fn encoded(connection: &Connection, path: &'static str, body: bytes::Bytes, repeat: Repeat) -> Self {
         Self {
             connection: connection.clone(),
             path,
-            body: request.encode_to_vec().into(),
+            body,
             repeat,
             timeout: None,
             retries: None,

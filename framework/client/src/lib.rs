@@ -35,11 +35,14 @@
 //! ```
 //!
 //! Where to look: [`Connection`] is where calls go; [`call`] what a call can be told; [`pending`] how the outcome of
-//! an asynchronous command is awaited; [`error`] how calls fail; [`retry`] which failures are tried again.
+//! an asynchronous command is awaited; [`error`] how calls fail; [`retry`] which failures are tried again. With the
+//! feature `broker` (with NATS: `nats`), `invoker` has the same calls over a message broker.
 
 pub mod call;
 pub mod connection;
 pub mod error;
+#[cfg(feature = "broker")]
+pub mod invoker;
 pub mod pending;
 pub mod retry;
 
@@ -52,6 +55,13 @@ pub use connection::{Connection, ConnectionBuilder, InvalidAddress};
 pub use error::{Error, ErrorEvent, Failure, FailureKind, FieldViolation, NoErrorEvent};
 pub use pending::{Event, Outcome, Pending, Ticket};
 pub use retry::Retries;
+
+/// Brokers: the port, and the one in the process.
+#[cfg(feature = "broker")]
+pub use potter_broker as broker;
+/// NATS.
+#[cfg(feature = "nats")]
+pub use potter_nats as nats;
 
 pub use prost;
 pub use prost_types;

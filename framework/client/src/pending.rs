@@ -250,7 +250,7 @@ fn is_pending(status: &CommandStatus) -> bool {
 }
 
 /// What a settled command comes to.
-fn outcome<E: Event, X: ErrorEvent>(status: CommandStatus) -> Result<Outcome<E>, Error<X>> {
+pub(crate) fn outcome<E: Event, X: ErrorEvent>(status: CommandStatus) -> Result<Outcome<E>, Error<X>> {
     match status.status() {
         Stage::Succeeded => Ok(succeeded(status)?),
         Stage::Failed => Err(failed(status.error.unwrap_or_default(), status.correlation_id)),

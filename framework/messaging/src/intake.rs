@@ -63,7 +63,7 @@ async fn take_in(link: &Link, delivery: Delivery) {
             repeat_outcome(link, &status).await;
             delivery.answer.done().await
         }
-        Err(failure) if worth_trying_again(&failure) => {
+        Err(failure) if worth_trying_again(&failure, delivery.attempt) => {
             let attempt = u32::try_from(delivery.attempt).unwrap_or(u32::MAX);
             delivery.answer.again(backoff(attempt)).await
         }
@@ -78,20 +78,29 @@ async fn take_in(link: &Link, delivery: Delivery) {
     }
 }
 
-fn worth_trying_again(failure: &Failure) -> bool {
-    failure.retryable || matches!(failure.kind, FailureKind::Unavailable | FailureKind::Bug)
+/// What is not the message's fault passes; a bug only perhaps.
+fn worth_trying_again(failure: &Failure, attempt: u64) -> bool {
+    match failure.kind {
+        FailureKind::Unavailable => true,
+        FailureKind::Bug => attempt < 5,
+        FailureKind::Invalid | FailureKind::Refused | FailureKind::Conflict => failure.retryable,
+    }
 }
 
 async fn accept(link: &Link, message: &Message) -> Result<CommandStatus, Failure> {
     let name = command_name(link, message)?;
-    let id = message
-        .id
-        .parse::<Uuid>()
-        .map_err(|_| Failure::malformed(format!("the message id of a command must be a UUID, not `{}`", message.id)))?;
+    let id = command_id(message);
+    let unusable = |_| Failure::malformed(format!("the message id of a command must be a UUID, not `{id}`"));
+    let id = id.parse::<Uuid>().map_err(unusable)?;
     let specs = link.dispatcher.module().commands();
     let rpc = specs.filter(|spec| spec.name == name).map(|spec| spec.rpc).next().unwrap_or_default();
     let request = Request { body: link.wire.request(rpc, message)?, metadata: metadata_of(message)? };
     link.dispatcher.accept(name, id, request).await
+}
+
+/// A command's id: whoever asks again for its outcome says it beside a message id that the broker doesn't know yet.
+fn command_id(message: &Message) -> &str {
+    message.get(headers::COMMAND_ID).unwrap_or(&message.id)
 }
 
 /// The command that a message's subject names.
@@ -151,7 +160,7 @@ fn dead_letter(message: &Message, failure: &Failure) -> DeadLetter {
 /// The outcome of a command that was never one.
 fn refused(message: &Message, failure: Failure) -> CommandStatus {
     let command = AcceptedCommand {
-        id: message.id.parse().unwrap_or_default(),
+        id: command_id(message).parse().unwrap_or_default(),
         name: message.subject.clone(),
         aggregate: String::new(),
         aggregate_id: String::new(),

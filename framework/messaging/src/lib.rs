@@ -106,6 +106,18 @@ impl Messaging {
         Ok(Self { link, progress: Progress { published: seen, announced: told }, tasks })
     }
 
+    /// Position up to which this process knows that events have been published.
+    #[must_use]
+    pub fn published(&self) -> u64 {
+        *self.progress.published.borrow()
+    }
+
+    /// The broker.
+    #[must_use]
+    pub fn broker(&self) -> &SharedBroker {
+        &self.link.broker
+    }
+
     /// Takes no further commands and queries in; to be called before the dispatcher is drained.
     pub fn close_intake(&self) {
         self.link.intake_closed.cancel();

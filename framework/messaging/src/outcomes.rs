@@ -52,7 +52,7 @@ async fn announce(link: &Link) -> Result<Option<usize>, StoreError> {
     if outcomes.is_empty() {
         return Ok(Some(0));
     }
-    let messages: Vec<_> = outcomes.iter().map(|status| link.wire.outcome(status)).collect();
+    let messages: Vec<_> = outcomes.iter().flat_map(|status| link.wire.announcements(status)).collect();
     let all = futures::stream::iter(messages).map(|message| tell(link, message));
     let told: Vec<Option<()>> = all.buffer_unordered(BATCH as usize).collect().await;
     if told.contains(&None) {

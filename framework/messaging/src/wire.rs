@@ -79,18 +79,29 @@ impl Wire {
         Some(message)
     }
 
-    /// The outcome of a command as it is announced.
+    /// The outcome of a command as it is announced: in protobuf, which every invoker reads; and beside it in JSON if the
+    /// service writes that.
+    pub fn announcements(&self, status: &CommandStatus) -> Vec<Message> {
+        let mut messages = vec![self.outcome(status)];
+        if self.payload == Payload::Json {
+            let Message { subject, id, headers: said, payload } = messages[0].clone();
+            let (content_type, payload) = self.encode(STATUS, payload, Payload::Json);
+            let json = Message { subject: subject + ".json", id: id + "-json", headers: said, payload };
+            messages.push(json.header(headers::CONTENT_TYPE, content_type));
+        }
+        messages
+    }
+
+    /// The outcome of a command, in protobuf.
     pub fn outcome(&self, status: &CommandStatus) -> Message {
         let command = &status.command;
-        let told = self.teller.tell(status).encode_to_vec().into();
-        let (content_type, payload) = self.encode(STATUS, told, self.payload);
-        Message::new(self.subjects.outcome(&command.correlation_id), payload)
+        Message::new(self.subjects.outcome(&command.correlation_id), self.teller.tell(status).encode_to_vec())
             .id(format!("outcome-{}", command.id))
             .header(headers::MESSAGE, STATUS)
             .header(headers::COMMAND_ID, command.id.to_string())
             .header(headers::CORRELATION_ID, command.correlation_id.as_str())
             .header(headers::CAUSATION_ID, command.id.to_string())
-            .header(headers::CONTENT_TYPE, content_type)
+            .header(headers::CONTENT_TYPE, headers::PROTOBUF)
     }
 
     /// A failed answer to a query.

@@ -200,6 +200,13 @@ impl Service {
         self.grpc_address
     }
 
+    /// The broker of the service, if it has the transport `NATS`: in the process when `NATS_URL` isn't set.
+    #[cfg(feature = "nats")]
+    #[must_use]
+    pub fn broker(&self) -> Option<&potter_messaging::broker::SharedBroker> {
+        self.messaging.as_ref().map(potter_messaging::Messaging::broker)
+    }
+
     /// What runs the module.
     #[must_use]
     pub fn dispatcher(&self) -> &Dispatcher {

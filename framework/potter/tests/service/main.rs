@@ -2,6 +2,7 @@
 
 mod http;
 mod in_process;
+mod invokers;
 #[cfg(unix)]
 mod logs;
 #[cfg(feature = "nats")]

@@ -15,6 +15,12 @@ use crate::in_process::{config, create};
 /// What must come, comes within that time.
 const SOON: Duration = Duration::from_secs(20);
 
+/// Where the tests' NATS server is.
+pub fn url() -> String {
+    std::env::var("POTTER_TEST_NATS")
+        .expect("POTTER_TEST_NATS has the URL of a NATS server; `scripts/with-servers nats -- cargo test` starts one")
+}
+
 async fn start(variables: &[(&str, &str)]) -> Service {
     let app = App::new(catalogue::module(std::future::pending)).rest(catalogue::api()).nats();
     app.start(config(variables)).await.expect("started")
@@ -55,8 +61,7 @@ async fn a_broker_that_is_away_is_told_and_stops_nothing() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn events_commands_and_queries_go_over_nats() {
-    let url = std::env::var("POTTER_TEST_NATS")
-        .expect("POTTER_TEST_NATS has the URL of a NATS server; `scripts/with-servers nats -- cargo test` starts one");
+    let url = url();
     let nats = NatsBroker::connect(&url, "tests").await.expect("a valid URL");
     let service = start(&[("NATS_URL", &url)]).await;
     until(&service, "UP").await;

@@ -14,7 +14,7 @@ use crate::catalogue::{
 use crate::in_process::config;
 
 #[derive(Clone, Debug, PartialEq)]
-enum ErrorEvent {
+pub enum ErrorEvent {
     NameTaken(NameTaken),
 }
 
@@ -28,7 +28,7 @@ impl potter_client::ErrorEvent for ErrorEvent {
 }
 
 #[derive(Clone, Debug, PartialEq)]
-enum ProductEvent {
+pub enum ProductEvent {
     Created(ProductCreated),
 }
 
