@@ -34,7 +34,7 @@ use crate::failure::Failure;
 use crate::health::{self, ComponentHealth};
 use crate::module::{DescriptorError, Module};
 use crate::projection::{ProjectionHandle, ProjectionStatus};
-use crate::store::{CommandStatus, Expiry, SharedStore, StoreError};
+use crate::store::{CommandStatus, Retention, SharedStore, StoreError};
 use crate::worker::Workers;
 
 /// A running module; clones share it.
@@ -156,6 +156,8 @@ pub struct Options {
     /// How long [`Dispatcher::shutdown`] waits for the workers to finish what was accepted; the rest is executed
     /// after the next start.
     pub drain_timeout: Duration,
+    /// How long records are kept that nobody may ask for any more.
+    pub retention: Retention,
 }
 
 impl Default for Options {
@@ -170,6 +172,7 @@ impl Default for Options {
             workers: 256,
             worker_attempts: 5,
             drain_timeout: Duration::from_secs(10),
+            retention: Retention::default(),
         }
     }
 }
@@ -458,11 +461,11 @@ fn insert_route(routes: &mut HashMap<&'static str, Route>, rpc: &'static str, ro
     }
 }
 
-/// Forgets idempotency keys and outcomes that nobody will ask for any more, at start and every hour.
+/// Forgets what has been kept long enough, at start and every hour.
 async fn forget_old_records(runtime: Arc<Runtime>) {
     let mut hourly = tokio::time::interval(Duration::from_secs(3600));
     while runtime.unless_stopping(hourly.tick()).await.is_some() {
-        let expiry = Expiry::at(SystemTime::now());
+        let expiry = runtime.options.retention.expiry(SystemTime::now());
         loop {
             match runtime.unless_stopping(runtime.store.purge(expiry)).await {
                 Some(Ok(forgotten)) if forgotten > 0 => {}

@@ -445,13 +445,15 @@ impl State {
     }
 
     fn purge(&mut self, expiry: Expiry) -> u64 {
-        let before = self.claims.len() + self.commands.len();
+        let kept = |state: &Self| state.claims.len() + state.commands.len() + state.dead_letters.len();
+        let before = kept(self);
+        self.dead_letters.retain(|_, letter| letter.parked_at >= expiry.dead_letters_before);
         self.claims.retain(|_, (_, claimed_at)| *claimed_at >= expiry.claims_before);
         let settled_at = &mut self.settled_at;
         self.commands.retain(|id, _| settled_at.get(id).is_none_or(|it| *it >= expiry.commands_before));
         settled_at.retain(|id, _| self.commands.contains_key(id));
         self.unannounced.retain(|id| self.commands.contains_key(id));
-        (before - self.claims.len() - self.commands.len()) as u64
+        (before - kept(self)) as u64
     }
 }
 

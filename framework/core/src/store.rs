@@ -414,11 +414,40 @@ pub struct AppliedMigration {
     pub applied_at: SystemTime,
 }
 
-/// How long a reply is kept under its idempotency key: a repeat that comes later is executed again.
-pub const CLAIMS_ARE_KEPT: Duration = Duration::from_secs(48 * 60 * 60);
+/// How long records are kept that nobody may ask for any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// Replies under their idempotency keys: a repeat that comes later is executed again.
+    pub claims: Duration,
+    /// Outcomes of accepted commands.
+    pub outcomes: Duration,
+    /// Dead letters; `None`: until a person decides.
+    pub dead_letters: Option<Duration>,
+}
 
-/// How long the outcome of an accepted command can be asked for.
-pub const OUTCOMES_ARE_KEPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+impl Default for Retention {
+    fn default() -> Self {
+        const HOUR: u64 = 60 * 60;
+        Self {
+            claims: Duration::from_secs(48 * HOUR),
+            outcomes: Duration::from_secs(7 * 24 * HOUR),
+            dead_letters: None,
+        }
+    }
+}
+
+impl Retention {
+    /// What may be forgotten at that time.
+    #[must_use]
+    pub fn expiry(&self, now: SystemTime) -> Expiry {
+        let before = |kept| now.checked_sub(kept).unwrap_or(SystemTime::UNIX_EPOCH);
+        Expiry {
+            claims_before: before(self.claims),
+            commands_before: before(self.outcomes),
+            dead_letters_before: self.dead_letters.map_or(SystemTime::UNIX_EPOCH, before),
+        }
+    }
+}
 
 /// How often a node asks for commands that nobody looks after.
 pub const COMMANDS_ARE_ADOPTED_EVERY: Duration = Duration::from_secs(1);
@@ -433,15 +462,8 @@ pub struct Expiry {
     pub claims_before: SystemTime,
     /// Commands that got their outcome before that.
     pub commands_before: SystemTime,
-}
-
-impl Expiry {
-    /// As [`CLAIMS_ARE_KEPT`] and [`OUTCOMES_ARE_KEPT`] say.
-    #[must_use]
-    pub fn at(now: SystemTime) -> Self {
-        let before = |kept| now.checked_sub(kept).unwrap_or(SystemTime::UNIX_EPOCH);
-        Self { claims_before: before(CLAIMS_ARE_KEPT), commands_before: before(OUTCOMES_ARE_KEPT) }
-    }
+    /// Dead letters given up before that.
+    pub dead_letters_before: SystemTime,
 }
 
 /// Which of a read model's tables.

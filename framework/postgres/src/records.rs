@@ -187,10 +187,13 @@ pub(crate) async fn purge(connection: &Connection, expiry: Expiry) -> Result<u64
         SELECT ctid FROM potter_idempotency WHERE claimed_at < $1 LIMIT $2))";
     let claims = connection.execute(claims, &[&nanoseconds(expiry.claims_before), &PURGED_AT_ONCE]).await?;
     let commands = purge_commands(connection, expiry).await?;
+    let letters = "DELETE FROM potter_dead_letters WHERE ctid = ANY (ARRAY( \
+        SELECT ctid FROM potter_dead_letters WHERE parked_at < $1 LIMIT $2))";
+    let letters = connection.execute(letters, &[&nanoseconds(expiry.dead_letters_before), &PURGED_AT_ONCE]).await?;
     let receipts = "DELETE FROM potter_receipts WHERE ctid = ANY (ARRAY( \
         SELECT ctid FROM potter_receipts WHERE written_at < now() - make_interval(secs => $1) LIMIT $2))";
     connection.execute(receipts, &[&RECEIPTS_ARE_KEPT.as_secs_f64(), &(100 * PURGED_AT_ONCE)]).await?;
-    Ok(claims + commands)
+    Ok(claims + commands + letters)
 }
 
 /// The ids of commands begin with the time: only those that are old enough are looked at.

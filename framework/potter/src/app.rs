@@ -145,6 +145,7 @@ impl App {
     /// The database cannot be opened, a port is taken, …
     pub async fn start(self, config: Config) -> Result<Service, RunError> {
         let Self { module, transports, mut options, .. } = self;
+        options.retention = config.retention;
         // Requests get half of the time; a quarter for the workers leaves one for projections and the database.
         options.drain_timeout = options.drain_timeout.min(config.shutdown_timeout / 4);
         for variable in &config.unused {

@@ -12,6 +12,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use potter_core::resilience::Limits;
+use potter_core::store::Retention;
 use potter_http::{AdminToken, HeaderName};
 use tracing_subscriber::EnvFilter;
 
@@ -43,6 +44,13 @@ pub const VARIABLES: &[Variable] = &[
     variable("DATABASE_CONCURRENCY", "512", "reads that run at the same time; others wait for their turn"),
     variable("DATABASE_BREAKER_OUTAGES", "5", "after so many outages in a row calls fail at once"),
     variable("DATABASE_BREAKER_MS", "1000", "how long they do before one is let through to try"),
+    variable("IDEMPOTENCY_KEPT_HOURS", "48", "how long a repeat under an idempotency key gets the recorded reply"),
+    variable("OUTCOMES_KEPT_DAYS", "7", "how long the outcome of an asynchronous command can be asked for"),
+    variable(
+        "DEAD_LETTERS_KEPT_DAYS",
+        "",
+        "how long dead letters are kept; without it until they are replayed or discarded",
+    ),
     variable("METRICS_ENABLED", "true", "whether /metrics is served: true or false"),
     variable("LOG_LEVEL", "info", "error, warn, info, debug, trace, off; or by target: info,potter=debug"),
     variable("LOG_FORMAT", "text", "text or json"),
@@ -85,6 +93,8 @@ pub struct Config {
     /// `DATABASE_TIMEOUT_MS`, `DATABASE_ATTEMPTS`, `DATABASE_CONCURRENCY`, `DATABASE_BREAKER_OUTAGES` and
     /// `DATABASE_BREAKER_MS`: what a database that may be out of reach is given.
     pub database_limits: Limits,
+    /// `IDEMPOTENCY_KEPT_HOURS`, `OUTCOMES_KEPT_DAYS`, `DEAD_LETTERS_KEPT_DAYS`
+    pub retention: Retention,
     /// `METRICS_ENABLED`
     pub metrics: bool,
     /// `LOG_LEVEL`, a valid filter.
@@ -202,6 +212,7 @@ impl Config {
             grpc_port: reader.get("GRPC_PORT", PORT, parse).unwrap_or(50051),
             database: reader.database(database),
             database_limits: reader.database_limits(),
+            retention: reader.retention(),
             metrics: reader.get("METRICS_ENABLED", "true or false", switch).unwrap_or(true),
             log_level: reader.get("LOG_LEVEL", LEVEL, level).unwrap_or_else(|| "info".to_owned()),
             log_format: reader.get("LOG_FORMAT", "text or json", log_format).unwrap_or(LogFormat::Text),
@@ -283,6 +294,20 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
             outages: self.get("DATABASE_BREAKER_OUTAGES", COUNT, parse).map_or(usual.outages, NonZeroU32::get),
             open_for: milliseconds(self.get("DATABASE_BREAKER_MS", MILLISECONDS, parse), usual.open_for),
             concurrency: count(self.get("DATABASE_CONCURRENCY", COUNT, parse), usual.concurrency),
+        }
+    }
+
+    fn retention(&mut self) -> Retention {
+        const HOUR: u32 = 60 * 60;
+        let usual = Retention::default();
+        let mut kept = |name, unit: u32| {
+            let number: Option<NonZeroU32> = self.get(name, COUNT, parse);
+            number.map(|number| Duration::from_secs(u64::from(number.get()) * u64::from(unit)))
+        };
+        Retention {
+            claims: kept("IDEMPOTENCY_KEPT_HOURS", HOUR).unwrap_or(usual.claims),
+            outcomes: kept("OUTCOMES_KEPT_DAYS", 24 * HOUR).unwrap_or(usual.outcomes),
+            dead_letters: kept("DEAD_LETTERS_KEPT_DAYS", 24 * HOUR),
         }
     }
 
@@ -457,7 +482,7 @@ mod tests {
         let defaults = read(&[]).expect("defaults");
         assert_eq!(format!("{defaults:?}"), format!("{:?}", read(&explicit).expect("the listed defaults")));
         assert_eq!(defaults.server_port, 8080);
-        assert_eq!(defaults.database_limits, Limits::default());
+        assert_eq!((&defaults.database_limits, defaults.retention), (&Limits::default(), Retention::default()));
         assert_eq!(defaults.database, Database::Sqlite("sqlite://data.db".to_owned()));
     }
 

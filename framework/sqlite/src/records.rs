@@ -156,7 +156,12 @@ pub(crate) fn load_snapshot(
 pub(crate) fn purge(connection: &Connection, expiry: Expiry) -> rusqlite::Result<u64> {
     let claims = purge_claims(connection, nanoseconds(expiry.claims_before))?;
     let commands = purge_commands(connection, expiry)?;
-    Ok((claims + commands) as u64)
+    let letters = connection.execute(
+        "DELETE FROM potter_dead_letters WHERE rowid IN (SELECT rowid FROM potter_dead_letters \
+         WHERE parked_at < ?1 LIMIT ?2)",
+        params![nanoseconds(expiry.dead_letters_before), PURGED_AT_ONCE],
+    )?;
+    Ok((claims + commands + letters) as u64)
 }
 
 /// The oldest claims have the lowest numbers: the first that is young enough ends the search.

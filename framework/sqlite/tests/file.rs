@@ -10,8 +10,8 @@ use potter_core::event::{EventMetadata, NewEvent, StreamId};
 use potter_core::read_model::{ColumnType, Table, TableColumn, Value};
 use potter_core::store::sql::create_sqlite_table;
 use potter_core::store::{
-    AcceptedCommand, Append, CommitError, Generation, Migration, ProjectionBatch, ProjectionError, RowChange,
-    Selection, Snapshot, Store, Unit,
+    AcceptedCommand, Append, CommitError, DeadLetterFilter, Generation, Migration, ProjectionBatch, ProjectionError,
+    ProjectionRecord, RowChange, Selection, Snapshot, Store, Unit,
 };
 use potter_sqlite::SqliteStore;
 use tempfile::TempDir;
@@ -155,6 +155,32 @@ async fn two_writers_share_one_log() {
             assert_eq!(versions, (1..=EACH).collect::<Vec<_>>());
         }
     }
+}
+
+/// As the first version of the framework's tables left it.
+fn first_version(directory: &TempDir) -> rusqlite::Connection {
+    let connection = rusqlite::Connection::open(directory.path().join("data.db")).expect("it can be made");
+    connection.execute_batch(include_str!("../src/schema/1_tables.sql")).expect("the tables of the first version");
+    connection
+        .execute_batch(
+            "CREATE TABLE potter_schema (version INTEGER NOT NULL) STRICT; INSERT INTO potter_schema VALUES (1)",
+        )
+        .expect("its number");
+    connection
+}
+
+#[tokio::test]
+async fn a_file_of_the_first_version_is_brought_up_to_date() {
+    let directory = directory();
+    let settled = "INSERT INTO potter_commands (id, name, aggregate, aggregate_id, request, correlation_id, \
+        accepted_at, outcome, outcome_version, outcome_events, settled_at) \
+        VALUES (randomblob(16), 'thing.make', 'Thing', '1', x'', '', 1, 'succeeded', 1, x'', 1)";
+    first_version(&directory).execute_batch(settled).expect("a command from then");
+    let store = open(&directory);
+    assert_eq!(store.unannounced_outcomes(10).await.expect("readable"), [], "nobody waits for those of then");
+    assert_eq!(store.projection("Things").await.expect("readable"), ProjectionRecord::default());
+    assert_eq!(store.dead_letters(DeadLetterFilter::default()).await.expect("readable"), []);
+    store.commit(appending("1", 0, Bytes::new())).await.expect("it goes on");
 }
 
 /// `projections rebuild` runs beside the service.

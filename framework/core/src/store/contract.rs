@@ -71,6 +71,7 @@ macro_rules! store_contract {
             tells_which_outcomes_are_not_announced
             keeps_dead_letters_until_they_are_removed
             keeps_a_dead_letter_once
+            forgets_old_dead_letters
         );
         $crate::store_contract!(@group $open, read_models:
             puts_and_removes_rows

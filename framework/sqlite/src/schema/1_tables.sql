@@ -57,23 +57,9 @@ CREATE TABLE potter_commands ( -- asynchronous commands; kept for 7 days once th
   outcome_message   TEXT,             -- failed: for people
   outcome_retryable INTEGER,          -- failed: whether sending it again may help
   outcome_events    BLOB,             -- what was recorded, or the error event
-  settled_at        INTEGER,
-  announced         INTEGER NOT NULL DEFAULT 0 -- whether the outcome has been told over the broker
+  settled_at        INTEGER
 ) STRICT;
 CREATE INDEX potter_commands_pending ON potter_commands (id) WHERE outcome IS NULL;
-CREATE INDEX potter_commands_unannounced ON potter_commands (id) WHERE outcome IS NOT NULL AND announced = 0;
-
-CREATE TABLE potter_dead_letters ( -- messages that could not be taken in; kept until they are replayed or discarded
-  id         BLOB    NOT NULL PRIMARY KEY,
-  source     TEXT    NOT NULL, -- who could not take it in: a subscription, 'commands'
-  key        TEXT    NOT NULL, -- the stream that waits behind it; empty: none
-  message_id TEXT    NOT NULL,
-  reason     TEXT    NOT NULL,
-  parked_at  INTEGER NOT NULL,
-  message    BLOB    NOT NULL, -- subject, headers, payload, what was tried
-  UNIQUE (source, message_id)
-) STRICT;
-CREATE INDEX potter_dead_letters_key ON potter_dead_letters (source, key, id);
 
 CREATE TABLE potter_checkpoints ( -- how far each projection is
   projection TEXT    NOT NULL,

@@ -222,19 +222,23 @@ pub async fn forgets_what_is_old_enough(Fixture { store, guard: _guard, .. }: Fi
 
     let an_hour = Duration::from_secs(3600);
     let (before, after) = (SystemTime::now() - an_hour, SystemTime::now() + an_hour);
-    let recent = Expiry { claims_before: before, commands_before: before };
+    let recent = expiry(before, before);
     assert_eq!(purge_all(&store, recent).await, 0, "an outcome is kept from when it came, not from the acceptance");
-    let commands = Expiry { claims_before: before, commands_before: after };
+    let commands = expiry(before, after);
     assert_eq!(purge_all(&store, commands).await, 2);
     assert_eq!((status(&store, &old).await, status(&store, &young).await), (None, None));
     assert!(status(&store, &pending_for_long).await.is_some());
     assert!(store.find_claim(key("ada", "k")).await.expect("readable").is_some());
 
-    let claims = Expiry { claims_before: after, commands_before: before };
+    let claims = expiry(after, before);
     assert_eq!(purge_all(&store, claims).await, 1);
     assert_eq!(store.find_claim(key("ada", "k")).await.expect("readable"), None);
     assert_eq!(stream(&store, "1").await.len(), 1);
     store.commit(self::claiming(key("ada", "k"), "again")).await.expect("the key is free again");
+}
+
+fn expiry(claims_before: SystemTime, commands_before: SystemTime) -> Expiry {
+    Expiry { claims_before, commands_before, dead_letters_before: SystemTime::UNIX_EPOCH }
 }
 
 async fn purge_all(store: &SharedStore, expiry: Expiry) -> u64 {

@@ -1,13 +1,13 @@
 //! What is told of accepted commands, and messages that could not be taken in.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use uuid::Uuid;
 
 use super::commands::{accepting, command, failed, settling, succeeded};
 use super::{Fixture, a_time};
-use crate::store::{DeadAttempt, DeadLetter, DeadLetterFilter, SharedStore};
+use crate::store::{DeadAttempt, DeadLetter, DeadLetterFilter, Expiry, SharedStore};
 
 async fn unannounced(store: &SharedStore, limit: u32) -> Vec<Uuid> {
     let found = store.unannounced_outcomes(limit).await.expect("readable");
@@ -92,4 +92,18 @@ pub async fn keeps_a_dead_letter_once(Fixture { store, guard: _guard, .. }: Fixt
     }
     let found = store.dead_letters(DeadLetterFilter::default()).await.expect("readable");
     assert_eq!(found, [first, elsewhere]);
+}
+
+/// Those that nobody has looked at for long enough.
+pub async fn forgets_old_dead_letters(Fixture { store, guard: _guard, .. }: Fixture) {
+    let young = DeadLetter { parked_at: a_time() + Duration::from_secs(2), ..letter(2, "a", "y") };
+    for letter in [letter(1, "a", "x"), young] {
+        store.keep_dead_letter(letter).await.expect("writable");
+    }
+    let never = SystemTime::UNIX_EPOCH;
+    let expiry = Expiry { claims_before: never, commands_before: never, dead_letters_before: never };
+    assert_eq!(store.purge(expiry).await.expect("purged"), 0);
+    let old = Expiry { dead_letters_before: a_time() + Duration::from_secs(2), ..expiry };
+    assert_eq!(store.purge(old).await.expect("purged"), 1);
+    assert_eq!(letters(&store, DeadLetterFilter::default()).await, [2]);
 }
