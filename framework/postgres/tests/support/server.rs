@@ -1,8 +1,10 @@
 //! A PostgreSQL server of a test's own, to be restarted, ended and frozen.
 
+#![allow(dead_code, reason = "each file of tests uses its own part")]
+
 use std::net::TcpListener;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
@@ -38,6 +40,22 @@ impl Server {
     /// Its DSN; callers wait a second.
     pub fn dsn(&self) -> String {
         format!("postgres://potter@127.0.0.1:{}/postgres?timeout=1", self.port)
+    }
+
+    /// Gives it a certificate for `localhost` and restarts it; answers with the file of the authority that signed it.
+    pub fn encrypt(&self) -> PathBuf {
+        let file = |name: &str| self.data().join(name).display().to_string();
+        let [authority, authority_key] = ["authority.crt", "authority.key"].map(file);
+        let [certificate, key] = ["server.crt", "server.key"].map(file);
+        let new = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30"];
+        let own = ["-subj", "/CN=authority", "-keyout", &authority_key, "-out", &authority];
+        self.run_program("openssl", &[&new[..], &own].concat());
+        let signed = ["-subj", "/CN=localhost", "-keyout", &key, "-out", &certificate, "-CA", &authority];
+        let for_host = ["-addext", "subjectAltName=DNS:localhost", "-addext", "basicConstraints=critical,CA:FALSE"];
+        self.run_program("openssl", &[&new[..], &signed, &["-CAkey", &authority_key], &for_host].concat());
+        std::fs::write(self.data().join("postgresql.auto.conf"), "ssl = on\n").expect("the directory is there");
+        self.restart();
+        authority.into()
     }
 
     /// Ends in order, and starts again.
@@ -93,12 +111,16 @@ impl Server {
     }
 
     fn run(&self, program: &str, arguments: &[&str]) {
-        let program = format!("{}/{program}", variable("POTTER_TEST_POSTGRES_BIN"));
+        self.run_program(&format!("{}/{program}", variable("POTTER_TEST_POSTGRES_BIN")), arguments);
+    }
+
+    /// As the user that the server runs as.
+    fn run_program(&self, program: &str, arguments: &[&str]) {
         let prefix = variable("POTTER_TEST_POSTGRES_AS");
-        let mut words = prefix.split_whitespace().chain([program.as_str()]).chain(arguments.iter().copied());
+        let mut words = prefix.split_whitespace().chain([program]).chain(arguments.iter().copied());
         let mut command = Command::new(words.next().expect("at least the program"));
         let status =
-            command.args(words).current_dir(self.directory.path()).stdout(std::process::Stdio::null()).status();
+            command.args(words).current_dir(self.directory.path()).stdout(Stdio::null()).stderr(Stdio::null()).status();
         assert!(status.expect("it can be started").success(), "{program} {arguments:?}");
     }
 }
