@@ -283,7 +283,7 @@ mod tests {
             "-- Tables of the read models; the events themselves are in tables of the framework.\n\n\
              CREATE TABLE IF NOT EXISTS \"orders\" (\n  \
              \"id\" TEXT COLLATE \"C\" NOT NULL CONSTRAINT \"orders__key\" PRIMARY KEY,\n  \
-             \"note\" TEXT COLLATE \"C\",\n  \"paid\" BOOLEAN,\n  \"potter_row\" BYTEA NOT NULL\n);\n\
+             \"note\" TEXT COLLATE \"C\",\n  \"paid\" BOOLEAN,\n  \"potter_row\" BYTEA NOT NULL\n) WITH (fillfactor = 70);\n\
              CREATE INDEX IF NOT EXISTS \"orders__note\" ON \"orders\" (\"note\" NULLS FIRST, \"id\");\n"
         );
         for path in ["sqlite/0001_init.sql", "postgres/0001_init.sql"] {

@@ -7,6 +7,6 @@ CREATE TABLE IF NOT EXISTS "products" (
   "stock" BIGINT,
   "created_at" TEXT COLLATE "C",
   "potter_row" BYTEA NOT NULL
-);
+) WITH (fillfactor = 70);
 CREATE INDEX IF NOT EXISTS "products__category" ON "products" ("category" NULLS FIRST, "product_id");
 CREATE INDEX IF NOT EXISTS "products__stock" ON "products" ("stock" NULLS FIRST, "product_id");

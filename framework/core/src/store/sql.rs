@@ -53,7 +53,8 @@ pub fn create_sqlite_table(table: &Table, name: &str, index_prefix: &str) -> Str
 /// The statements, each ended by `;` and a line break, that make a read model's table in PostgreSQL.
 ///
 /// Texts compare byte by byte whatever the database's locale, and absent values come first in an index, as
-/// they do in every selection.
+/// they do in every selection. Pages are filled to seven tenths: where the next version of a row fits beside the last
+/// and no indexed value has changed, indexes need not be touched, which is half of the work.
 ///
 /// ```
 /// use potter_core::read_model::{ColumnType, Table, TableColumn};
@@ -72,7 +73,7 @@ pub fn create_sqlite_table(table: &Table, name: &str, index_prefix: &str) -> Str
 ///   "sku" TEXT COLLATE "C",
 ///   "sold_out" BOOLEAN,
 ///   "potter_row" BYTEA NOT NULL
-/// );
+/// ) WITH (fillfactor = 70);
 /// CREATE INDEX IF NOT EXISTS "products__category" ON "products" ("category" NULLS FIRST, "id");
 /// CREATE UNIQUE INDEX IF NOT EXISTS "products__sku" ON "products" ("sku");
 /// "#
@@ -85,7 +86,13 @@ pub fn create_sqlite_table(table: &Table, name: &str, index_prefix: &str) -> Str
 pub fn create_postgres_table(table: &Table, name: &str) -> String {
     let constraint = quoted(&postgres_name(&format!("{name}__key")));
     let key = format!("{} TEXT COLLATE \"C\" NOT NULL CONSTRAINT {constraint} PRIMARY KEY", quoted(table.key));
-    let mut text = create_table(table, &postgres_name(name), &key, postgres_column_type, "BYTEA NOT NULL\n)");
+    let mut text = create_table(
+        table,
+        &postgres_name(name),
+        &key,
+        postgres_column_type,
+        "BYTEA NOT NULL\n) WITH (fillfactor = 70)",
+    );
     for (column, keys) in indexes(table, " NULLS FIRST") {
         let index = quoted(&postgres_index(name, column.name));
         text += &create_index(column, &index, &quoted(&postgres_name(name)), &keys);

@@ -315,7 +315,7 @@ CREATE INDEX IF NOT EXISTS "products__name" ON "products" ("name", "id");
   "name" TEXT COLLATE "C",
   "price_cents" BIGINT,
   "potter_row" BYTEA NOT NULL
-);
+) WITH (fillfactor = 70);
 CREATE INDEX IF NOT EXISTS "products__name" ON "products" ("name" NULLS FIRST, "id");
 "#,
 }];
