@@ -90,12 +90,23 @@ pub struct RequestMetadata {
     pub actor: Option<String>,
     /// Ties together everything that follows from one request; made when absent.
     pub correlation_id: Option<String>,
+    /// The message that the command is an effect of: for it the command is executed once, idempotent or not.
+    pub effect_of: Option<EffectOf>,
     /// Identity of the command, if the caller has chosen one; made when absent.
     pub command_id: Option<Uuid>,
     /// When the caller stops waiting.
     pub deadline: Option<Instant>,
     /// The position that a query's read models must have reached; absent: the head of the log when it begins.
     pub at_least: Option<u64>,
+}
+
+/// What a command is an effect of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EffectOf {
+    /// The subscription that brought the message.
+    pub subscription: String,
+    /// The message, and which of its effects it is: at most 255 printable ASCII characters.
+    pub key: String,
 }
 
 /// The answer to a request.
@@ -255,6 +266,16 @@ impl Dispatcher {
             Route::Command(command) => command.call(request).await,
             Route::Query(query) => query.call(request).await,
         }
+    }
+
+    /// Executes a command, known by its stable name, as the effect of a message.
+    ///
+    /// # Errors
+    /// As [`Dispatcher::call`] says; also that there is no such command.
+    pub async fn effect(&self, command: &str, mut request: Request, effect_of: EffectOf) -> Result<Reply, Failure> {
+        let bound = self.inner.workers.command(command).ok_or_else(|| Failure::unimplemented(command))?;
+        request.metadata.effect_of = Some(effect_of);
+        self.call(bound.spec().rpc, request).await
     }
 
     /// Accepts a command of any kind, known by its stable name, for the workers: what the broker brings.

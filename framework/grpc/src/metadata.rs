@@ -57,6 +57,7 @@ pub(crate) fn read(
         expected_version: expected_version(request)?,
         actor: actor_key.and_then(|key| text(request, key)).map(str::to_owned),
         correlation_id: Some(correlation_id.to_owned()),
+        effect_of: None,
         command_id: None,
         deadline: deadline(request),
         at_least: number(request, AT_LEAST)?,

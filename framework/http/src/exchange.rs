@@ -73,6 +73,7 @@ impl Exchange {
             expected_version: expected_version(headers)?,
             actor: options.actor_header.as_ref().and_then(|name| id(headers, name)),
             correlation_id: Some(self.correlation_id.clone()),
+            effect_of: None,
             command_id: None,
             deadline: None,
             at_least: position(headers)?,

@@ -87,7 +87,7 @@ fn worth_trying_again(failure: &Failure, attempt: u64) -> bool {
     }
 }
 
-async fn accept(link: &Link, message: &Message) -> Result<CommandStatus, Failure> {
+pub(crate) async fn accept(link: &Link, message: &Message) -> Result<CommandStatus, Failure> {
     let name = command_name(link, message)?;
     let id = command_id(message);
     let unusable = |_| Failure::malformed(format!("the message id of a command must be a UUID, not `{id}`"));

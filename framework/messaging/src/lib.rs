@@ -2,7 +2,8 @@
 //!
 //! [`Messaging::start`] stands beside a running [`Dispatcher`] and needs nothing of it but its public interface.
 //! `outgoing` follows the log and publishes; `outcomes` announces how accepted commands went; `intake` accepts the
-//! commands that the broker brings; `queries` answers questions; `wire` puts all of it into messages and back; `link`
+//! commands that the broker brings; [`subscription`] has effects of other modules' events, and [`replay`] tries again
+//! what could not be taken in; `queries` answers questions; `wire` puts all of it into messages and back; `link`
 //! is the broker as those parts see it, with its endless patience.
 //!
 //! | subject | what |
@@ -18,6 +19,8 @@ mod meter;
 mod outcomes;
 mod outgoing;
 mod queries;
+pub mod replay;
+pub mod subscription;
 mod wire;
 
 use std::sync::Arc;
@@ -33,11 +36,12 @@ pub use potter_broker as broker;
 
 use crate::link::Link;
 use crate::meter::Meter;
+pub use crate::subscription::Subscription;
 use crate::wire::Wire;
 pub use crate::wire::{DescriptorsError, Payload};
 
 /// What may be chosen about messages.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Options {
     /// How the payloads of events and outcomes are written.
     pub payload: Payload,
@@ -47,6 +51,8 @@ pub struct Options {
     pub commands_at_once: usize,
     /// Queries that are being answered at the same time, in each process.
     pub queries_at_once: usize,
+    /// What the module does about other modules' events.
+    pub subscriptions: Vec<Subscription>,
 }
 
 impl Default for Options {
@@ -56,6 +62,7 @@ impl Default for Options {
             events_are_kept: Duration::from_secs(7 * 24 * 60 * 60),
             commands_at_once: 256,
             queries_at_once: 256,
+            subscriptions: Vec::new(),
         }
     }
 }
@@ -94,13 +101,15 @@ impl Messaging {
         let link = Arc::new(Link::new(broker, dispatcher.clone(), wire, meter, channels));
         let (published, seen) = watch::channel(0);
         let (announced, told) = watch::channel(false);
-        let tasks = vec![
+        let mut tasks = vec![
             tokio::spawn(link::keep_watch(link.clone(), seen.clone())),
             tokio::spawn(outgoing::run(link.clone(), published)),
             tokio::spawn(outcomes::run(link.clone(), announced)),
             tokio::spawn(intake::run(link.clone(), options.commands_at_once)),
             tokio::spawn(queries::run(link.clone(), options.queries_at_once)),
         ];
+        let followed = options.subscriptions.into_iter().map(|it| tokio::spawn(subscription::run(link.clone(), it)));
+        tasks.extend(followed);
         let health = link.clone();
         dispatcher.watch_health(move || health.health());
         Ok(Self { link, progress: Progress { published: seen, announced: told }, tasks })

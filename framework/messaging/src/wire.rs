@@ -130,10 +130,17 @@ impl Wire {
 
     /// Protobuf bytes of the request of `rpc`, however the message writes it.
     pub fn request(&self, rpc: &str, message: &Message) -> Result<Bytes, Failure> {
+        let name = self.method(rpc).map(|method| method.input().full_name().to_owned());
+        self.protobuf(&name.unwrap_or_default(), message)
+    }
+
+    /// Protobuf bytes of a message's payload, of the type `name`, however it is written.
+    pub fn protobuf(&self, name: &str, message: &Message) -> Result<Bytes, Failure> {
         if payload_of(message)? == Payload::Protobuf {
             return Ok(message.payload.clone());
         }
-        let descriptor = self.method(rpc).map(|method| method.input()).ok_or_else(|| Failure::unimplemented(rpc))?;
+        let descriptor = self.pool.get_message_by_name(name);
+        let descriptor = descriptor.ok_or_else(|| Failure::malformed(format!("`{name}` in JSON is not known here")))?;
         let options = DeserializeOptions::new().deny_unknown_fields(true);
         let mut json = serde_json::Deserializer::from_slice(&message.payload);
         let read = DynamicMessage::deserialize_with_options(descriptor, &mut json, &options);

@@ -13,6 +13,7 @@ use potter_core::store::SharedStore;
 use potter_http::Rest;
 use tokio::runtime::Runtime;
 
+use crate::cli::dead_letters::{DeadLetters, Which};
 use crate::cli::{self, Output, Task};
 use crate::config::{Config, Database, LogFormat};
 use crate::error::{RunError, TaskError};
@@ -69,6 +70,13 @@ impl App {
     #[cfg(feature = "nats")]
     pub fn nats(mut self) -> Self {
         self.transports.nats = true;
+        self
+    }
+
+    /// Has effects of another module's events; takes [`App::nats`].
+    #[cfg(feature = "nats")]
+    pub fn subscribe(mut self, subscription: potter_messaging::Subscription) -> Self {
+        self.transports.subscriptions.push(subscription);
         self
     }
 
@@ -182,10 +190,30 @@ impl App {
             Task::Events(events) => events.run(module, &store, output).await,
             Task::Projections(projections) => projections.run(module, &store, output).await,
             Task::Commands(commands) => commands.run(&store, output).await,
+            Task::DeadLetters(DeadLetters::Replay(which)) => self.replay(&which, store.clone(), output).await,
+            Task::DeadLetters(letters) => letters.run(&store, output).await,
         };
         output.flush()?;
         store.close().await;
         done
+    }
+}
+
+impl App {
+    /// Runs the module for as long as dead letters are tried again.
+    #[cfg(feature = "nats")]
+    async fn replay(self, which: &Which, store: SharedStore, output: &mut Output<'_>) -> Result<(), TaskError> {
+        let Self { module, options, transports, .. } = self;
+        let dispatcher = Dispatcher::start(module, store, options).await.map_err(RunError::from)?;
+        let replayed = crate::cli::dead_letters::replay(which, &dispatcher, transports.subscriptions, output).await;
+        dispatcher.shutdown().await;
+        replayed
+    }
+
+    #[cfg(not(feature = "nats"))]
+    #[expect(clippy::unused_async, reason = "the same shape as with messages")]
+    async fn replay(self, _: &Which, _: SharedStore, _: &mut Output<'_>) -> Result<(), TaskError> {
+        Err(TaskError::new("this service was built without the feature `nats` of potter, and takes no messages in"))
     }
 }
 

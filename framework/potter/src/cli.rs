@@ -1,5 +1,6 @@
 //! The command line of a service's binary.
 
+pub(crate) mod dead_letters;
 mod events;
 mod migrate;
 mod output;
@@ -27,6 +28,9 @@ pub(crate) enum Task {
     /// Tells how far asynchronous commands are
     #[command(subcommand)]
     Commands(status::Commands),
+    /// Messages that could not be taken in, and what shall become of them
+    #[command(subcommand)]
+    DeadLetters(dead_letters::DeadLetters),
 }
 
 /// Reads the command line; prints help or what is wrong with it, and ends the process in either case.

@@ -58,6 +58,10 @@ pub use potter_core::{
 };
 pub use service::Service;
 
+/// Effects of other modules' events: what [`App::subscribe`] takes.
+#[cfg(feature = "nats")]
+pub use potter_messaging::subscription;
+
 #[cfg(feature = "rest")]
 pub use potter_http as http;
 

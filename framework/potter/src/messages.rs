@@ -5,13 +5,17 @@ use std::time::Duration;
 
 use potter_core::dispatch::Dispatcher;
 use potter_messaging::broker::{MemoryBroker, SharedBroker};
-use potter_messaging::{Messaging, Options, Payload};
+use potter_messaging::{Messaging, Options, Payload, Subscription};
 
 use crate::config::{self, Config};
 use crate::error::RunError;
 
 /// Begins to publish what the module records and to take in what is sent to it.
-pub(crate) async fn start(dispatcher: &Dispatcher, config: &Config) -> Result<Messaging, RunError> {
+pub(crate) async fn start(
+    dispatcher: &Dispatcher,
+    subscriptions: Vec<Subscription>,
+    config: &Config,
+) -> Result<Messaging, RunError> {
     let module = dispatcher.module().name();
     let broker: SharedBroker = match &config.nats_url {
         Some(url) => Arc::new(potter_nats::NatsBroker::connect(url, module).await.map_err(RunError::broker)?),
@@ -20,7 +24,7 @@ pub(crate) async fn start(dispatcher: &Dispatcher, config: &Config) -> Result<Me
             Arc::new(MemoryBroker::new())
         }
     };
-    let options = Options { payload: payload(config.nats_payload), ..Options::default() };
+    let options = Options { payload: payload(config.nats_payload), subscriptions, ..Options::default() };
     Messaging::start(dispatcher, broker, options).map_err(RunError::broker)
 }
 

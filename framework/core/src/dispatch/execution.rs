@@ -212,8 +212,9 @@ impl<A: Aggregate> Bound<A> {
     ) -> Result<Execution, Failure> {
         let spec = self.spec();
         let command_id = metadata.command_id.unwrap_or_else(Uuid::now_v7);
-        let claim = match &metadata.idempotency_key {
-            Some(key) if spec.idempotent => Some(claim_key(spec, attempt, key, metadata.actor.as_deref())?),
+        let claim = match (&metadata.effect_of, &metadata.idempotency_key) {
+            (Some(effect), _) => Some(claim_key(spec, attempt, &effect.key, Some(&inbox(&effect.subscription)))?),
+            (None, Some(key)) if spec.idempotent => Some(claim_key(spec, attempt, key, metadata.actor.as_deref())?),
             _ => None,
         };
         let deadline = began + spec.timeout.unwrap_or(self.runtime.options.command_timeout);
@@ -464,6 +465,11 @@ impl Execution {
             command_id: None,
         }
     }
+}
+
+/// The scope of a subscription's keys: no actor is called that.
+fn inbox(subscription: &str) -> String {
+    format!("\u{1}inbox {subscription}")
 }
 
 /// Scope of the idempotency key and hash of the request.

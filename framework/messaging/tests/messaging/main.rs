@@ -5,4 +5,5 @@ mod events;
 mod nodes;
 mod queries;
 mod shop;
+mod subscriptions;
 mod unsteady;

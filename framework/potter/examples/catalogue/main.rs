@@ -11,5 +11,5 @@ async fn unreachable() {
 }
 
 fn main() -> std::process::ExitCode {
-    potter::App::new(service::module(unreachable)).rest(service::api()).grpc().run()
+    potter::App::new(service::module(unreachable)).rest(service::api()).grpc().nats().run()
 }

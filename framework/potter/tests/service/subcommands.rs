@@ -248,3 +248,65 @@ fn a_variable_of_a_later_version_is_named_in_the_log() {
     let warning = process.1.iter().find(|line| line["level"] == "WARN").expect("a warning");
     assert_eq!(warning["variable"], "AMQP_URL");
 }
+
+#[tokio::test]
+async fn dead_letters_are_listed_shown_replayed_and_discarded() {
+    let (directory, id) = written().await;
+    let rename = crate::catalogue::RenameProductRequest { product_id: id, name: "torch".to_owned() };
+    let letters = [
+        letter("catalogue.commands.catalogue.rename_product", prost::Message::encode_to_vec(&rename)),
+        letter("catalogue.commands.catalogue.fly", Vec::new()),
+    ];
+    keep(directory.path(), &letters).await;
+    let ids = letters.map(|letter| letter.id.to_string());
+    let list = |arguments: &[&str]| run(directory.path(), &[&["dead-letters"], arguments].concat(), &[]);
+
+    let output = list(&["list", "--format", "json"]);
+    let told: Vec<_> = lines(printed(&output).0).into_iter().map(|it| it["id"].clone()).collect();
+    assert_eq!(told, ids);
+    let output = list(&["show", &ids[0]]);
+    let shown: Value = serde_json::from_str(printed(&output).0).expect("JSON");
+    assert_eq!((&shown["reason"], &shown["headers"]["potter-actor"]), (&"no such command".into(), &"ada".into()));
+
+    let output = list(&["replay"]);
+    let (text, errors) = printed(&output);
+    assert_eq!(output.status.code(), Some(1), "one of them cannot be taken in: {text}");
+    assert!(text.contains(&format!("{}  commands    taken in", ids[0])), "{text}");
+    assert!(text.contains("kept: UNIMPLEMENTED"), "{text}");
+    assert!(errors.contains("1 could not be taken in this time either"), "{errors}");
+    let output = run(directory.path(), &["events", "--all"], &[]);
+    assert!(printed(&output).0.contains("{\"name\":\"torch\"}"), "{output:?}");
+
+    assert!(list(&["discard", &ids[1]]).status.success());
+    assert_eq!(printed(&list(&["list"])).0, "");
+    let output = list(&["show", &ids[1]]);
+    assert!(printed(&output).1.contains("there is no dead letter"), "{output:?}");
+}
+
+fn letter(subject: &str, payload: Vec<u8>) -> potter::store::DeadLetter {
+    let id = potter::uuid::Uuid::now_v7();
+    potter::store::DeadLetter {
+        id,
+        source: "commands".to_owned(),
+        key: String::new(),
+        message_id: id.to_string(),
+        subject: subject.to_owned(),
+        headers: vec![("potter-actor".to_owned(), "ada".to_owned())],
+        payload: payload.into(),
+        reason: "no such command".to_owned(),
+        history: Vec::new(),
+        parked_at: std::time::SystemTime::now(),
+    }
+}
+
+/// Puts letters into the database of a service that isn't running.
+async fn keep(directory: &std::path::Path, letters: &[potter::store::DeadLetter]) {
+    use potter::store::Store;
+
+    let store = potter_sqlite::SqliteStore::open(&format!("sqlite://{}", directory.join("data.db").display()));
+    let store = store.expect("a database");
+    for letter in letters {
+        store.keep_dead_letter(letter.clone()).await.expect("kept");
+    }
+    store.close().await;
+}

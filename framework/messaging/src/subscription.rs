@@ -1,0 +1,333 @@
+//! What a module does about another module's events: commands of its own, each executed once for each event.
+//!
+//! Events of one stream are taken in one after the other, different streams side by side. An effect is recorded
+//! together with the claim of its event, so that an event that comes again, and be it after the broker's window for
+//! repeats, does nothing twice. An event that cannot be taken in is tried again after 100 ms, 1 s and 10 s; then it is
+//! kept as a dead letter, and whatever comes later of its stream behind it. While the store is out of reach nothing is
+//! given up.
+
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use futures::StreamExt;
+use futures::TryStreamExt;
+use potter_broker::subject::{Subjects, token};
+use potter_broker::{BrokerErrorKind, Consumer, Delivery, Message, headers};
+use potter_core::dispatch::{EffectOf, Request, RequestMetadata};
+use potter_core::failure::{Failure, FailureKind, codes};
+use potter_core::store::{DeadAttempt, DeadLetter, DeadLetterFilter, StoreError};
+use tokio_util::task::TaskTracker;
+use uuid::Uuid;
+
+use crate::link::Link;
+
+/// How often an event is tried before it is set aside.
+const ATTEMPTS: u32 = 4;
+
+/// An event that isn't acknowledged for that long is delivered again, perhaps to another process.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What becomes of an event: its effects, or why there are none.
+type Handler = Arc<dyn Fn(&EventContext, Bytes) -> Result<Vec<Effect>, Failure> + Send + Sync>;
+
+/// What a module does about events of one other module.
+#[derive(Clone)]
+pub struct Subscription {
+    name: String,
+    module: String,
+    handlers: Vec<(String, Handler)>,
+}
+
+/// What is known of an event beside its payload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventContext {
+    /// Identity of the event.
+    pub event_id: String,
+    /// Its stored type.
+    pub event_type: String,
+    /// Kind of its aggregate.
+    pub aggregate: String,
+    /// Identity of its aggregate.
+    pub aggregate_id: String,
+    /// Its place in its stream.
+    pub version: u64,
+    /// Ties together everything that follows from one request; the effects get it too.
+    pub correlation_id: String,
+    /// Who; the effects are done on the same one's behalf.
+    pub actor: Option<String>,
+}
+
+/// A command of the subscriber's own module.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Effect {
+    command: String,
+    body: Bytes,
+}
+
+impl Effect {
+    /// The command with that stable name: `warehouse.reserve_stock`.
+    #[must_use]
+    pub fn command(name: &str, request: &impl prost::Message) -> Self {
+        Self { command: name.to_owned(), body: request.encode_to_vec().into() }
+    }
+}
+
+impl Subscription {
+    /// The subscription `name`, unique within the subscriber, to events of `module`. The name is kept by the broker and
+    /// beside each effect: another name begins again with the oldest event.
+    #[must_use]
+    pub fn new(name: &str, module: &str) -> Self {
+        Self { name: name.to_owned(), module: module.to_owned(), handlers: Vec::new() }
+    }
+
+    /// Handles events of that stored type, messages of the type `M`: a pure function from the event to its effects.
+    #[must_use]
+    pub fn on<M: prost::Message + Default>(
+        mut self,
+        event_type: &str,
+        handle: impl Fn(M, &EventContext) -> Result<Vec<Effect>, Failure> + Send + Sync + 'static,
+    ) -> Self {
+        let handler = move |context: &EventContext, payload: Bytes| {
+            let unreadable = |error| Failure::malformed(format!("not a valid `{}`: {error}", context.event_type));
+            handle(M::decode(payload).map_err(unreadable)?, context)
+        };
+        self.handlers.push((event_type.to_owned(), Arc::new(handler)));
+        self
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Has the effects of an event, each once.
+    pub(crate) async fn apply(&self, link: &Link, message: &Message) -> Result<(), Failure> {
+        let context = context(message)?;
+        let handler = self.handlers.iter().find(|(event_type, _)| *event_type == context.event_type);
+        let Some((_, handler)) = handler else { return Ok(()) };
+        let payload = link.wire.protobuf(message.get(headers::MESSAGE).unwrap_or_default(), message)?;
+        for (number, effect) in handler(&context, payload)?.into_iter().enumerate() {
+            self.execute(link, &context, number, effect).await?;
+        }
+        Ok(())
+    }
+
+    async fn execute(&self, link: &Link, event: &EventContext, number: usize, effect: Effect) -> Result<(), Failure> {
+        let effect_of = EffectOf { subscription: self.name.clone(), key: format!("{}/{number}", event.event_id) };
+        let metadata = RequestMetadata {
+            correlation_id: Some(event.correlation_id.clone()),
+            actor: event.actor.clone(),
+            ..RequestMetadata::default()
+        };
+        let request = Request { body: effect.body, metadata };
+        match link.dispatcher.effect(&effect.command, request, effect_of).await {
+            // The event has had another effect before: handlers change, what has happened doesn't.
+            Err(failure) if failure.code == codes::IDEMPOTENCY_KEY_REUSED => Ok(()),
+            done => done.map(|_| ()),
+        }
+    }
+}
+
+impl fmt::Debug for Subscription {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Subscription").field("name", &self.name).field("module", &self.module).finish_non_exhaustive()
+    }
+}
+
+fn context(message: &Message) -> Result<EventContext, Failure> {
+    let text = |name: &str| message.get(name).unwrap_or_default().to_owned();
+    let event_type = text(headers::EVENT_TYPE);
+    if event_type.is_empty() {
+        return Err(Failure::malformed(format!("the header `{}` is missing", headers::EVENT_TYPE)));
+    }
+    Ok(EventContext {
+        event_id: message.get(headers::EVENT_ID).unwrap_or(&message.id).to_owned(),
+        event_type,
+        aggregate: text(headers::AGGREGATE),
+        aggregate_id: text(headers::AGGREGATE_ID),
+        version: message.parse(headers::VERSION).map_err(Failure::malformed)?.unwrap_or_default(),
+        correlation_id: text(headers::CORRELATION_ID),
+        actor: message.get(headers::ACTOR).map(str::to_owned),
+    })
+}
+
+/// The stream that a message is of.
+fn key(message: &Message) -> String {
+    let part = |name| message.get(name).unwrap_or_default();
+    format!("{}-{}", part(headers::AGGREGATE), part(headers::AGGREGATE_ID))
+}
+
+/// A subscription of a running module.
+struct Following {
+    link: Arc<Link>,
+    subscription: Subscription,
+    /// Streams with events that wait, the one that is being taken in included.
+    lanes: Mutex<HashMap<String, VecDeque<Delivery>>>,
+    tasks: TaskTracker,
+}
+
+/// Takes events in until the intake is closed.
+pub(crate) async fn run(link: Arc<Link>, subscription: Subscription) {
+    let closed = link.intake_closed.clone();
+    let following = Arc::new(Following { link, subscription, lanes: Mutex::default(), tasks: TaskTracker::new() });
+    for attempt in 1.. {
+        following.consume().await;
+        let paused = closed.run_until_cancelled(following.link.pause(attempt)).await;
+        if paused.flatten().is_none() {
+            break;
+        }
+    }
+    following.tasks.close();
+    following.tasks.wait().await;
+}
+
+impl Following {
+    /// Takes events in until the broker fails or the intake is closed.
+    async fn consume(self: &Arc<Self>) {
+        let Self { link, subscription, .. } = &**self;
+        let source = Subjects::of(&subscription.module);
+        let name = format!("{}-{}", token(link.dispatcher.module().name()), token(&subscription.name));
+        let wanted = subscription.handlers.iter().map(|(event_type, _)| source.event(event_type));
+        let consumer =
+            Consumer { patience: PATIENCE, ..Consumer::new(source.channel("events"), name).subjects(wanted) };
+        let deliveries = match link.broker.consume(consumer).await {
+            Ok(deliveries) => deliveries,
+            // The other module may never have run yet.
+            Err(error) => return link.failed(&error, if error.kind == BrokerErrorKind::NoChannel { 2 } else { 1 }),
+        };
+        let closed = link.intake_closed.clone().cancelled_owned();
+        let mut deliveries = std::pin::pin!(deliveries.take_until(closed));
+        loop {
+            match deliveries.try_next().await {
+                Ok(Some(delivery)) => self.enqueue(delivery),
+                Ok(None) => return,
+                Err(error) => return link.failed(&error, 1),
+            }
+        }
+    }
+
+    fn lanes(&self) -> MutexGuard<'_, HashMap<String, VecDeque<Delivery>>> {
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets an event be taken in after all others of its stream.
+    fn enqueue(self: &Arc<Self>, delivery: Delivery) {
+        let key = key(&delivery.message);
+        let mut lanes = self.lanes();
+        match lanes.get_mut(&key) {
+            Some(lane) => lane.push_back(delivery),
+            None => {
+                lanes.insert(key.clone(), VecDeque::from([delivery]));
+                self.tasks.spawn(run_lane(self.clone(), key));
+            }
+        }
+    }
+
+    /// The next event of a stream; the lane ends when there is none.
+    fn next(&self, key: &str) -> Option<Delivery> {
+        let mut lanes = self.lanes();
+        let next = lanes.get_mut(key)?.pop_front();
+        if next.is_none() {
+            lanes.remove(key);
+        }
+        next
+    }
+
+    /// Takes an event in, or sets it aside; `None` if the messages end before that.
+    async fn take_in(&self, key: &str, delivery: &Delivery) -> Option<()> {
+        let message = &delivery.message;
+        let mut history = Vec::new();
+        for attempt in 1.. {
+            let failure = match self.apply(key, message).await {
+                Ok(Applied::Done) => return Some(()),
+                Ok(Applied::Behind) => return self.set_aside(key, message, BEHIND.to_owned(), history).await,
+                Err(failure) => failure,
+            };
+            tracing::warn!(subscription = self.subscription.name, id = message.id, %failure, "cannot take an event in");
+            let patient = failure.kind == FailureKind::Unavailable;
+            if !patient {
+                history.push(DeadAttempt { at: SystemTime::now(), reason: failure.to_string() });
+            }
+            if !patient && (history.len() >= ATTEMPTS as usize || !worth_trying_again(&failure)) {
+                return self.set_aside(key, message, failure.to_string(), history).await;
+            }
+            // The broker shall not give it to somebody else meanwhile; if it does, the claim tells.
+            let _ = delivery.answer.working().await;
+            self.link.pause(attempt).await?;
+        }
+        unreachable!("attempts are without end")
+    }
+
+    async fn apply(&self, key: &str, message: &Message) -> Result<Applied, Failure> {
+        if self.is_parked(key).await? {
+            return Ok(Applied::Behind);
+        }
+        self.subscription.apply(&self.link, message).await.map(|()| Applied::Done)
+    }
+
+    /// Whether an earlier event of the stream waits for a person.
+    async fn is_parked(&self, key: &str) -> Result<bool, StoreError> {
+        let filter = DeadLetterFilter {
+            source: Some(self.subscription.name.clone()),
+            key: Some(key.to_owned()),
+            limit: Some(1),
+            ..DeadLetterFilter::default()
+        };
+        Ok(!self.link.store().dead_letters(filter).await?.is_empty())
+    }
+
+    async fn set_aside(&self, key: &str, message: &Message, reason: String, history: Vec<DeadAttempt>) -> Option<()> {
+        let letter = DeadLetter {
+            id: Uuid::now_v7(),
+            source: self.subscription.name.clone(),
+            key: key.to_owned(),
+            message_id: message.id.clone(),
+            subject: message.subject.clone(),
+            headers: message.headers.clone().into_iter().collect(),
+            payload: message.payload.clone(),
+            reason,
+            history,
+            parked_at: SystemTime::now(),
+        };
+        for attempt in 1.. {
+            match self.link.store().keep_dead_letter(letter.clone()).await {
+                Ok(()) => return Some(()),
+                Err(error) => tracing::error!(%error, "cannot set a message aside yet"),
+            }
+            self.link.pause(attempt).await?;
+        }
+        unreachable!("attempts are without end")
+    }
+}
+
+/// Why an event is set aside that has done nothing wrong.
+const BEHIND: &str = "waits behind an earlier event of its stream";
+
+/// What came of an event.
+enum Applied {
+    /// It has had its effects.
+    Done,
+    /// An earlier one of its stream waits for a person.
+    Behind,
+}
+
+fn worth_trying_again(failure: &Failure) -> bool {
+    failure.retryable || matches!(failure.kind, FailureKind::Bug | FailureKind::Conflict)
+}
+
+/// Takes in the events of one stream, one after the other, until there are none.
+async fn run_lane(following: Arc<Following>, key: String) {
+    while let Some(delivery) = following.next(&key) {
+        if following.take_in(&key, &delivery).await.is_none() {
+            return;
+        }
+        if let Err(error) = delivery.answer.done().await {
+            // It comes again, and its claims tell that it is done.
+            following.link.failed(&error, 1);
+        }
+    }
+}

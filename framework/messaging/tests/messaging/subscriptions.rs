@@ -1,0 +1,144 @@
+//! Effects of another module's events: each once, in order, and what cannot be taken in waits for a person.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use potter_broker::{Broker, Channel, Keeps, MemoryBroker, Message, headers};
+use potter_core::failure::Failure;
+use potter_core::prost::Message as _;
+use potter_core::store::{DeadLetter, DeadLetterFilter};
+use potter_messaging::replay::Replayer;
+use potter_messaging::subscription::Effect;
+use potter_messaging::{Options, Subscription};
+use potter_sample::{CreateProductRequest, ProductCreated};
+
+use crate::shop::{SOON, Shop};
+
+/// A supplier's article becomes a product of the shop.
+fn articles(judge: impl Fn(&str) -> Result<(), Failure> + Send + Sync + 'static) -> Subscription {
+    Subscription::new("articles", "supplier").on("article.listed", move |event: ProductCreated, _| {
+        judge(&event.name)?;
+        let request = CreateProductRequest { name: event.name, ..CreateProductRequest::default() };
+        Ok(vec![Effect::command("shop.create_product", &request)])
+    })
+}
+
+fn no_bad_ones(name: &str) -> Result<(), Failure> {
+    if name.starts_with("bad") { Err(Failure::refused("BAD", format!("`{name}` is bad"))) } else { Ok(()) }
+}
+
+/// The shop, and a supplier's channel that doesn't notice repeats.
+async fn start(subscription: Subscription) -> Shop {
+    let broker = MemoryBroker::new();
+    let channel = Channel {
+        name: "supplier-events".to_owned(),
+        subjects: vec!["supplier.events.>".to_owned()],
+        keeps: Keeps::For(Duration::from_secs(600)),
+        repeats_within: Duration::ZERO,
+    };
+    broker.declare(channel).await.expect("the channel can be made");
+    let options = Options { subscriptions: vec![subscription], ..Options::default() };
+    Shop::with(Arc::new(broker), options).await
+}
+
+fn listed(id: &str, stream: &str, name: &str) -> Message {
+    let event = ProductCreated { name: name.to_owned(), ..ProductCreated::default() };
+    Message::new("supplier.events.article.listed", event.encode_to_vec())
+        .id(id)
+        .header(headers::EVENT_ID, id)
+        .header(headers::EVENT_TYPE, "article.listed")
+        .header(headers::AGGREGATE, "Article")
+        .header(headers::AGGREGATE_ID, stream)
+        .header(headers::CORRELATION_ID, "c-1")
+        .header(headers::ACTOR, "ada")
+}
+
+/// Waits until that many events are recorded, and gives their products' names.
+async fn products(shop: &Shop, count: usize) -> Vec<String> {
+    let mut head = shop.dispatcher.store().head();
+    let reached = head.wait_for(|head| *head >= count as u64);
+    tokio::time::timeout(SOON, reached).await.expect("the effects come").expect("the store is there");
+    let events = shop.dispatcher.store().read_all(0, 100).await.expect("readable");
+    events.into_iter().map(|event| ProductCreated::decode(event.payload).expect("an event").name).collect()
+}
+
+async fn letters(shop: &Shop, count: usize) -> Vec<DeadLetter> {
+    let told = async {
+        loop {
+            let found = shop.dispatcher.store().dead_letters(DeadLetterFilter::default()).await.expect("readable");
+            if found.len() >= count {
+                return found;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(SOON, told).await.expect("the letters come")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_has_its_effect_once_however_often_it_comes() {
+    let shop = start(articles(no_bad_ones)).await;
+    for (id, name) in [("1", "Pen"), ("1", "Pen"), ("2", "Ink"), ("1", "Pen"), ("2", "Ink"), ("3", "Nib")] {
+        shop.send(listed(id, "a", name)).await;
+    }
+    assert_eq!(products(&shop, 3).await, ["Pen", "Ink", "Nib"], "in order, and none twice");
+    let event = shop.dispatcher.store().read_all(0, 1).await.expect("readable").remove(0);
+    assert_eq!((event.metadata.correlation_id.as_str(), event.metadata.actor.as_deref()), ("c-1", Some("ada")));
+    shop.messaging.stop(SOON).await;
+    assert_eq!(shop.dispatcher.store().read_all(0, 100).await.expect("readable").len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_poison_message_parks_its_own_stream_and_no_other() {
+    let shop = start(articles(no_bad_ones)).await;
+    for (id, stream, name) in [("1", "a", "bad one"), ("2", "a", "Ink"), ("3", "b", "Pen"), ("4", "a", "Nib")] {
+        shop.send(listed(id, stream, name)).await;
+    }
+    assert_eq!(products(&shop, 1).await, ["Pen"]);
+    let letters = letters(&shop, 3).await;
+    let told: Vec<_> = letters.iter().map(|it| (it.message_id.as_str(), it.key.as_str())).collect();
+    assert_eq!(told, [("1", "Article-a"), ("2", "Article-a"), ("4", "Article-a")]);
+    assert!(letters[0].reason.contains("`bad one` is bad"), "{:?}", letters[0]);
+    assert_eq!((letters[0].history.len(), letters[1].history.len()), (1, 0));
+    assert_eq!(letters[1].reason, "waits behind an earlier event of its stream");
+
+    // As long as it is bad, its stream goes on waiting.
+    let stuck = Replayer::new(&shop.dispatcher, vec![articles(no_bad_ones)]).expect("descriptors");
+    let replayed = stuck.replay(DeadLetterFilter::default()).await.expect("the store is there");
+    assert_eq!(replayed.len(), 1);
+    assert_eq!(replayed[0].failure.as_ref().map(|failure| failure.code.as_ref()), Some("BAD"));
+
+    let mended = Replayer::new(&shop.dispatcher, vec![articles(|_| Ok(()))]).expect("descriptors");
+    let replayed = mended.replay(DeadLetterFilter::default()).await.expect("the store is there");
+    assert!(replayed.iter().all(|it| it.failure.is_none()), "{replayed:?}");
+    assert_eq!(products(&shop, 4).await, ["Pen", "bad one", "Ink", "Nib"]);
+    assert!(mended.replay(DeadLetterFilter::default()).await.expect("the store is there").is_empty());
+    shop.send(listed("5", "a", "Cap")).await;
+    assert_eq!(products(&shop, 5).await[4], "Cap", "its stream goes on");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_may_pass_is_tried_again() {
+    let tries = Arc::new(AtomicUsize::new(0));
+    let counted = tries.clone();
+    let shop = start(articles(move |_| match counted.fetch_add(1, Ordering::SeqCst) {
+        0 => Err(Failure::refused("NOT_YET", "not yet").retryable()),
+        _ => Ok(()),
+    }))
+    .await;
+    shop.send(listed("1", "a", "Pen")).await;
+    assert_eq!(products(&shop, 1).await, ["Pen"]);
+    assert_eq!(tries.load(Ordering::SeqCst), 2);
+    assert!(shop.dispatcher.store().dead_letters(DeadLetterFilter::default()).await.expect("readable").is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_that_cannot_be_read_is_set_aside() {
+    let shop = start(articles(no_bad_ones)).await;
+    let broken = Message { payload: vec![0xff].into(), ..listed("1", "a", "Pen") };
+    shop.send(broken).await;
+    let letter = letters(&shop, 1).await.remove(0);
+    assert!(letter.reason.contains("not a valid `article.listed`"), "{letter:?}");
+    assert_eq!(letter.payload, [0xff].as_slice());
+}
