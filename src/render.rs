@@ -66,6 +66,7 @@ static TERA: LazyLock<Tera> = LazyLock::new(|| {
         "sdk/client.rs.tera",
         "sdk/errors.rs.tera",
         "sdk/events.rs.tera",
+        "sdk/invokers.rs.tera",
         "sdk/lib.rs.tera",
         "seed/application/mod.rs.tera",
         "seed/application/read_model.rs.tera",

@@ -1,5 +1,7 @@
 //! The SDK: a crate with the messages that callers need and a client with a method for each rpc.
 
+mod invokers;
+
 use std::collections::BTreeSet;
 
 use prost_reflect::{EnumDescriptor, Kind, MessageDescriptor};
@@ -28,19 +30,25 @@ pub(super) fn files(scope: &Scope<'_>) -> Result<Vec<File>, Bug> {
     let (messages, enums) = reachable(scope);
     let mut lowered = lower(&messages, &enums, scope.comments);
     lowered.names.root = root_package(scope.module, &lowered);
-    let client = scope.module.transports.contains(&Transport::Grpc);
+    let serves = |transport| scope.module.transports.contains(&transport);
+    let (client, invokers) = (serves(Transport::Grpc), serves(Transport::Nats));
     let sdk = Sdk { scope, lowered: &lowered };
     let mut files = super::messages_files(scope, "sdk/src/messages", "::potter_client", &lowered)?;
     let package = scope.symbols.library.replace('_', "-");
     let name = &scope.module.name;
-    let view = ManifestView { package: &package, name };
+    let view = ManifestView { package: &package, name, invokers };
     files.push(scope.written("sdk/Cargo.toml".into(), Class::Generated, name, "sdk/Cargo.toml.tera", &view)?);
-    let text = render::text("sdk/lib.rs.tera", &sdk.library(client))?;
+    let text = render::text("sdk/lib.rs.tera", &sdk.library(client, invokers))?;
     let contents = format!("{}{text}", scope.origin);
     let (path, class) = ("sdk/src/lib.rs".to_owned(), Class::Generated);
     files.push(File { path, class, symbol: name.clone(), contents });
     if client {
         files.push(sdk.file("client", name, &sdk.client())?);
+    }
+    if invokers {
+        files.push(sdk.file("invokers", name, &sdk.invokers())?);
+    }
+    if client || invokers {
         files.push(sdk.file("errors", name, &sdk.errors())?);
         files.push(sdk.file("events", name, &sdk.events())?);
     }
@@ -104,6 +112,7 @@ struct Sdk<'a, 'b> {
 struct ManifestView<'a> {
     package: &'a str,
     name: &'a str,
+    invokers: bool,
 }
 
 #[derive(Serialize)]
@@ -111,9 +120,17 @@ struct LibraryView<'a> {
     name: &'a str,
     library: &'a str,
     client: bool,
-    modules: &'static [&'static str],
+    modules: Vec<ModuleView>,
+    invokers: String,
     uses: String,
     example: Option<ExampleView>,
+}
+
+#[derive(Serialize)]
+struct ModuleView {
+    name: &'static str,
+    /// The feature that it takes; empty: none.
+    feature: &'static str,
 }
 
 #[derive(Serialize)]
@@ -190,7 +207,7 @@ impl<'a> Sdk<'a, '_> {
         Imports::new(&self.lowered.names, MESSAGES, "potter_client", own)
     }
 
-    fn library(&self, client: bool) -> LibraryView<'a> {
+    fn library(&self, client: bool, invokers: bool) -> LibraryView<'a> {
         let scope = self.scope;
         let mut clients = self.client_names();
         let example = scope.module.services.iter().zip(&clients).find_map(|(service, client)| {
@@ -207,10 +224,17 @@ impl<'a> Sdk<'a, '_> {
             name: &scope.module.name,
             library: &scope.symbols.library,
             client,
-            modules: if client { &["client", "errors", "events", "messages"] } else { &["messages"] },
+            modules: modules(client, invokers),
+            invokers: if invokers { self.use_invokers() } else { String::new() },
             uses: rust::use_list("client", &clients, 0).replacen("use", "pub use", 1),
             example: example.filter(|_| client),
         }
+    }
+
+    fn use_invokers(&self) -> String {
+        let mut names = self.invoker_names();
+        names.sort_by(|a, b| super::imports::compare(a, b));
+        rust::use_list("invokers", &names, 0).replacen("use", "pub use", 1)
     }
 
     /// The structs of the services.
@@ -315,6 +339,19 @@ impl<'a> Sdk<'a, '_> {
         };
         messages.map(view).collect()
     }
+}
+
+/// The SDK's modules, in the order of their names.
+fn modules(client: bool, invokers: bool) -> Vec<ModuleView> {
+    let all = [
+        ("client", client, ""),
+        ("errors", client || invokers, ""),
+        ("events", client || invokers, ""),
+        ("invokers", invokers, "nats"),
+        ("messages", true, ""),
+    ];
+    let there = all.into_iter().filter(|(_, there, _)| *there);
+    there.map(|(name, _, feature)| ModuleView { name, feature }).collect()
 }
 
 /// What an annotation says of the calls of a command.

@@ -46,9 +46,8 @@ impl Meter {
         }
     }
 
-    /// An event recorded at that time has been published.
-    pub fn published(&self, recorded_at: SystemTime) {
-        self.events.published.increment(1);
+    /// The broker has an event that was recorded at that time.
+    pub fn delayed(&self, recorded_at: SystemTime) {
         if let Ok(delay) = recorded_at.elapsed() {
             self.delay.record(delay);
         }

@@ -189,7 +189,7 @@ async fn publish_stream(link: &Link, events: Vec<RecordedEvent>) -> Option<()> {
     for event in events {
         if let Some(message) = link.wire.event(&event) {
             link.publish(&message, &link.meter.events).await?;
-            link.meter.published(event.recorded_at);
+            link.meter.delayed(event.recorded_at);
         }
     }
     Some(())
