@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::error::Error as StdError;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use potter_core::store::StoreError;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Error, Row, Socket, Statement};
@@ -16,6 +17,10 @@ use crate::tls::{Stream, Tls};
 
 /// What brings the tables from each version to the next; never changed once released, only added to.
 const SCHEMA_STEPS: &[&str] = &[include_str!("schema.sql")];
+
+/// How long to go on trying to connect for the first time, and how long to wait in between.
+const OPENING: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Statements that a connection keeps prepared; more than a service has.
 const STATEMENTS: usize = 256;
@@ -51,9 +56,25 @@ impl Connector {
         Ok(Self { dsn: Arc::new(dsn), tls })
     }
 
+    /// Connects for the first time: a server that is still starting, or a machine that is busy, gets a few seconds.
+    pub(crate) async fn connect_patiently(&self) -> Result<Connection, String> {
+        let until = Instant::now() + OPENING;
+        loop {
+            match self.dial(OPENING).await {
+                Ok(dialed) => return self.begin_session(dialed, "").await.map_err(|error| told(&error)),
+                Err(Unconnected { reason, for_good }) if for_good || Instant::now() >= until => return Err(reason),
+                Err(_) => sleep(PAUSE).await,
+            }
+        }
+    }
+
     /// Connects, and makes `settings` for the session.
     pub(crate) async fn connect(&self, settings: &str) -> Result<Connection, String> {
-        let (client, driver) = self.dial().await?;
+        let dialed = self.dial(self.limit()).await.map_err(|unconnected| unconnected.reason)?;
+        self.begin_session(dialed, settings).await.map_err(|error| told(&error))
+    }
+
+    async fn begin_session(&self, (client, driver): (Client, Driver), settings: &str) -> Result<Connection, Error> {
         drop(tokio::spawn(async move {
             // Whoever waits for an answer is told as well, so this is only for the record.
             if let Err(error) = driver.await {
@@ -61,19 +82,39 @@ impl Connector {
             }
         }));
         let connection = Connection { client, statements: Mutex::default() };
-        connection.batch(&format!("{SESSION}{settings}")).await.map_err(|error| told(&error))?;
+        connection.batch(&format!("{SESSION}{settings}")).await?;
         Ok(connection)
     }
 
+    /// How long an attempt to connect may take.
+    pub(crate) fn limit(&self) -> Duration {
+        self.dsn.config.get_connect_timeout().copied().unwrap_or(self.dsn.patience)
+    }
+
     /// Connects; nothing happens unless the driver is polled.
-    pub(crate) async fn dial(&self) -> Result<(Client, Driver), String> {
-        let config = &self.dsn.config;
-        let limit = config.get_connect_timeout().copied().unwrap_or(self.dsn.patience);
+    pub(crate) async fn dial(&self, limit: Duration) -> Result<(Client, Driver), Unconnected> {
         // The driver's own limit ends with the TCP connection; a server that is frozen still accepts those.
-        match timeout(limit, config.connect(self.tls.clone())).await {
-            Ok(connected) => connected.map_err(|error| told(&error)),
-            Err(_) => Err(format!("no answer within {} s", limit.as_secs_f32())),
+        match timeout(limit, self.dsn.config.connect(self.tls.clone())).await {
+            Ok(connected) => connected.map_err(|error| Unconnected::because(&error)),
+            Err(_) => {
+                Err(Unconnected { reason: format!("no answer within {} s", limit.as_secs_f32()), for_good: false })
+            }
         }
+    }
+}
+
+/// Why there is no connection.
+pub(crate) struct Unconnected {
+    pub(crate) reason: String,
+    /// Whether to try again is no use: somebody has answered, and said no.
+    for_good: bool,
+}
+
+impl Unconnected {
+    fn because(error: &Error) -> Self {
+        let unreachable = StdError::source(error).is_some_and(|cause| cause.is::<std::io::Error>());
+        let starting = error.code() == Some(&SqlState::CANNOT_CONNECT_NOW);
+        Self { reason: told(error), for_good: !unreachable && !starting }
     }
 }
 

@@ -20,6 +20,10 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// How long it may take to connect, unless the DSN says otherwise.
 const CONNECTING: Duration = Duration::from_secs(1);
 
+/// After that long without a word the system asks whether the server's machine is still there: one that has lost its
+/// power never says that a connection is over.
+const SILENCE: Duration = Duration::from_secs(15);
+
 /// A database's place, and how to talk to it.
 #[derive(Clone)]
 pub(crate) struct Dsn {
@@ -73,6 +77,10 @@ impl Dsn {
         }
         let (mode, trust) = own.tls().map_err(&refused)?;
         config.ssl_mode(mode);
+        if !own.others.iter().any(|parameter| parameter.starts_with("keepalives_idle=")) {
+            config.keepalives_idle(SILENCE);
+        }
+        config.keepalives_interval(SILENCE / 3).keepalives_retries(3).tcp_user_timeout(2 * SILENCE);
         if config.get_connect_timeout().is_none() {
             config.connect_timeout(CONNECTING);
         }

@@ -54,7 +54,7 @@ impl Head {
 
     /// Listens and looks until the connection breaks.
     async fn listen(&self, connector: &Connector) -> Result<(), String> {
-        let (client, mut driver) = connector.dial().await?;
+        let (client, mut driver) = connector.dial(connector.limit()).await.map_err(|unconnected| unconnected.reason)?;
         let driven = drive(&mut driver, |head| self.publish(head));
         let looking = self.look(&client, connector.dsn.patience);
         tokio::select! {

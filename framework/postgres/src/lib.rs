@@ -103,7 +103,7 @@ pub fn check(dsn: &str) -> Result<(), String> {
 }
 
 impl PostgresStore {
-    /// Connects, and brings the framework's tables up to date.
+    /// Connects, and brings the framework's tables up to date. Gives a server that doesn't answer yet five seconds.
     ///
     /// `dsn` is `postgres://user:password@host:5432/database`, with libpq's parameters for connections (`sslmode`,
     /// `sslrootcert`, `connect_timeout`, `options`, …), `pool_size` (connections beside the two that write and listen,
@@ -114,7 +114,7 @@ impl PostgresStore {
     pub async fn open(dsn: &str) -> Result<Self, OpenError> {
         let connector = Connector::new(Dsn::parse(dsn)?)?;
         let failed = |reason| OpenError::Database { dsn: connector.dsn.to_string(), reason };
-        let connection = connector.connect("").await.map_err(failed)?;
+        let connection = connector.connect_patiently().await.map_err(failed)?;
         bring_up_to_date(&connection, &connector.dsn).await?;
         let head = Arc::new(Head::read(&connection).await.map_err(failed)?);
         let node = Arc::new(Mutex::new(None));
@@ -130,7 +130,7 @@ impl PostgresStore {
     pub async fn exists(dsn: &str) -> Result<bool, OpenError> {
         let connector = Connector::new(Dsn::parse(dsn)?)?;
         let failed = |reason| OpenError::Database { dsn: connector.dsn.to_string(), reason };
-        let connection = connector.connect("").await.map_err(failed)?;
+        let connection = connector.connect_patiently().await.map_err(failed)?;
         let found = connection.row("SELECT to_regclass('potter_events') IS NOT NULL", &[]).await;
         let found = found.map_err(|error| failed(connection::told(&error)))?;
         Ok(found.is_some_and(|row| row.get(0)))

@@ -124,6 +124,23 @@ async fn commands_fail_soon_while_the_server_is_frozen() {
     crash::check(&open(&server).await, &acknowledged).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_waits_for_a_server_that_starts_and_not_for_one_that_refuses() {
+    let server = Arc::new(Server::start());
+    server.stop();
+    let starting = tokio::task::spawn_blocking({
+        let server = server.clone();
+        move || server.start_again()
+    });
+    open(&server).await.ping().await.expect("it was waited for");
+    starting.await.expect("started");
+    let asked = Instant::now();
+    let unknown = server.dsn().replace("/postgres?", "/unknown?");
+    let Err(error) = PostgresStore::open(&unknown).await else { panic!("there is no such database") };
+    assert!(error.to_string().contains("database \"unknown\" does not exist"), "{error}");
+    assert!(asked.elapsed() < SOON, "{:?}", asked.elapsed());
+}
+
 async fn until_it_works(store: &SharedStore) {
     let until = Instant::now() + Duration::from_secs(30);
     while let Err(error) = commit_nothing(store).await {
