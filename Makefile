@@ -35,8 +35,9 @@ bench: ## Runs the benchmarks of docs/benchmarks.md.
 fuzz: ## Fuzzes what reads bytes from outside, a minute each.
 	scripts/fuzz
 
-nightly: ## Simulates thousands of seeds of faults: lost answers, frozen and dead processes.
+nightly: ## Simulates thousands of seeds of faults: lost answers, frozen and dead processes; kills a broker 20 times.
 	POTTER_SEEDS=5000 cargo test --quiet -p potter-core --test service simulation
+	POTTER_NATS_KILLS=20 scripts/with-servers nats -- cargo test --quiet -p potter-messaging --test killed
 
 tools: ## Installs the compilers that the tests drive: Debian's protoc, a current one, buf.
 	scripts/install-tools "$(TOOLS)"

@@ -1,6 +1,6 @@
 //! One channel: what it keeps, and how far its consumers are.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 use tokio::time::Instant;
 
@@ -18,6 +18,8 @@ pub(super) struct Queue {
     last: u64,
     /// Ids that came lately, oldest first.
     recent: VecDeque<(Instant, String)>,
+    /// The same ids, to be found at once.
+    known: HashSet<String>,
     consumers: HashMap<String, Progress>,
 }
 
@@ -60,14 +62,21 @@ pub(super) enum Next {
 
 impl Queue {
     pub fn new(channel: Channel) -> Self {
-        Self { channel, messages: BTreeMap::new(), last: 0, recent: VecDeque::new(), consumers: HashMap::new() }
+        Self {
+            channel,
+            messages: BTreeMap::new(),
+            last: 0,
+            recent: VecDeque::new(),
+            known: HashSet::new(),
+            consumers: HashMap::new(),
+        }
     }
 
     /// Keeps a message; false if it is a repeat.
     pub fn keep(&mut self, message: &Message, now: Instant) -> bool {
         self.forget(now);
         if !message.id.is_empty() {
-            if self.recent.iter().any(|(_, id)| *id == message.id) {
+            if !self.known.insert(message.id.clone()) {
                 return false;
             }
             self.recent.push_back((now, message.id.clone()));
@@ -79,7 +88,9 @@ impl Queue {
 
     fn forget(&mut self, now: Instant) {
         while self.recent.front().is_some_and(|(at, _)| now.duration_since(*at) >= self.channel.repeats_within) {
-            self.recent.pop_front();
+            if let Some((_, id)) = self.recent.pop_front() {
+                self.known.remove(&id);
+            }
         }
         let Keeps::For(time) = self.channel.keeps else { return };
         while let Some(oldest) = self.messages.first_entry()
