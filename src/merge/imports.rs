@@ -9,6 +9,7 @@ use std::ops::Range;
 
 use crate::plan::compare_names;
 use crate::rust;
+use crate::tokens::{Kind, tokens};
 
 /// `use module::{names};`, in lines of its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,12 +73,13 @@ fn edited(text: &str, mut edits: Vec<(Range<usize>, String)>) -> String {
     edited
 }
 
-/// The plain imports of a text, in order: neither public ones nor such as have lists within lists.
+/// The plain imports of a text, in order: neither public ones nor such as have lists within lists, nor such as bear
+/// attributes, under which only their own names belong.
 fn imports(text: &str) -> Vec<Import<'_>> {
     let mut found = Vec::new();
     let mut start = 0;
     while start < text.len() {
-        let import = import(text, start);
+        let import = import(text, start).filter(|_| !bears_attribute(&text[..start]));
         let line = text[start..].find('\n').map_or(text.len(), |at| start + at + 1);
         start = import.as_ref().map_or(line, |it| it.range.end);
         found.extend(import);
@@ -96,6 +98,13 @@ fn import(text: &str, start: usize) -> Option<Import<'_>> {
     let is_whole = after[..rest].trim().is_empty();
     let range = start..start + indent + "use ".len() + end + 1 + rest;
     is_whole.then_some(Import { range, indent, module, names })
+}
+
+/// Whether what stands above ends with an attribute, comments and blank lines aside.
+fn bears_attribute(above: &str) -> bool {
+    let all = tokens(above);
+    let last = all.iter().rev().find(|it| !matches!(it.kind, Kind::Space | Kind::Comment));
+    last.is_some_and(|it| it.text == "]")
 }
 
 /// The module and the names of `a::b::{c, d}` or `a::b::c`.
@@ -151,6 +160,16 @@ mod tests {
         assert_eq!(three, base.replace('B', "X"));
         let conflict = merge_rust(b"fn f() {}\n", b"fn g() {}\n", b"fn h() {}\n");
         assert!(matches!(conflict, Merge::Conflict(_)));
+    }
+
+    #[test]
+    fn imports_with_attributes_are_left_alone() {
+        for attribute in ["#[cfg(feature = \"extra\")]\n", "#[cfg(\n    test\n)]\n// Why.\n\n", "#[x] // Why.\n"] {
+            let base = "use a::B;\n\nfn f() {}\n";
+            let mine = format!("{attribute}use a::X;\nuse a::B;\n\nfn f() {{}}\n");
+            let theirs = base.replace("a::B", "a::{B, C}");
+            assert_eq!(merged(base, &mine, &theirs), mine.replace("a::B", "a::{B, C}"));
+        }
     }
 
     fn names() -> impl Strategy<Value = BTreeSet<String>> {
