@@ -6,18 +6,15 @@ use super::line_end;
 
 /// The text with Potter's declarations brought from `before` to `now`; each is a whole line such as `pub mod order;`.
 ///
-/// A line of `before` that `now` doesn't have is taken out, with the attributes right above it that came with it; one
-/// that the user rewrote is no longer Potter's and stays. A line of `now` that isn't there yet, and wasn't in `before`
+/// A line of `before` that `now` doesn't have is taken out, with the attributes and doc comments right above it, which
+/// would say of the next item what was said of this one; one that the user rewrote is no longer Potter's and stays. A line of `now` that isn't there yet, and wasn't in `before`
 /// either, goes among Potter's lines of the same kind in their order; what the user took out stays out. What the file
 /// declares already, whatever its visibility or attributes, is not declared twice.
 pub fn declarations(text: &str, before: &[&str], now: &[&str]) -> String {
     let mut lines: Vec<String> = text.split_inclusive('\n').map(str::to_owned).collect();
     let wanted: BTreeSet<&str> = now.iter().copied().collect();
     let known: BTreeSet<&str> = before.iter().copied().collect();
-    lines.retain(|line| {
-        let bare = line.trim();
-        wanted.contains(bare) || !known.contains(bare)
-    });
+    take_out(&mut lines, |line| known.contains(line) && !wanted.contains(line));
     let mut own: BTreeSet<&str> = known.intersection(&wanted).copied().collect();
     for declaration in now.iter().filter(|it| !known.contains(**it)) {
         if lines.iter().all(|line| subject(line) != subject(declaration)) {
@@ -26,6 +23,20 @@ pub fn declarations(text: &str, before: &[&str], now: &[&str]) -> String {
         own.insert(declaration);
     }
     lines.concat()
+}
+
+/// Takes out the declarations that are gone, each with the attributes above it.
+fn take_out(lines: &mut Vec<String>, is_gone: impl Fn(&str) -> bool) {
+    let mut at = 0;
+    while at < lines.len() {
+        if is_gone(lines[at].trim()) {
+            let first = above_attributes(lines, at);
+            lines.drain(first..=at);
+            at = first;
+        } else {
+            at += 1;
+        }
+    }
 }
 
 /// The declarations of a text, in order.
@@ -54,9 +65,31 @@ fn insert(lines: &mut Vec<String>, declaration: &str, own: &BTreeSet<&str>, end:
 
 /// The first line of the attributes and doc comments that belong to the line at `at`.
 fn above_attributes(lines: &[String], at: usize) -> usize {
-    let belongs = |line: &String| line.trim_start().starts_with("#[") || line.trim_start().starts_with("///");
-    let above = lines[..at].iter().rev().take_while(|line| belongs(line)).count();
-    at - above
+    let mut first = at;
+    while let Some(above) = attribute_above(lines, first) {
+        first = above;
+    }
+    first
+}
+
+/// The first line of the attribute or doc comment that ends right above the line at `at`; a long attribute closes
+/// with a bracket in a line of its own.
+fn attribute_above(lines: &[String], at: usize) -> Option<usize> {
+    let last = at.checked_sub(1)?;
+    let is_doc = lines[last].trim_start().starts_with("///");
+    let is_short = is_attribute(&lines[last]);
+    if is_doc || is_short {
+        return Some(last);
+    }
+    let closes = lines[last].trim().ends_with(")]");
+    let opening = lines[..last].iter().rposition(|line| !line.starts_with([' ', '\t']))?;
+    (closes && lines[opening].starts_with("#[") && !is_attribute(&lines[opening])).then_some(opening)
+}
+
+/// Whether a line is an attribute and nothing else: one before an item on its line is that item's.
+fn is_attribute(line: &str) -> bool {
+    let code = line.split("//").next().unwrap_or(line).trim();
+    code.starts_with("#[") && code.ends_with(']')
 }
 
 /// How many lines there are before a declaration may come: inner comments and attributes, and the blank lines among
@@ -147,6 +180,16 @@ mod tests {
     }
 
     #[test]
+    fn attributes_go_with_the_declaration_that_they_are_of() {
+        let mods = ["mod aa;", "mod order;"];
+        for above in ["#[cfg(any())]\n", "/// Why.\n#[cfg(a)] // Why.\n", "#[cfg(all(\n    a,\n    b,\n))]\n", ""] {
+            let text = format!("//! Head.\n\n#[x] mod mine;\n{above}mod aa;\nmod order;\n");
+            let expected = "//! Head.\n\n#[x] mod mine;\nmod order;\n";
+            assert_eq!(declarations(&text, &mods, &mods[1..]), expected, "{text}");
+        }
+    }
+
+    #[test]
     fn uses_go_among_uses() {
         let text = "mod order;\nmod product;\n\npub use order::Order;\n\nfn f() {}\n";
         let now = ["mod order;", "mod product;", "pub use order::Order;", "pub use product::{Product, Sku};"];
@@ -182,7 +225,9 @@ mod tests {
             at in 0_usize..12,
         ) {
             let mut lines = user.clone();
-            let at = at.min(lines.len());
+            // Attributes right above would be those of Potter's lines.
+            let is_free = |at: &usize| *at == 0 || !lines[at - 1].starts_with("#[");
+            let at = (0..=at.min(lines.len())).rev().find(is_free).unwrap_or_default();
             lines.splice(at..at, before.iter().cloned());
             let text: String = lines.iter().map(|it| format!("{it}\n")).collect();
             let (before, now): (Vec<_>, Vec<_>) =
