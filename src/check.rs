@@ -20,7 +20,7 @@ pub use unimplemented::Unimplemented;
 /// What a check found.
 #[derive(Debug, Default)]
 pub struct Check {
-    /// Where protos, lock and disk don't agree, sorted by path.
+    /// Where protos, lock and disk don't agree: first what is breaking, then by path.
     pub findings: Vec<Finding>,
     /// What seeds leave to be written: no finding, but worth knowing.
     pub unimplemented: Vec<Unimplemented>,
@@ -170,8 +170,13 @@ fn findings(plan: &Plan) -> Result<Vec<Finding>, OutputError> {
     let mut findings: Vec<Finding> = of_files.map(|it| leniently(it, is_version_only)).collect();
     findings.extend(of_lock(plan, findings.is_empty(), is_version_only)?);
     findings.extend(plan.breaking.iter().map(breaking));
-    findings.sort_by(|a, b| (&a.path, a.place, a.status).cmp(&(&b.path, b.place, b.status)));
+    findings.sort_by(|a, b| order(a).cmp(&order(b)));
     Ok(findings)
+}
+
+/// What is breaking comes first, wherever it is: some hosts of CI show only so many annotations.
+fn order(finding: &Finding) -> impl Ord + '_ {
+    (finding.status != Status::Breaking, &finding.path, finding.place, finding.status)
 }
 
 /// Whether a newer Potter is the only thing that changed since the last regeneration.
@@ -317,4 +322,26 @@ fn breaking(diagnostic: &Diagnostic) -> Finding {
 fn interrupted() -> Finding {
     let help = "`potter-gen update` finishes its work";
     Finding::new(Status::Stale, ".potter/journal", "an update was interrupted", help)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn finding(status: Status, path: &str) -> Finding {
+        let (path, text) = (path.to_owned(), String::new);
+        let (symbol, message, help, diff) = (text(), text(), text(), text());
+        Finding { status, path, place: None, symbol, code: None, message, help, diff }
+    }
+
+    #[test]
+    fn what_is_breaking_comes_first_wherever_it_is() {
+        let mut findings = [
+            finding(Status::Stale, "a.rs"),
+            finding(Status::Missing, "Cargo.toml"),
+            finding(Status::Breaking, "z/shop.proto"),
+        ];
+        findings.sort_by(|a, b| order(a).cmp(&order(b)));
+        assert_eq!(findings.map(|it| it.path), ["z/shop.proto", "Cargo.toml", "a.rs"]);
+    }
 }
