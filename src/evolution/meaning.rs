@@ -6,7 +6,7 @@ use super::{
     place::Places,
 };
 use crate::{
-    contract::{Contract, Role},
+    contract::{Contract, Role, RpcShape},
     diagnostic::{Code, Location},
     history::{Accepted, Subject},
     model::{Module, Rpc, RpcKind},
@@ -21,7 +21,7 @@ mod key {
     pub const ID: Key = (12, "id");
 }
 
-/// Compares the commands of two contracts; an rpc that says what it was renamed from is compared with that one.
+/// Compares the commands of two contracts, each with what it was: see [`former`].
 pub(super) fn findings(
     was: &Contract,
     now: &Contract,
@@ -32,7 +32,7 @@ pub(super) fn findings(
     let rpcs = module.services.iter().flat_map(|it| &it.rpcs);
     let findings = rpcs.flat_map(|rpc| {
         let name = rpc.descriptor.full_name();
-        match (was.rpcs.get(name).or_else(|| was.rpcs.get(&former_name(rpc)?)), now.rpcs.get(name)) {
+        match (former(rpc, was), now.rpcs.get(name)) {
             (Some(was), Some(now)) => judge(rpc, &was.role, &now.role, places),
             _ => Vec::new(),
         }
@@ -40,14 +40,14 @@ pub(super) fn findings(
     findings.filter(|it| !it.acceptable.iter().all(|change| is_accepted(accepted, change))).collect()
 }
 
-fn former_name(rpc: &Rpc) -> Option<String> {
-    match &rpc.kind {
-        RpcKind::Command(command) => {
-            let former = command.renamed_from.as_ref()?;
-            Some(format!("{}.{former}", rpc.descriptor.parent_service().full_name()))
-        }
-        RpcKind::Query(_) => None,
-    }
+/// What an rpc was. A command is told by its id, which accepted commands and idempotency keys carry, whatever became of
+/// the names of its rpc, service and package; else by its name, or by the one that it says it had.
+fn former<'a>(rpc: &Rpc, was: &'a Contract) -> Option<&'a RpcShape> {
+    let RpcKind::Command(command) = &rpc.kind else { return was.rpcs.get(rpc.descriptor.full_name()) };
+    let by_id = was.rpcs.values().find(|it| matches!(&it.role, Role::Command { id, .. } if *id == command.id));
+    let service = rpc.descriptor.parent_service();
+    let renamed = || was.rpcs.get(&format!("{}.{}", service.full_name(), command.renamed_from.as_ref()?));
+    by_id.or_else(|| was.rpcs.get(rpc.descriptor.full_name())).or_else(renamed)
 }
 
 fn judge(rpc: &Rpc, was: &Role, now: &Role, places: &Places<'_>) -> Vec<Finding> {

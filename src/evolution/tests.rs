@@ -360,6 +360,21 @@ fn a_renamed_command_keeps_its_id() {
 }
 
 #[test]
+fn a_command_is_followed_by_its_id_whatever_its_rpc_is_called() {
+    let (history, ..) = after(&["", ""]);
+    let flipped = "aggregate: \"Order\" creates: true id: \"shop.place_order\"";
+    for (old, new) in [("rpc PlaceOrder", "rpc SubmitOrder"), ("service Orders", "service Shop")] {
+        let plain =
+            crate::testing::SHOP.replace("aggregate: \"Order\" async: true idempotent: true creates: true", flipped);
+        let (descriptors, module) = crate::testing::module(&plain.replace(old, new));
+        let codes: Vec<_> = findings(&history, &module, &descriptors).into_iter().map(|it| it.code).collect();
+        for code in [Code::AsyncFlipped, Code::IdempotencyDropped] {
+            assert!(codes.contains(&code), "{new}: {codes:?}");
+        }
+    }
+}
+
+#[test]
 fn a_change_of_meaning_can_be_accepted() {
     let (mut history, ..) = after(&["", ""]);
     let (descriptors, module) = crate::testing::module(&crate::testing::SHOP.replace("async: true ", ""));
