@@ -166,8 +166,12 @@ pub fn check(request: &Request) -> Result<Check, Error> {
 
 fn findings(plan: &Plan) -> Result<Vec<Finding>, OutputError> {
     let is_version_only = is_version_only(plan)?;
-    let of_files = plan.steps.iter().filter_map(|step| of_step(plan, step));
-    let mut findings: Vec<Finding> = of_files.map(|it| leniently(it, is_version_only)).collect();
+    let of_files = plan.steps.iter().filter_map(|step| {
+        let finding = of_step(plan, step)?;
+        let is_by_version = is_version_only && is_by_version(step, plan.lock_before());
+        Some(if is_by_version { Finding { status: Status::VersionOnly, ..finding } } else { finding })
+    });
+    let mut findings: Vec<Finding> = of_files.collect();
     findings.extend(of_lock(plan, findings.is_empty(), is_version_only)?);
     findings.extend(plan.breaking.iter().map(breaking));
     findings.sort_by(|a, b| order(a).cmp(&order(b)));
@@ -194,12 +198,17 @@ fn is_version_only(plan: &Plan) -> Result<bool, OutputError> {
     Ok(true)
 }
 
-fn leniently(finding: Finding, is_version_only: bool) -> Finding {
-    let follows = matches!(finding.status, Status::Missing | Status::Stale | Status::Pending | Status::Orphan);
-    // What somebody deleted, a newer Potter has no part in.
-    match is_version_only && follows && !finding.message.starts_with(DELETED) {
-        true => Finding { status: Status::VersionOnly, ..finding },
-        false => finding,
+/// Whether a newer Potter alone explains a step: nobody deleted, added or damaged the file, and nothing waited for a
+/// person before.
+fn is_by_version(step: &Step, before: Option<&Lock>) -> bool {
+    let locked = before.and_then(|lock| lock.files.get(&step.path));
+    let is_whole = || !step.before.as_deref().is_some_and(reconcile::has_conflict_markers);
+    match step.action {
+        Action::Create => !step.reason.starts_with(DELETED),
+        Action::Replace | Action::Edit | Action::Merge | Action::Follow => is_whole(),
+        Action::Remove | Action::Orphan => locked.is_some(),
+        Action::SetAside => locked.is_some_and(|it| it.base.as_ref() == Some(&it.emitted)),
+        _ => false,
     }
 }
 

@@ -130,8 +130,13 @@ fn a_newer_potter_alone_passes_unless_strict() {
     let check = project.check();
     assert_eq!(statuses(&check), [("potter.lock", Status::VersionOnly), (path, Status::VersionOnly)]);
     assert_eq!((check.exit_code(false), check.exit_code(true)), (0, 1));
-    project.delete("src/generated/domain/mod.rs");
-    assert_eq!(project.status("src/generated/domain/mod.rs"), Some(Status::Missing));
+    let (missing, stray, torn) = ("src/generated/domain/mod.rs", "src/generated/stray.rs", "src/generated/mod.rs");
+    project.delete(missing);
+    project.write(stray, "");
+    project.edit(torn, "//!", "<<<<<<< HEAD\n=======\n>>>>>>> topic\n//!");
+    let expected = [(missing, Status::Missing), (stray, Status::Orphan), (torn, Status::Stale)];
+    expected.into_iter().for_each(|(path, status)| assert_eq!(project.status(path), Some(status), "{path}"));
+    assert_eq!(project.check().exit_code(false), 1);
 }
 
 #[test]
