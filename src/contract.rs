@@ -8,7 +8,7 @@
 //! rpc .shop.Orders.PlaceOrder {
 //!   request .shop.PlaceOrderRequest
 //!   reply .shop.PlaceOrderReply
-//!   command "shop.place_order" async idempotent
+//!   command "shop.place_order" async idempotent to "Order" creates
 //!   route "POST" "/api/v1/orders" body "*"
 //! }
 //! error "OUT_OF_STOCK" .shop.OutOfStock retryable
@@ -68,9 +68,20 @@ pub enum Role {
         is_async: bool,
         /// Whether a repeat has no effect.
         idempotent: bool,
+        /// Where it is sent; locks of former versions don't know.
+        target: Option<Target>,
     },
     /// Reads.
     Query,
+}
+
+/// The streams that a command is sent to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Name of the aggregate, as its streams have it.
+    pub aggregate: String,
+    /// Whether the stream must not be there yet.
+    pub creates: bool,
 }
 
 /// A REST route.
@@ -102,7 +113,7 @@ impl Contract {
         let errors = module.errors.iter();
         Contract {
             types: Types::reached_from(messages(module)),
-            rpcs: rpcs.map(|rpc| (rpc.descriptor.full_name().to_owned(), RpcShape::of(rpc))).collect(),
+            rpcs: rpcs.map(|rpc| (rpc.descriptor.full_name().to_owned(), RpcShape::of(rpc, module))).collect(),
             errors: errors.map(|error| (error.code.clone(), ErrorShape::of(error))).collect(),
         }
     }
@@ -127,24 +138,30 @@ fn messages(module: &Module) -> Vec<MessageDescriptor> {
 }
 
 impl RpcShape {
-    fn of(rpc: &model::Rpc) -> Self {
+    fn of(rpc: &model::Rpc, module: &Module) -> Self {
         RpcShape {
             request: rpc.descriptor.input().full_name().to_owned(),
             request_stream: rpc.descriptor.is_client_streaming(),
             reply: rpc.descriptor.output().full_name().to_owned(),
             reply_stream: rpc.descriptor.is_server_streaming(),
-            role: Role::of(&rpc.kind),
+            role: Role::of(&rpc.kind, module),
             routes: rpc.routes.iter().map(RouteShape::of).collect(),
         }
     }
 }
 
 impl Role {
-    fn of(kind: &RpcKind) -> Self {
+    fn of(kind: &RpcKind, module: &Module) -> Self {
         match kind {
-            RpcKind::Command(command) => {
-                Role::Command { id: command.id.clone(), is_async: command.is_async, idempotent: command.idempotent }
-            }
+            RpcKind::Command(command) => Role::Command {
+                id: command.id.clone(),
+                is_async: command.is_async,
+                idempotent: command.idempotent,
+                target: Some(Target {
+                    aggregate: module.aggregates[command.aggregate.0].name.clone(),
+                    creates: command.creates,
+                }),
+            },
             RpcKind::Query(_) => Role::Query,
         }
     }

@@ -144,6 +144,24 @@ impl Types {
         }
     }
 
+    /// The shape of one of the messages: it, and of the others those that it reaches.
+    pub fn shape_of(&self, name: &str) -> Option<Shape> {
+        let mut types = Types::default();
+        let mut waiting = vec![name];
+        while let Some((name, message)) = waiting.pop().and_then(|it| self.messages.get_key_value(it)) {
+            if types.messages.insert(name.clone(), message.clone()).is_some() {
+                continue;
+            }
+            for ty in message.fields.values().map(|it| &it.ty) {
+                waiting.extend(ty.message().filter(|it| self.messages.contains_key(*it)));
+                if let TypeShape::Enum(of) = ty {
+                    types.enums.extend(self.enums.get(of).map(|it| (of.clone(), it.clone())));
+                }
+            }
+        }
+        types.messages.contains_key(name).then(|| Shape { message: name.to_owned(), types })
+    }
+
     /// The message of that full name.
     pub fn message(&self, name: &str) -> Option<&MessageShape> {
         self.messages.get(name)

@@ -17,7 +17,7 @@ const TEXT: &str = r#"rpc .shop.Orders.GetOrder {
 rpc .shop.Orders.PlaceOrder {
   request .shop.PlaceOrderRequest
   reply .shop.PlaceOrderReply
-  command "shop.place_order" async idempotent
+  command "shop.place_order" async idempotent to "Order" creates
   route "POST" "/api/v1/orders" body "*"
 }
 error "OUT_OF_STOCK" .shop.OutOfStock retryable
@@ -50,6 +50,8 @@ fn says_what_callers_lean_on() {
 #[test]
 fn reads_back_what_it_prints() {
     assert_eq!(TEXT.parse(), Ok(Contract::of(&shop(PLACED).1)));
+    let former = TEXT.replace(" to \"Order\" creates", "");
+    assert_eq!(former.parse::<Contract>().expect("locks of former versions are read").to_string(), former);
     let streams = TEXT.replace("request .", "request stream .").replace("body \"*\"", "body \"a\" response \"b\"");
     assert_eq!(streams.parse::<Contract>().expect("a contract").to_string(), streams);
 }

@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use super::{Contract, ErrorShape, Role, RouteShape, RpcShape};
+use super::{Contract, ErrorShape, Role, RouteShape, RpcShape, Target};
 use crate::shape::{
     MalformedShape, serde_as_text,
     text::{Reader, Words, quoted},
@@ -31,12 +31,19 @@ impl fmt::Display for Role {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Role::Query => f.write_str("query"),
-            Role::Command { id, is_async, idempotent } => {
+            Role::Command { id, is_async, idempotent, target } => {
                 write!(f, "command {}", quoted(id))?;
                 f.write_str(if *is_async { " async" } else { "" })?;
-                f.write_str(if *idempotent { " idempotent" } else { "" })
+                f.write_str(if *idempotent { " idempotent" } else { "" })?;
+                target.as_ref().map_or(Ok(()), |target| write!(f, " {target}"))
             }
         }
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "to {}{}", quoted(&self.aggregate), if self.creates { " creates" } else { "" })
     }
 }
 
@@ -138,7 +145,13 @@ fn role(words: &mut Words) -> Result<Role, String> {
         return Ok(Role::Query);
     }
     words.expect("command")?;
-    Ok(Role::Command { id: words.string()?, is_async: words.take_if("async"), idempotent: words.take_if("idempotent") })
+    let (id, is_async, idempotent) = (words.string()?, words.take_if("async"), words.take_if("idempotent"));
+    let target = if words.take_if("to") { Some(target(words)?) } else { None };
+    Ok(Role::Command { id, is_async, idempotent, target })
+}
+
+fn target(words: &mut Words) -> Result<Target, String> {
+    Ok(Target { aggregate: words.string()?, creates: words.take_if("creates") })
 }
 
 fn route_or_end(words: &mut Words) -> Result<Option<RouteShape>, String> {

@@ -136,6 +136,9 @@ codes! {
     AsyncFlipped "P221" Error "command became async, or ceased to be";
     IdempotencyDropped "P222" Error "command is no longer idempotent";
     RpcRoleChanged "P223" Error "command became a query, or a query a command";
+    CommandMoved "P224" Error "command moved to another aggregate";
+    CreatesFlipped "P225" Error "command creates, or ceased to";
+    AcceptedUnreadable "P226" Error "accepted commands could no longer be executed";
 
     ContractWireBroken "P230" Warning "published contract broken on the wire";
     ContractJsonBroken "P231" Warning "published contract broken in JSON";

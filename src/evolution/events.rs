@@ -14,8 +14,8 @@ use crate::{
     shape::Shape,
 };
 
-/// What an event became that is there no more.
-const REMOVED: &str = "removed";
+/// What an event or a command became that is there no more.
+pub(super) const REMOVED: &str = "removed";
 
 /// Fields of `potter.EventOptions`.
 mod key {

@@ -374,6 +374,44 @@ fn a_command_is_followed_by_its_id_whatever_its_rpc_is_called() {
     }
 }
 
+/// Codes of the breaking findings after a replacement in the shop.
+fn breaking(changes: &[(&str, &str)], declarations: &str) -> Vec<Code> {
+    let (history, ..) = after(&[declarations, ""]);
+    let proto = format!("{}{declarations}", crate::testing::SHOP);
+    let changed = changes.iter().fold(proto, |proto, (from, to)| {
+        assert!(proto.contains(from), "{from} is there");
+        proto.replace(from, to)
+    });
+    let (descriptors, module) = crate::testing::module(&changed);
+    let found = findings(&history, &module, &descriptors);
+    found.iter().filter(|it| it.is_breaking()).map(|it| it.code).collect()
+}
+
+#[test]
+fn a_command_keeps_its_streams() {
+    let cart = "message Cart { option (potter.aggregate) = {}; string id = 1; }";
+    let moved = ("aggregate: \"Order\" async", "aggregate: \"Cart\" async");
+    assert_eq!(breaking(&[moved], cart), [Code::CommandMoved]);
+    let with_id = ("PlaceOrderRequest { string note = 1; }", "PlaceOrderRequest { string note = 1; string id = 2; }");
+    assert_eq!(breaking(&[with_id], ""), []);
+    assert_eq!(breaking(&[with_id, (" creates: true", "")], ""), [Code::CreatesFlipped]);
+}
+
+#[test]
+fn accepted_commands_stay_executable() {
+    let retyped = ("PlaceOrderRequest { string note", "PlaceOrderRequest { int32 note");
+    assert_eq!(breaking(&[retyped], ""), [Code::AcceptedUnreadable]);
+    let added = ("PlaceOrderRequest { string note = 1;", "PlaceOrderRequest { string note = 1; int32 more = 2;");
+    assert_eq!(breaking(&[added], ""), []);
+    let proto = crate::testing::SHOP;
+    let (from, to) = (proto.find("rpc PlaceOrder"), proto.find("rpc GetOrder"));
+    let rpc = &proto[from.expect("it is there")..to.expect("it is there")];
+    assert_eq!(breaking(&[(rpc, "")], ""), [Code::AcceptedUnreadable]);
+    let (history, ..) = after(&["", ""]);
+    let was = history.contract.as_ref().expect("it was recorded");
+    assert_eq!(was.types.shape_of("shop.PlaceOrderRequest").expect("it is there").types().messages().count(), 1);
+}
+
 #[test]
 fn a_change_of_meaning_can_be_accepted() {
     let (mut history, ..) = after(&["", ""]);
@@ -417,7 +455,7 @@ fn callers_are_told_of_lost_routes_and_errors() {
 fn the_contract_is_judged_by_bufs_rules_and_stops_nothing() {
     let (history, ..) = after(&["", ""]);
     let proto =
-        crate::testing::SHOP.replace("message PlaceOrderRequest { string note = 1; }", "message PlaceOrderRequest {}");
+        crate::testing::SHOP.replace("message PlaceOrderReply { string order_id = 1; }", "message PlaceOrderReply {}");
     let (descriptors, module) = crate::testing::module(&proto);
     let found = findings(&history, &module, &descriptors);
     let [found] = found.as_slice() else { panic!("{found:#?}") };
