@@ -14,6 +14,7 @@ use uuid::Uuid;
 pub struct Database {
     /// To be measured.
     pub store: SharedStore,
+    dsn: String,
     _directory: Option<tempfile::TempDir>,
 }
 
@@ -24,13 +25,28 @@ impl Database {
     /// It cannot be made.
     pub async fn make(place: &str) -> anyhow::Result<Self> {
         if place.starts_with("postgres://") {
-            let store = Arc::new(PostgresStore::open(&new_database(place).await?).await?);
-            return Ok(Self { store, _directory: None });
+            let dsn = new_database(place).await?;
+            return Ok(Self { store: open(&dsn).await?, dsn, _directory: None });
         }
         let directory = tempfile::tempdir_in(place)?;
-        let store = SqliteStore::open(&format!("sqlite://{}", directory.path().join("data.db").display()))?;
-        Ok(Self { store: Arc::new(store), _directory: Some(directory) })
+        let dsn = format!("sqlite://{}", directory.path().join("data.db").display());
+        Ok(Self { store: open(&dsn).await?, dsn, _directory: Some(directory) })
     }
+
+    /// The same database as another node sees it.
+    ///
+    /// # Errors
+    /// It cannot be opened again.
+    pub async fn another(&self) -> anyhow::Result<SharedStore> {
+        open(&self.dsn).await
+    }
+}
+
+async fn open(dsn: &str) -> anyhow::Result<SharedStore> {
+    Ok(match dsn.starts_with("postgres://") {
+        true => Arc::new(PostgresStore::open(dsn).await?),
+        false => Arc::new(SqliteStore::open(dsn)?),
+    })
 }
 
 async fn new_database(server: &str) -> anyhow::Result<String> {

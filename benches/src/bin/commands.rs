@@ -1,8 +1,9 @@
 //! Commands through the whole path in process: decode, load, decide, append, reply.
 //!
-//! `commands create|change CALLERS SECONDS PLACE [projected]` prints operations per second, p50 and p99 in
-//! microseconds. PLACE is a directory for a SQLite file, or the DSN of a PostgreSQL server, which gets a database. `create` makes a product with each command; `change` restocks one of 10,000. With `projected` a
-//! projection keeps the read model up to date in the same process meanwhile.
+//! `commands create|change CALLERS SECONDS PLACE [projected|shared]` prints operations per second, p50 and p99 in
+//! microseconds. PLACE is a directory for a SQLite file, or the DSN of a PostgreSQL server, which gets a database.
+//! `create` makes a product with each command; `change` restocks one of 10,000. With `projected` a projection keeps the
+//! read model up to date in the same process meanwhile; with `shared` two nodes share the database and the callers.
 
 use std::sync::Arc;
 
@@ -21,34 +22,50 @@ const PRODUCTS: usize = 10_000;
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let (what, callers, seconds, place, projected) = match arguments[..] {
-        [what, callers, seconds, place] => (what, callers, seconds, place, false),
-        [what, callers, seconds, place, "projected"] => (what, callers, seconds, place, true),
-        _ => bail!("usage: commands create|change CALLERS SECONDS PLACE [projected]"),
+    let (what, callers, seconds, place, around) = match arguments[..] {
+        [what, callers, seconds, place] => (what, callers, seconds, place, Around::Nothing),
+        [what, callers, seconds, place, "projected"] => (what, callers, seconds, place, Around::Projection),
+        [what, callers, seconds, place, "shared"] => (what, callers, seconds, place, Around::AnotherNode),
+        _ => bail!("usage: commands create|change CALLERS SECONDS PLACE [projected|shared]"),
     };
     let callers = callers.parse().context("CALLERS is a number")?;
     let seconds = seconds.parse().context("SECONDS is a number")?;
-    println!("{}", run(what, callers, seconds, place, projected)?);
+    println!("{}", run(what, callers, seconds, place, around)?);
     Ok(())
 }
 
+/// What else goes on.
+#[derive(Clone, Copy, PartialEq)]
+enum Around {
+    Nothing,
+    Projection,
+    /// A second node has half of the callers.
+    AnotherNode,
+}
+
 #[tokio::main]
-async fn run(what: &str, callers: usize, seconds: u64, place: &str, projected: bool) -> anyhow::Result<Summary> {
+async fn run(what: &str, callers: usize, seconds: u64, place: &str, around: Around) -> anyhow::Result<Summary> {
     let database = Database::make(place).await?;
-    let dispatcher = start(database.store.clone(), projected).await?;
+    let mut nodes = vec![start(database.store.clone(), around == Around::Projection).await?];
+    if around == Around::AnotherNode {
+        nodes.push(start(database.another().await?, false).await?);
+    }
+    let nodes: Arc<[Dispatcher]> = nodes.into();
     let summary = match what {
         "create" => {
-            let dispatcher = dispatcher.clone();
-            drive(callers, seconds, move |_, _| {
-                let dispatcher = dispatcher.clone();
-                async move { drop(list(&dispatcher).await) }
+            let nodes = nodes.clone();
+            drive(callers, seconds, move |caller, _| {
+                let nodes = nodes.clone();
+                async move { drop(list(&nodes[caller % nodes.len()]).await) }
             })
             .await
         }
-        "change" => change(&dispatcher, callers, seconds).await,
+        "change" => change(nodes.clone(), callers, seconds).await,
         _ => bail!("neither create nor change: {what}"),
     };
-    dispatcher.shutdown().await;
+    for node in nodes.iter() {
+        node.shutdown().await;
+    }
     Ok(summary)
 }
 
@@ -61,17 +78,16 @@ async fn start(store: SharedStore, projected: bool) -> anyhow::Result<Dispatcher
     Ok(Dispatcher::start(module, store, Options::default()).await?)
 }
 
-async fn change(dispatcher: &Dispatcher, callers: usize, seconds: u64) -> Summary {
-    let listed = futures::future::join_all((0..PRODUCTS).map(|_| list(dispatcher))).await;
+async fn change(nodes: Arc<[Dispatcher]>, callers: usize, seconds: u64) -> Summary {
+    let listed = futures::future::join_all((0..PRODUCTS).map(|_| list(&nodes[0]))).await;
     let ids: Arc<[String]> = listed.into_iter().map(|reply| reply.product_id).collect();
-    let dispatcher = dispatcher.clone();
     drive(callers, seconds, move |caller, count| {
         // Each caller walks through the products with a stride of its own, so that they meet, but rarely.
         let place = (caller * 389 + usize::try_from(count).unwrap_or(0) * (2 * caller + 1)) % PRODUCTS;
-        let (dispatcher, ids) = (dispatcher.clone(), ids.clone());
+        let (nodes, ids) = (nodes.clone(), ids.clone());
         async move {
             let command = RestockProduct { product_id: ids[place].clone(), quantity: 1 };
-            drop(call(&dispatcher, RESTOCK, &command).await);
+            drop(call(&nodes[caller % nodes.len()], RESTOCK, &command).await);
         }
     })
     .await
