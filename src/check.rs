@@ -6,6 +6,7 @@
 
 mod unimplemented;
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
@@ -172,6 +173,7 @@ fn findings(plan: &Plan) -> Result<Vec<Finding>, OutputError> {
         Some(if is_by_version { Finding { status: Status::VersionOnly, ..finding } } else { finding })
     });
     let mut findings: Vec<Finding> = of_files.collect();
+    findings.extend(of_bases(plan)?);
     findings.extend(of_lock(plan, findings.is_empty(), is_version_only)?);
     findings.extend(plan.breaking.iter().map(breaking));
     findings.sort_by(|a, b| order(a).cmp(&order(b)));
@@ -291,6 +293,27 @@ fn help(status: Status, step: &Step) -> &'static str {
         }
         _ => "run `potter-gen update`",
     }
+}
+
+/// What seeds and migrations are based on: without it nothing is merged or restored.
+fn of_bases(plan: &Plan) -> Result<Vec<Finding>, OutputError> {
+    let files = plan.lock_before().into_iter().flat_map(|lock| lock.files.values());
+    let bases: BTreeSet<&Hash> = files.filter_map(|it| it.base.as_ref()).collect();
+    let findings = bases.into_iter().map(|hash| of_base(plan, hash));
+    findings.filter_map(Result::transpose).collect()
+}
+
+fn of_base(plan: &Plan, hash: &Hash) -> Result<Option<Finding>, OutputError> {
+    let path = hash.base_path();
+    let (status, message) = match plan.read(&path)? {
+        None => (Status::Missing, "a copy that later merges stand on is gone"),
+        Some(bytes) if !reconcile::is_as_written(&bytes, hash) => {
+            (Status::Modified, "a copy that later merges stand on was changed, and so is not used")
+        }
+        Some(_) => return Ok(None),
+    };
+    let help = "take it back from version control; what Potter still knows, `potter-gen update` writes anew";
+    Ok(Some(Finding::new(status, &path, message, help)))
 }
 
 /// The lock itself: files that are right and that it knows otherwise were written by protoc or buf.

@@ -89,7 +89,7 @@ pub struct LockedFile {
 
 /// SHA-256 of a file, in lowercase hexadecimal.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(try_from = "String", into = "String")]
 pub struct Hash(String);
 
 /// A lock that cannot be read.
@@ -201,6 +201,24 @@ impl Hash {
     }
 }
 
+impl TryFrom<String> for Hash {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        match text.len() == 64 && text.bytes().all(is_digit) {
+            true => Ok(Self(text)),
+            false => Err(format!("`{text}` is no hash; one has 64 lowercase hexadecimal digits")),
+        }
+    }
+}
+
+impl From<Hash> for String {
+    fn from(hash: Hash) -> Self {
+        hash.0
+    }
+}
+
 impl fmt::Display for Hash {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(&self.0)
@@ -297,6 +315,15 @@ mod tests {
         let text = conflicting(&with_shapes(&[NOTE]).print(), &with_shapes(&[CODE]).print());
         let error = Lock::read(&text.replace("2 int32 code", "2 int32 code\n  2 again")).expect_err("twice a number");
         assert!(error.to_string().contains("their side"), "{error}");
+    }
+
+    #[test]
+    fn what_is_no_hash_is_refused() {
+        let hash = Hash::of(b"base").to_string();
+        for wrong in ["../../../etc/passwd", "", &hash[1..], &hash.to_uppercase()] {
+            let error = Lock::parse(&sample().print().replace(&hash, wrong)).expect_err("no hash").to_string();
+            assert!(error.contains(&format!("`{wrong}` is no hash")) && error.contains("line"), "{error}");
+        }
     }
 
     #[test]

@@ -211,9 +211,11 @@ impl Past<'_> {
         self.lock.and_then(|lock| lock.files.get(path))
     }
 
-    /// The bytes of a base, if they are still there; a checkout may have given them other line ends.
+    /// The bytes of a base, if they are still there as they were written; a checkout may have given them other line
+    /// ends.
     fn base(&self, hash: Option<&Hash>) -> Result<Option<Vec<u8>>, OutputError> {
-        let bytes = hash.map_or(Ok(None), |hash| (self.disk)(&hash.base_path()))?;
+        let Some(hash) = hash else { return Ok(None) };
+        let bytes = (self.disk)(&hash.base_path())?.filter(|bytes| is_as_written(bytes, hash));
         Ok(bytes.map(|bytes| without_cr(&bytes)))
     }
 }
@@ -224,7 +226,7 @@ impl Past<'_> {
 /// A file can't be read.
 pub fn steps(proposal: &Proposal, past: &Past<'_>) -> Result<Vec<Step>, OutputError> {
     let mut steps = BTreeMap::new();
-    let moves: BTreeMap<&str, &str> = moves(proposal, past);
+    let moves: BTreeMap<&str, &str> = moves(proposal, past)?;
     for file in &proposal.files {
         let step = step(file, moves.get(file.path.as_str()).copied(), past)?;
         steps.insert(file.path.clone(), step);
@@ -242,12 +244,19 @@ pub fn steps(proposal: &Proposal, past: &Past<'_>) -> Result<Vec<Step>, OutputEr
     Ok(steps.into_values().collect())
 }
 
-/// Old path by new path of the files that move.
-fn moves<'a>(proposal: &'a Proposal, past: &'a Past<'_>) -> BTreeMap<&'a str, &'a str> {
+/// Old path by new path of the files that move. Where somebody has a file already, nothing moves to.
+fn moves<'a>(proposal: &'a Proposal, past: &'a Past<'_>) -> Result<BTreeMap<&'a str, &'a str>, OutputError> {
     let locked = past.lock.iter().flat_map(|lock| lock.files.keys());
     let moved = locked.filter_map(|old| past.renaming.moved(old).map(|new| (new, old.as_str())));
     let is_proposed = |path: &str| proposal.files.iter().any(|it| it.path == path);
-    moved.filter(|(new, old)| past.locked(new).is_none() && is_proposed(new) && !is_proposed(old)).collect()
+    let wanted = moved.filter(|(new, old)| past.locked(new).is_none() && is_proposed(new) && !is_proposed(old));
+    let mut moves = BTreeMap::new();
+    for (new, old) in wanted {
+        if (past.disk)(new)?.is_none() {
+            moves.insert(new, old);
+        }
+    }
+    Ok(moves)
 }
 
 fn step(file: &File, moved_from: Option<&str>, past: &Past<'_>) -> Result<Step, OutputError> {
@@ -308,7 +317,7 @@ fn without_cr(bytes: &[u8]) -> Vec<u8> {
 }
 
 /// Whether the bytes are those that were written, line ends aside.
-fn is_as_written(disk: &[u8], written: &Hash) -> bool {
+pub(crate) fn is_as_written(disk: &[u8], written: &Hash) -> bool {
     Hash::of(disk) == *written || is_crlf(disk) && Hash::of(&without_cr(disk)) == *written
 }
 

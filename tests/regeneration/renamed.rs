@@ -86,6 +86,23 @@ fn a_renamed_read_model_moves_its_file() {
 }
 
 #[test]
+fn a_file_of_the_users_is_not_renamed_over() {
+    let (old, new) = ("src/application/order_line.rs", "src/application/order_row.rs");
+    for was_changed in [true, false] {
+        let project = Project::new(&first());
+        if was_changed {
+            project.write(old, &(project.text(old) + "\n// Mine.\n"));
+        }
+        project.write(new, "// Mine, and it was here before.\n");
+        let plan = project.update(&first().replace("OrderLine", "OrderRow"));
+        assert_eq!((action(&plan, new), plan.needs_a_person()), (Some(Action::SetAside), true));
+        assert_eq!(project.text(new), "// Mine, and it was here before.\n");
+        assert!(project.has(".potter/pending/src/application/order_row.rs"));
+        assert_eq!(project.has(old), was_changed, "what somebody changed stays");
+    }
+}
+
+#[test]
 fn a_renamed_aggregate_keeps_its_name_and_its_rules() {
     let project = Project::new(&first());
     project.edit(RULES, REFUSAL, MINE);
