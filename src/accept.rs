@@ -9,9 +9,9 @@ use crate::{
     diagnostic::{Diagnostics, suggestion},
     evolution::{self, Finding},
     history::{Accepted, Subject},
-    lock::{LOCK_PATH, Lock},
+    lock::Lock,
     model::{self, Settings},
-    output::{Change, OutputError, Project},
+    output::{OutputError, Project},
 };
 
 /// What the command line says.
@@ -66,7 +66,7 @@ pub fn accept(request: &Request) -> Result<Vec<Accepted>, Error> {
     }
     let mut lock = lock.clone();
     lock.history.accept(&accepted);
-    project.write(&[Change { path: LOCK_PATH.to_owned(), contents: Some(lock.print().into_bytes()) }])?;
+    project.write(&[project.lock_change(&lock)])?;
     Ok(accepted)
 }
 

@@ -1,9 +1,10 @@
 //! A project on disk: read, and changed all at once or not at all.
 //!
-//! A new project is written beside its place and renamed into it. In an existing one, the new contents are staged
+//! A new project is written beside its place and renamed into it. In an existing folder, the new contents are staged
 //! below `.potter/`, then a journal says what goes where, and only then are files replaced: whoever finds a journal
 //! finishes its work, whoever finds staged files without one throws them away. Killed at any point, the project is the
-//! old one or, after the next command, the new one.
+//! old one or, after the next command, the new one. If a file can't be written, or isn't any more what the change was
+//! planned on, the project is the old one.
 
 mod journal;
 
@@ -12,7 +13,7 @@ use std::fs;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
-use crate::lock::{LOCK_PATH, Lock, UnreadableLock};
+use crate::lock::{Hash, LOCK_PATH, Lock, UnreadableLock};
 
 /// Potter's own folder in a project.
 pub(crate) const FOLDER: &str = ".potter";
@@ -24,6 +25,31 @@ pub struct Change {
     pub path: String,
     /// The new bytes; `None` removes the file.
     pub contents: Option<Vec<u8>>,
+    /// What has to be there, or else nothing is written.
+    pub before: Before,
+}
+
+/// What has to be in a file for it to be changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Before {
+    /// Whatever it is: the file is Potter's own.
+    Anything,
+    /// What was there when the change was planned; `None`: no file.
+    AsPlanned(Option<Hash>),
+}
+
+impl Before {
+    /// The bytes that the change was planned on.
+    pub fn planned(bytes: Option<&[u8]>) -> Self {
+        Self::AsPlanned(bytes.map(Hash::of))
+    }
+
+    fn allows(&self, there: Option<&Hash>) -> bool {
+        match self {
+            Self::Anything => true,
+            Self::AsPlanned(planned) => planned.as_ref() == there,
+        }
+    }
 }
 
 /// Why a project could not be read or written.
@@ -36,6 +62,17 @@ pub enum OutputError {
     /// A file would be written outside the project or through a symbolic link.
     #[error("refused to write {0}: it leads out of the project or through a symbolic link")]
     LeadsOutside(String),
+    /// A file would be written below another file.
+    #[error("{path} can't be written: {obstacle} is a file, and has to be a folder; move it away")]
+    InTheWay {
+        /// What would be written.
+        path: String,
+        /// The file that is where a folder has to be.
+        obstacle: String,
+    },
+    /// Somebody changed a file after it was decided what to do with it.
+    #[error("{0} was changed while this was being prepared; nothing was written, so run it again")]
+    Changed(String),
     /// Another command is writing the project.
     #[error("{0} is being written by another potter-gen")]
     Busy(PathBuf),
@@ -60,6 +97,7 @@ pub enum OutputError {
 pub struct Project {
     root: PathBuf,
     lock: Option<Lock>,
+    lock_before: Before,
 }
 
 impl Project {
@@ -84,12 +122,13 @@ impl Project {
     }
 
     fn found(root: &Path) -> Result<Self, OutputError> {
-        let lock = match read(&root.join(LOCK_PATH))? {
-            Some(bytes) => Some(Lock::read(&String::from_utf8_lossy(&bytes))?),
+        let bytes = read(&root.join(LOCK_PATH))?;
+        let lock = match &bytes {
+            Some(bytes) => Some(Lock::read(&String::from_utf8_lossy(bytes))?),
             None if is_free(root)? => None,
             None => return Err(OutputError::NotAProject(root.to_owned())),
         };
-        Ok(Self { root: root.to_owned(), lock })
+        Ok(Self { root: root.to_owned(), lock, lock_before: Before::planned(bytes.as_deref()) })
     }
 
     /// The directory.
@@ -130,24 +169,35 @@ impl Project {
         Ok(found)
     }
 
+    /// The change to another lock; it is made if nobody else changed the lock meanwhile.
+    pub fn lock_change(&self, lock: &Lock) -> Change {
+        let contents = Some(lock.print().into_bytes());
+        Change { path: LOCK_PATH.to_owned(), contents, before: self.lock_before.clone() }
+    }
+
     /// Makes all changes, or none. A file that has its bytes already isn't touched.
     ///
     /// # Errors
-    /// A path leads outside, somebody else is writing, or the file system fails; the project is as it was.
+    /// A path leads outside, somebody else is writing or has changed a file, or the file system fails; the project is
+    /// as it was.
     pub fn write(&self, changes: &[Change]) -> Result<(), OutputError> {
+        self.refuse(changes)?;
+        if self.root.exists() { journal::apply(&self.root, changes) } else { self.create(changes) }
+    }
+
+    /// Why the changes can't be made, as far as can be seen without making them.
+    ///
+    /// # Errors
+    /// A path leads outside, or a file is where a folder has to be.
+    pub fn refuse(&self, changes: &[Change]) -> Result<(), OutputError> {
+        let removed = changes.iter().filter(|it| it.contents.is_none()).map(|it| it.path.as_str()).collect();
         for change in changes {
             refuse_detours(&self.root, &change.path)?;
-        }
-        if self.lock.is_none() {
-            return self.create(changes);
-        }
-        let mut news = Vec::new();
-        for change in changes {
-            if self.read(&change.path)? != change.contents {
-                news.push(change);
+            if change.contents.is_some() {
+                refuse_obstacles(&self.root, &change.path, &removed)?;
             }
         }
-        journal::apply(&self.root, &news)
+        Ok(())
     }
 
     /// Writes a new project beside its place and moves it there.
@@ -185,10 +235,21 @@ fn refuse_detours(root: &Path, path: &str) -> Result<(), OutputError> {
     Ok(())
 }
 
-/// Whether a project may be made there: nothing is, or an empty directory.
+/// Refuses a path that has a file above it, unless that is removed.
+fn refuse_obstacles(root: &Path, path: &str, removed: &BTreeSet<&str>) -> Result<(), OutputError> {
+    for (end, _) in path.match_indices('/') {
+        let folder = &path[..end];
+        if !removed.contains(folder) && root.join(folder).is_file() {
+            return Err(OutputError::InTheWay { path: path.to_owned(), obstacle: folder.to_owned() });
+        }
+    }
+    Ok(())
+}
+
+/// Whether a project may be made there: nothing is, or a directory that is empty but for what a killed `init` left.
 fn is_free(root: &Path) -> Result<bool, OutputError> {
     match fs::read_dir(root) {
-        Ok(mut entries) => Ok(entries.next().is_none()),
+        Ok(mut entries) => Ok(entries.all(|it| it.is_ok_and(|it| it.file_name() == FOLDER))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
         Err(error) => Err(at(root)(error)),
     }
@@ -246,7 +307,7 @@ mod tests {
     use super::*;
 
     fn change(path: &str, contents: &str) -> Change {
-        Change { path: path.into(), contents: Some(contents.into()) }
+        Change { path: path.into(), contents: Some(contents.into()), before: Before::Anything }
     }
 
     /// A project with `potter.lock` and `a/kept.rs`.
@@ -279,7 +340,7 @@ mod tests {
     fn changes_replace_add_and_remove() {
         let place = tempfile::tempdir().expect("a directory");
         let project = project(place.path());
-        let removal = Change { path: "a/kept.rs".into(), contents: None };
+        let removal = Change { path: "a/kept.rs".into(), contents: None, before: Before::Anything };
         project.write(&[change("b/new.rs", "new"), change(LOCK_PATH, "changed"), removal]).expect("written");
         assert_eq!(project.read("b/new.rs").expect("readable"), Some(b"new".to_vec()));
         assert_eq!(project.read(LOCK_PATH).expect("readable"), Some(b"changed".to_vec()));
@@ -308,5 +369,54 @@ mod tests {
             assert!(matches!(refused, Err(OutputError::LeadsOutside(_))), "{path}: {refused:?}");
             assert_eq!(project.read("fine.rs").expect("readable"), None, "{path}: half was written");
         }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_project_is_made_in_an_empty_folder_that_is_there() {
+        let place = tempfile::tempdir().expect("a directory");
+        let (folder, link) = (place.path().join("folder"), place.path().join("link"));
+        fs::create_dir(&folder).expect("a directory");
+        std::os::unix::fs::symlink(&folder, &link).expect("a link");
+        let id = |path: &Path| std::os::unix::fs::MetadataExt::ino(&fs::metadata(path).expect("there"));
+        let before = id(&folder);
+        let lock = Lock::new("shop").print();
+        let project = Project::open(&link).expect("a free place");
+        project.write(&[change(LOCK_PATH, &lock), change("a/b.rs", "b")]).expect("written");
+        assert_eq!(id(&folder), before, "whoever is in the folder is in another one now");
+        assert!(Project::open(&folder).expect("a project").lock().is_some() && link.is_symlink());
+    }
+
+    #[test]
+    fn an_init_that_was_killed_in_an_empty_folder_can_be_repeated() {
+        let place = tempfile::tempdir().expect("a directory");
+        fs::create_dir_all(place.path().join(".potter/staged")).expect("a directory");
+        fs::write(place.path().join(".potter/busy"), "").expect("written");
+        assert!(Project::open(place.path()).expect("a free place").lock().is_none());
+        assert!(!place.path().join(".potter/staged").exists());
+    }
+
+    #[test]
+    fn a_file_where_a_folder_has_to_be_is_told_before_anything_is_written() {
+        let place = tempfile::tempdir().expect("a directory");
+        let project = project(place.path());
+        let changes = [change("a/first.rs", "first"), change("a/kept.rs/b/c.rs", "c")];
+        let error = project.write(&changes).expect_err("a/kept.rs is a file").to_string();
+        assert!(error.starts_with("a/kept.rs/b/c.rs can't be written: a/kept.rs is a file"), "{error}");
+        assert_eq!(project.read("a/first.rs").expect("readable"), None, "half was written");
+        let removal = Change { path: "a/kept.rs".into(), contents: None, before: Before::Anything };
+        project.write(&[removal, change("a/kept.rs/b/c.rs", "c")]).expect("the file makes room");
+        assert_eq!(project.read("a/kept.rs/b/c.rs").expect("readable"), Some(b"c".to_vec()));
+    }
+
+    #[test]
+    fn a_lock_that_somebody_changed_meanwhile_is_not_overwritten() {
+        let place = tempfile::tempdir().expect("a directory");
+        let project = project(place.path());
+        let theirs = Lock::new("theirs").print();
+        fs::write(project.root().join(LOCK_PATH), &theirs).expect("written");
+        let refused = project.write(&[project.lock_change(&Lock::new("ours"))]);
+        assert!(matches!(refused, Err(OutputError::Changed(_))), "{refused:?}");
+        assert_eq!(project.read(LOCK_PATH).expect("readable"), Some(theirs.into_bytes()));
     }
 }

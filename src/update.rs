@@ -201,7 +201,7 @@ impl Plan {
     /// # Errors
     /// The plan needs a person first, or the project can't be written; it is as it was.
     pub fn carry_out(&self) -> Result<(), Error> {
-        self.refuse()?;
+        self.refuse_undecided()?;
         Ok(self.project.write(&self.changes()?)?)
     }
 
@@ -218,6 +218,12 @@ impl Plan {
     /// # Errors
     /// See [`Error`].
     pub fn refuse(&self) -> Result<(), Error> {
+        self.refuse_undecided()?;
+        Ok(self.project.refuse(&self.changes()?)?)
+    }
+
+    /// Stops where a person has to decide first.
+    fn refuse_undecided(&self) -> Result<(), Error> {
         if self.breaking.has_errors() {
             return Err(Error::Breaking(self.breaking.clone()));
         }

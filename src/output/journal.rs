@@ -1,26 +1,58 @@
 //! The journal of a change to an existing project.
 //!
-//! `.potter/staged/N` holds the new bytes of the N-th file; `.potter/journal` has a line `put PATH` or `drop PATH` for
-//! each. The journal appears by one rename: before it nothing has changed, after it everything will have.
+//! `.potter/staged/N` holds the new bytes of the N-th file; `.potter/journal` has a line of JSON for each: its path, the
+//! hash of what is there, and the hash of what comes. The journal appears by one rename: before it nothing has changed,
+//! after it everything will have. What is replaced or removed is kept as `.potter/staged/N.old` until all is done: if a
+//! file can't be written, or is no longer what the journal says, whatever was done is undone.
+
+mod undo;
 
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use super::{Change, FOLDER, OutputError, at, read, refuse_detours};
+use crate::lock::Hash;
 
-/// Makes the changes.
-pub(super) fn apply(root: &Path, changes: &[&Change]) -> Result<(), OutputError> {
-    if changes.is_empty() {
+/// A line of the journal.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    /// Relative to the project. Any name is a string of JSON, line breaks included.
+    path: String,
+    /// What is there; `None`: nothing.
+    before: Option<Hash>,
+    /// What comes there; `None`: nothing.
+    after: Option<Hash>,
+}
+
+/// Makes the changes, or none of them.
+pub(super) fn apply(root: &Path, changes: &[Change]) -> Result<(), OutputError> {
+    if all_made(root, changes)? {
         return Ok(());
     }
     refuse_links(root)?;
-    fs::create_dir_all(root.join(FOLDER)).map_err(at(root))?;
+    let folder = root.join(FOLDER);
+    fs::create_dir_all(&folder).map_err(at(&folder))?;
     let _busy = claim(root)?;
+    if is_there(root) {
+        // Another command was killed after this one had looked.
+        return Err(OutputError::Interrupted(root.to_owned()));
+    }
     stage(root, changes)?;
     finish(root)
+}
+
+fn all_made(root: &Path, changes: &[Change]) -> Result<bool, OutputError> {
+    for change in changes {
+        if read(&root.join(&change.path))? != change.contents {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Whether an interrupted command's work waits to be finished.
@@ -35,7 +67,14 @@ pub(super) fn recover(root: &Path) -> Result<(), OutputError> {
     }
     refuse_links(root)?;
     let _busy = claim(root)?;
-    if journal(root).exists() { finish(root) } else { clear(root) }
+    if !is_there(root) {
+        return clear(root);
+    }
+    match finish(root) {
+        // The person went on working: the project is the old one with that change, and a new run starts from there.
+        Err(OutputError::Changed(_)) if !is_there(root) => Ok(()),
+        other => other,
+    }
 }
 
 /// Whoever prepares a project may not lead Potter's own files elsewhere.
@@ -56,53 +95,96 @@ fn claim(root: &Path) -> Result<File, OutputError> {
     }
 }
 
-fn stage(root: &Path, changes: &[&Change]) -> Result<(), OutputError> {
+/// What a change does; `None` if it is made already.
+fn entry(root: &Path, change: &Change) -> Result<Option<Entry>, OutputError> {
+    let before = state(&root.join(&change.path))?;
+    let after = change.contents.as_deref().map(Hash::of);
+    match () {
+        () if before == after => Ok(None),
+        () if !change.before.allows(before.as_ref()) => Err(OutputError::Changed(change.path.clone())),
+        () => Ok(Some(Entry { path: change.path.clone(), before, after })),
+    }
+}
+
+/// What is in a file; `None` if there is none.
+fn state(path: &Path) -> Result<Option<Hash>, OutputError> {
+    Ok(read(path)?.map(|bytes| Hash::of(&bytes)))
+}
+
+fn stage(root: &Path, changes: &[Change]) -> Result<(), OutputError> {
     clear(root)?;
     let folder = staged(root);
     fs::create_dir_all(&folder).map_err(at(&folder))?;
-    let (mut lines, mut written) = (String::new(), Vec::new());
-    for (number, change) in changes.iter().enumerate() {
-        let verb = if change.contents.is_some() { "put" } else { "drop" };
-        lines.push_str(&format!("{verb} {}\n", change.path));
+    let (mut entries, mut written) = (Vec::new(), Vec::new());
+    for change in changes {
+        let Some(entry) = entry(root, change)? else { continue };
         if let Some(contents) = &change.contents {
-            let path = folder.join(number.to_string());
+            let path = new(root, entries.len());
             fs::write(&path, contents).map_err(at(&path))?;
             written.push(path);
         }
+        entries.push(entry);
     }
     // A new file in a folder that is on its way to the disk would wait for it: first all are written, then all synced.
     written.par_iter().try_for_each(|path| sync(path))?;
+    begin(root, &entries)
+}
+
+/// Makes the journal appear.
+fn begin(root: &Path, entries: &[Entry]) -> Result<(), OutputError> {
     let draft = draft(root);
-    fs::write(&draft, &lines).map_err(at(&draft))?;
+    let line = |entry: &Entry| serde_json::to_string(entry).map(|it| it + "\n");
+    let lines = entries.iter().map(line).collect::<Result<String, _>>();
+    let lines = lines.map_err(|error| at(&draft)(error.into()))?;
+    fs::write(&draft, lines).map_err(at(&draft))?;
     sync(&draft)?;
     fs::rename(&draft, journal(root)).map_err(at(&draft))
 }
 
-/// Does what the journal says; a line that was done before is passed over.
+/// Does what the journal says; if that can't be done, whatever was done is undone.
 fn finish(root: &Path) -> Result<(), OutputError> {
-    let lines = read(&journal(root))?.unwrap_or_default();
-    for (number, line) in String::from_utf8_lossy(&lines).lines().enumerate() {
-        match line.split_once(' ') {
-            Some(("put", path)) => {
-                refuse_detours(root, path)?;
-                replace(&staged(root).join(number.to_string()), &root.join(path))?;
-            }
-            Some(("drop", path)) => {
-                refuse_detours(root, path)?;
-                remove_with_folders(root, path)?;
-            }
-            // Only this module writes journals, and it writes them as a whole.
-            _ => return Err(at(&journal(root))(io::Error::other(format!("not a line of a journal: {line}")))),
-        }
+    let entries = entries(root)?;
+    let done = entries.iter().enumerate().try_for_each(|(number, entry)| carry_out(root, number, entry));
+    // Where even that fails, the journal stays: the next command tries again.
+    if done.is_err() && undo::undo(root, &entries).is_err() {
+        return done;
     }
     remove(&journal(root))?;
-    clear(root)
+    clear(root)?;
+    done
+}
+
+fn entries(root: &Path) -> Result<Vec<Entry>, OutputError> {
+    let path = journal(root);
+    let text = read(&path)?.unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    // Only this module writes journals, and it writes them as a whole.
+    let told =
+        |error: serde_json::Error| at(&path)(io::Error::other(format!("not a journal of this version: {error}")));
+    text.lines().map(serde_json::from_str).collect::<Result<_, _>>().map_err(told)
+}
+
+/// Does what one line says, unless it was done before.
+fn carry_out(root: &Path, number: usize, entry: &Entry) -> Result<(), OutputError> {
+    refuse_detours(root, &entry.path)?;
+    let path = root.join(&entry.path);
+    let there = state(&path)?;
+    if there == entry.after {
+        return Ok(());
+    }
+    if there != entry.before {
+        return Err(OutputError::Changed(entry.path.clone()));
+    }
+    if there.is_some() {
+        undo::keep(&path, &old(root, number))?;
+    }
+    match entry.after {
+        Some(_) => replace(&new(root, number), &path),
+        None => remove_with_folders(root, &entry.path),
+    }
 }
 
 fn replace(from: &Path, to: &Path) -> Result<(), OutputError> {
-    if !from.exists() {
-        return Ok(());
-    }
     if let Some(parent) = to.parent() {
         fs::create_dir_all(parent).map_err(at(parent))?;
     }
@@ -159,123 +241,15 @@ fn staged(root: &Path) -> PathBuf {
     root.join(FOLDER).join("staged")
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn changes() -> Vec<Change> {
-        vec![
-            Change { path: "src/a.rs".into(), contents: Some(b"new a".to_vec()) },
-            Change { path: "b.rs".into(), contents: None },
-            Change { path: "c.rs".into(), contents: Some(b"new c".to_vec()) },
-        ]
-    }
-
-    fn old_project() -> tempfile::TempDir {
-        let root = tempfile::tempdir().expect("a directory");
-        fs::create_dir_all(root.path().join(FOLDER)).expect("a directory");
-        for (path, text) in [("b.rs", "old b"), ("c.rs", "old c")] {
-            fs::write(root.path().join(path), text).expect("written");
-        }
-        root
-    }
-
-    fn is_new(root: &Path) -> bool {
-        let text = |path: &str| read(&root.join(path)).expect("readable");
-        text("src/a.rs") == Some(b"new a".to_vec()) && text("b.rs").is_none() && text("c.rs") == Some(b"new c".to_vec())
-    }
-
-    #[test]
-    fn staged_files_without_a_journal_are_forgotten() {
-        let root = old_project();
-        let changes = changes();
-        stage(root.path(), &changes.iter().collect::<Vec<_>>()).expect("staged");
-        fs::rename(journal(root.path()), draft(root.path())).expect("as if killed before the rename");
-        recover(root.path()).expect("recovered");
-        assert_eq!(fs::read(root.path().join("c.rs")).expect("there"), b"old c");
-        assert!(!staged(root.path()).exists() && !draft(root.path()).exists());
-    }
-
-    #[test]
-    fn a_journal_is_finished_however_far_it_came() {
-        for done in 0..=3 {
-            let root = old_project();
-            let changes = changes();
-            stage(root.path(), &changes.iter().collect::<Vec<_>>()).expect("staged");
-            for (number, change) in changes.iter().take(done).enumerate() {
-                match change.contents {
-                    Some(_) => replace(&staged(root.path()).join(number.to_string()), &root.path().join(&change.path)),
-                    None => remove(&root.path().join(&change.path)),
-                }
-                .expect("done before the kill");
-            }
-            recover(root.path()).expect("recovered");
-            assert!(is_new(root.path()), "killed after {done} files");
-            assert!(!journal(root.path()).exists());
-        }
-    }
-
-    #[test]
-    fn folders_that_become_empty_go_too() {
-        let root = old_project();
-        fs::create_dir_all(root.path().join("a/b")).expect("a directory");
-        fs::write(root.path().join("a/b/c.rs"), "c").expect("written");
-        let change = Change { path: "a/b/c.rs".into(), contents: None };
-        apply(root.path(), &[&change]).expect("applied");
-        assert!(!root.path().join("a").exists() && root.path().join("b.rs").exists());
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn a_script_stays_executable() {
-        use std::os::unix::fs::PermissionsExt;
-        let root = old_project();
-        let path = root.path().join("c.rs");
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("set");
-        let changes = changes();
-        apply(root.path(), &changes.iter().collect::<Vec<_>>()).expect("applied");
-        assert_eq!(fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o755);
-    }
-
-    #[test]
-    fn a_journal_that_leads_outside_is_not_followed() {
-        let root = old_project();
-        fs::write(journal(root.path()), "drop ../somebody's.rs\n").expect("written");
-        let refused = recover(root.path());
-        assert!(matches!(refused, Err(OutputError::LeadsOutside(_))), "{refused:?}");
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn potters_folder_may_not_be_a_link() {
-        let (root, elsewhere) = (tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("a directory"));
-        std::os::unix::fs::symlink(elsewhere.path(), root.path().join(FOLDER)).expect("a link");
-        let changes = changes();
-        let refused = apply(root.path(), &changes.iter().collect::<Vec<_>>());
-        assert!(matches!(refused, Err(OutputError::LeadsOutside(_))), "{refused:?}");
-        assert_eq!(fs::read_dir(elsewhere.path()).expect("readable").count(), 0);
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn potters_own_files_may_not_be_links() {
-        for name in ["busy", "journal.draft", "staged"] {
-            let (root, elsewhere) = (old_project(), tempfile::NamedTempFile::new().expect("a file"));
-            fs::write(elsewhere.path(), "precious").expect("written");
-            std::os::unix::fs::symlink(elsewhere.path(), root.path().join(FOLDER).join(name)).expect("a link");
-            let changes = changes();
-            let refused = apply(root.path(), &changes.iter().collect::<Vec<_>>());
-            assert!(matches!(refused, Err(OutputError::LeadsOutside(_))), "{name}: {refused:?}");
-            assert_eq!(fs::read(elsewhere.path()).expect("readable"), b"precious");
-        }
-    }
-
-    #[test]
-    fn two_writers_do_not_meet() {
-        let root = old_project();
-        let _busy = claim(root.path()).expect("free");
-        let changes = changes();
-        let refused = apply(root.path(), &changes.iter().collect::<Vec<_>>());
-        assert!(matches!(refused, Err(OutputError::Busy(_))), "{refused:?}");
-    }
+/// Where the new bytes of a file wait.
+fn new(root: &Path, number: usize) -> PathBuf {
+    staged(root).join(number.to_string())
 }
+
+/// Where the old bytes of a file are kept until all is done.
+fn old(root: &Path, number: usize) -> PathBuf {
+    staged(root).join(format!("{number}.old"))
+}
+
+#[cfg(test)]
+mod tests;

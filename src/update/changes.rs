@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Plan;
-use crate::lock::{Hash, LOCK_PATH};
-use crate::output::{Change, OutputError};
+use crate::lock::Hash;
+use crate::output::{Before, Change, OutputError};
 use crate::reconcile::{Action, PENDING, Step};
 
 /// Where the bytes that seeds are based on are kept.
@@ -26,9 +26,28 @@ pub(super) fn changes(plan: &Plan) -> Result<Vec<Change>, OutputError> {
         // The versions that Potter was tested with, so that the first build works offline; cargo drops the rest.
         changes.insert("Cargo.lock".to_owned(), Some(include_bytes!("../../Cargo.lock").to_vec()));
     }
-    let mut changes: Vec<Change> = changes.into_iter().map(|(path, contents)| Change { path, contents }).collect();
-    changes.push(Change { path: LOCK_PATH.to_owned(), contents: Some(plan.lock_text().into_bytes()) });
+    let planned = planned(plan);
+    let with_before = |(path, contents): (String, _)| {
+        let before = planned.get(path.as_str()).cloned().unwrap_or(Before::Anything);
+        Change { path, contents, before }
+    };
+    let mut changes: Vec<Change> = changes.into_iter().map(with_before).collect();
+    changes.push(plan.project.lock_change(&plan.lock));
     Ok(changes)
+}
+
+/// What the steps were decided on, by path.
+fn planned(plan: &Plan) -> BTreeMap<&str, Before> {
+    let of_step = |step: &'_ Step| Before::planned(step.before.as_deref());
+    let mut planned = BTreeMap::new();
+    for step in plan.steps.iter().filter(|step| step.writes()) {
+        match &step.moved_from {
+            // Where it goes there was nothing.
+            Some(old) => planned.extend([(old.as_str(), of_step(step)), (step.path.as_str(), Before::planned(None))]),
+            None => planned.extend([(step.path.as_str(), of_step(step))]),
+        }
+    }
+    planned
 }
 
 fn file(plan: &Plan, step: &Step, changes: &mut Changes) -> Result<(), OutputError> {

@@ -11,4 +11,5 @@ mod killed;
 mod project;
 mod renamed;
 mod stories;
+mod trusted;
 mod tutorial;

@@ -1,0 +1,109 @@
+//! What is on disk when it is written counts, not what is remembered of it.
+
+use potter_gen::check::Status;
+use potter_gen::output::OutputError;
+use potter_gen::reconcile::{Action, Allowed};
+use potter_gen::update::{Answer, Error, plan};
+
+use crate::project::{PROTO, Project, RULES, action, first, with_note};
+
+/// Every file of bases and its text.
+fn bases(project: &Project) -> Vec<(String, String)> {
+    let tree = project.tree().into_iter().filter(|(path, _)| path.starts_with(".potter/base/"));
+    tree.map(|(path, bytes)| (path, String::from_utf8_lossy(&bytes).into_owned())).collect()
+}
+
+#[test]
+fn what_is_saved_while_a_question_is_open_stays() {
+    let project = Project::new(&first());
+    project.write(PROTO, &with_note());
+    let mut plan = plan(&project.request()).expect("a plan");
+    let saved = project.text(RULES) + "\n// Saved while it asked.\n";
+    assert!(plan.ask(|_| {
+        project.write(RULES, &saved);
+        Answer::All
+    }));
+    let before = project.tree();
+    let refused = plan.carry_out();
+    assert!(matches!(&refused, Err(Error::Output(OutputError::Changed(path))) if path == RULES), "{refused:?}");
+    let mut after = project.tree();
+    after.retain(|path, _| before.contains_key(path));
+    assert_eq!(after, before, "nothing was written");
+    assert_eq!(project.text(RULES), saved);
+}
+
+#[test]
+fn a_base_that_somebody_changed_is_none() {
+    let project = Project::new(&first());
+    let (old, new) = ("Err(OrderError::Unimplemented(\"cancel_order\"))", "Ok(Vec::new()) // Mine.");
+    project.edit(RULES, old, new);
+    for (path, text) in bases(&project) {
+        project.write(&path, &text.replace(old, new));
+    }
+    project.write(PROTO, &with_note());
+    let plan = project.updated(Allowed { merge: true, ..Allowed::default() });
+    assert_eq!(action(&plan, RULES), Some(Action::SetAside));
+    assert!(project.text(RULES).contains(new), "the change is lost:\n{}", project.text(RULES));
+}
+
+#[test]
+fn a_migration_is_not_restored_from_a_base_that_somebody_changed() {
+    let project = Project::new(&first());
+    project.update(&first().replace("name: \"orders\" };", "name: \"orders\" }; string more = 3;"));
+    let migration = "migrations/sqlite/0001_init.sql";
+    let applied = project.text(migration);
+    for (path, text) in bases(&project).into_iter().filter(|(_, text)| *text == applied) {
+        project.write(&path, &text.replace("CREATE", "DROP"));
+    }
+    project.delete(migration);
+    project.updated(Allowed::default());
+    assert!(!project.has(migration), "{}", project.text(migration));
+}
+
+#[test]
+fn a_check_tells_of_bases_that_are_gone_or_changed() {
+    let project = Project::new(&first());
+    let all = bases(&project);
+    let ((gone, _), (changed, text)) = (&all[0], &all[1]);
+    project.delete(gone);
+    project.write(changed, &(text.clone() + "more\n"));
+    assert_eq!(project.status(gone), Some(Status::Missing));
+    assert_eq!(project.status(changed), Some(Status::Modified));
+    project.updated(Allowed::default());
+    assert!(project.check().findings.is_empty(), "{:?}", project.check().findings);
+    for (path, text) in &all {
+        project.write(path, &text.replace('\n', "\r\n"));
+    }
+    assert!(project.check().findings.is_empty(), "a checkout with other line ends is fine");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_dry_run_refuses_what_the_run_refuses() {
+    let project = Project::new(&first());
+    let elsewhere = project.root().join("../elsewhere.rs");
+    std::fs::rename(project.root().join(RULES), &elsewhere).expect("moved");
+    std::os::unix::fs::symlink(&elsewhere, project.root().join(RULES)).expect("a link");
+    project.write(PROTO, &with_note());
+    let codes = [&["update", "--dry-run"][..], &["update"][..]].map(|it| {
+        let output = project.run(&[it, &["--framework", "version:0.1.0"]].concat());
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).contains("symbolic link"))
+    });
+    assert_eq!(codes, [(Some(3), true); 2]);
+}
+
+#[test]
+fn a_project_is_made_where_one_is() {
+    let place = tempfile::tempdir().expect("a temporary folder");
+    let proto = place.path().join("shop.proto");
+    let folder = place.path().join("empty");
+    std::fs::create_dir(&folder).and_then(|()| std::fs::write(&proto, first())).expect("a writable folder");
+    let init = |arguments: &[&str]| {
+        let mut command = crate::project::command();
+        command.current_dir(&folder).args(["init", "--proto", "../shop.proto", "--output", "."]).args(arguments);
+        command.output().expect("potter-gen runs")
+    };
+    let output = init(&["--framework", "version:0.1.0"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(folder.join("potter.lock").is_file() && folder.join(RULES).is_file());
+}
