@@ -21,6 +21,9 @@ use crate::render::{self, Bug};
 /// Where all migrations are, relative to the project: a folder for each database, and the list of them.
 pub const FOLDER: &str = "migrations";
 
+/// The list of all migrations, which the service applies.
+pub const LIST: &str = "migrations/mod.rs";
+
 /// The name of the first migration.
 const FIRST: &str = "0001_init";
 
@@ -238,7 +241,7 @@ fn list(module: &str, names: &Names) -> Result<File, Bug> {
         postgres: dialects.contains(&Dialect::Postgres),
     });
     let contents = render::text("migrations.rs.tera", &ListView { migrations: listed.collect() })?;
-    Ok(File { path: format!("{FOLDER}/mod.rs"), class: Class::Generated, symbol: module.to_owned(), contents })
+    Ok(File { path: LIST.to_owned(), class: Class::Generated, symbol: module.to_owned(), contents })
 }
 
 #[cfg(test)]

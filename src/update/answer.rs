@@ -1,9 +1,10 @@
 //! What a person answers when asked file by file.
 
 use super::{Plan, record};
-use crate::file::Class;
+use crate::lock::Lock;
 use crate::merge::Merge;
-use crate::reconcile::{Action, Step, merged};
+use crate::migrations;
+use crate::reconcile::{Action, Step, is_in_potters_folder, merged};
 
 /// An answer about one file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,13 +48,40 @@ impl Plan {
                 Answer::Mine => self.steps[at] = settled(&self.steps[at]),
             }
         }
+        self.skip_with_migrations();
         let before = self.project.lock().cloned();
-        if let Some(before) = before.as_ref().filter(|_| self.steps.iter().any(|it| it.action == Action::Skip)) {
-            // What was left for later may be a file in which a name has not been followed yet.
-            self.lock.names = before.names.clone();
+        if let Some(before) = &before {
+            self.forget_what_was_skipped(before);
         }
         record::files(&mut self.lock, &self.proposal, before.as_ref(), &self.steps);
         true
+    }
+
+    /// A migration that isn't written may not be in the list of all, and the others may lean on it.
+    fn skip_with_migrations(&mut self) {
+        let is_new = |step: &Step| migrations::is_migration(&step.path) && step.before.is_none();
+        if self.steps.iter().any(|it| is_new(it) && it.action == Action::Skip) {
+            let is_of_them = |step: &&mut Step| is_new(step) || step.path == migrations::LIST;
+            self.steps.iter_mut().filter(is_of_them).for_each(|step| *step = skipped(step));
+        }
+    }
+
+    /// What was left for later is not remembered as if it had been done.
+    fn forget_what_was_skipped(&mut self, before: &Lock) {
+        let is_skipped = |step: &Step| step.action == Action::Skip;
+        if !self.steps.iter().any(is_skipped) {
+            return;
+        }
+        // It may be a file in which a name has not been followed yet.
+        self.lock.names = before.names.clone();
+        if self.steps.iter().any(|it| is_skipped(it) && migrations::is_migration(&it.path)) {
+            self.lock.tables = before.tables.clone();
+        }
+        // As soon as one file of Potter's is written, events may be recorded in the new shapes.
+        let is_in_effect = |step: &Step| is_in_potters_folder(&step.path) && step.writes();
+        if !self.steps.iter().any(is_in_effect) {
+            self.lock.history = before.history.clone();
+        }
     }
 
     /// What was edited by hand and stops a run is overwritten when a person says so.
@@ -83,14 +111,8 @@ impl Plan {
 }
 
 fn skipped(step: &Step) -> Step {
-    // A migration that isn't written would be missing from the list that names it.
-    match step.class {
-        Class::Append => step.clone(),
-        _ => {
-            let path = step.moved_from.clone().unwrap_or_else(|| step.path.clone());
-            Step { path, moved_from: None, proposed: None, ..step.clone() }.stays(Action::Skip, "not now")
-        }
-    }
+    let path = step.moved_from.clone().unwrap_or_else(|| step.path.clone());
+    Step { path, moved_from: None, proposed: None, ..step.clone() }.stays(Action::Skip, "not now")
 }
 
 fn settled(step: &Step) -> Step {

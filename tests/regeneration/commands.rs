@@ -1,17 +1,18 @@
 //! The commands as a person and a pipeline use them.
 
-use std::process::Command;
+use std::process::{Command, Output};
 
 use potter_gen::check::Status;
+use potter_gen::lock::Lock;
 use serde_json::Value;
 
 use crate::project::{PROTO, Project, RULES, command, first, with_note};
 
-fn code(output: &std::process::Output) -> Option<i32> {
+fn code(output: &Output) -> Option<i32> {
     output.status.code()
 }
 
-fn json(output: &std::process::Output) -> Value {
+fn json(output: &Output) -> Value {
     serde_json::from_slice(&output.stdout)
         .unwrap_or_else(|error| panic!("{error} in {}", String::from_utf8_lossy(&output.stdout)))
 }
@@ -125,23 +126,55 @@ fn markers_want_a_clean_tree() {
     assert_eq!(project.status(RULES), Some(Status::Pending));
 }
 
+/// Updates while a person answers.
+fn answer(project: &Project, text: &str) -> Output {
+    use std::io::Write;
+    let mut child = command()
+        .current_dir(project.root())
+        .args(["update", "--interactive"])
+        .stdin(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("potter-gen starts");
+    child.stdin.take().expect("a pipe").write_all(text.as_bytes()).expect("it listens");
+    child.wait_with_output().expect("it ends")
+}
+
+#[test]
+fn a_no_to_everything_is_remembered_as_nothing() {
+    let project = Project::new(&first());
+    let lock = Lock::read(&project.text("potter.lock")).expect("a lock");
+    let more = first().replace(
+        "string order_id = 1;\n  string note = 2;",
+        "string order_id = 1;\n  string note = 2;\n  int32 more = 3;",
+    );
+    let more = more.replace(
+        "{ name: \"orders\" }; string order_id = 1;",
+        "{ name: \"orders\" }; string order_id = 1; int32 more = 3;",
+    );
+    project.write(PROTO, &more);
+    let before = project.tree();
+    answer(&project, &"n\n".repeat(60));
+    let now = Lock::read(&project.text("potter.lock")).expect("a lock");
+    assert_eq!((now.history, now.tables), (lock.history, lock.tables));
+    let written: Vec<_> = project.tree().into_iter().filter(|(path, bytes)| before.get(path) != Some(bytes)).collect();
+    assert!(written.iter().all(|(path, _)| path == "potter.lock" || path.starts_with(".potter/")), "{written:?}");
+    project.write(PROTO, &first());
+    let found = project.check().findings;
+    assert!(found.iter().all(|it| it.path == "potter.lock"), "it knows of the other proto, and no more: {found:?}");
+    // What was declined comes when it is wanted.
+    project.update(&more);
+    assert_eq!(project.check().exit_code(true), 0, "{:?}", project.check().findings);
+    let now = Lock::read(&project.text("potter.lock")).expect("a lock");
+    assert_eq!(now.history.events["order.placed"].shapes.len(), 2);
+}
+
 #[test]
 fn a_person_is_asked_file_by_file() {
-    use std::io::Write;
     let project = Project::new(&first());
     project.edit(RULES, "//!", "//! Mine.\n//!");
     project.write(PROTO, &with_note());
-    let answer = |text: &str| {
-        let mut child = command()
-            .current_dir(project.root())
-            .args(["update", "--interactive"])
-            .stdin(std::process::Stdio::piped())
-            .stderr(std::process::Stdio::piped())
-            .spawn()
-            .expect("potter-gen starts");
-        child.stdin.take().expect("a pipe").write_all(text.as_bytes()).expect("it listens");
-        child.wait_with_output().expect("it ends")
-    };
+    let answer = |text: &str| answer(&project, text);
     let before = project.tree();
     assert_eq!(code(&answer("q\n")), Some(0));
     assert_eq!(project.tree(), before, "nothing is written");
