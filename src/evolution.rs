@@ -139,6 +139,7 @@ pub fn accept(findings: &[Finding], subject: &Subject, reason: &str) -> Vec<Acce
             from: it.from.clone(),
             to: it.to.clone(),
             reason: reason.to_owned(),
+            used: false,
         })
         .collect();
     accepted.sort();

@@ -63,7 +63,13 @@ pub struct Accepted {
     pub to: String,
     /// Why that is fine.
     pub reason: String,
+    /// Whether it was done since, so that nothing more is accepted by it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub used: bool,
 }
+
+/// What became of what is no longer there.
+pub(crate) const REMOVED: &str = "removed";
 
 /// What a change that may be accepted is about.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -119,6 +125,7 @@ impl History {
                 }
             }
         }
+        self.use_up(module);
     }
 
     /// Remembers that changes were accepted.
@@ -126,6 +133,36 @@ impl History {
         self.accepted.extend_from_slice(accepted);
         self.accepted.sort();
         self.accepted.dedup();
+    }
+
+    /// Marks what was accepted and is part of the past now: made again, the same change is another one.
+    fn use_up(&mut self, module: &Module) {
+        let mut accepted = std::mem::take(&mut self.accepted);
+        for it in &mut accepted {
+            it.used |= match &it.subject {
+                Subject::Rpc(name) => self.is_rpc(name, &it.to),
+                Subject::Event(event_type) => self.is_event_past(event_type, it, module),
+            };
+        }
+        self.accept(&accepted);
+    }
+
+    /// Whether an rpc is what it was accepted to become.
+    fn is_rpc(&self, name: &str, to: &str) -> bool {
+        let Some(contract) = &self.contract else { return false };
+        let Some(rpc) = contract.rpcs.get(name) else { return to == REMOVED };
+        rpc.role.to_string() == to || contract.types.shape_of(&rpc.request).is_some_and(|it| it.hash() == to)
+    }
+
+    /// Whether what was accepted about an event has come and gone, or is recorded as what it is. How its shapes are read
+    /// is accepted for as long as streams have them.
+    fn is_event_past(&self, event_type: &str, accepted: &Accepted, module: &Module) -> bool {
+        let Some(event) = module.events.iter().find(|it| it.event_type == event_type) else { return false };
+        match accepted.to.split_once(' ') {
+            None => accepted.to == REMOVED,
+            Some(("version", to)) => event.version.to_string() != to,
+            Some((_, to)) => self.events.get(event_type).is_some_and(|it| it.aggregate == to),
+        }
     }
 
     /// Adds what only `other` knows: what two branches of version control recorded is all part of the past.
@@ -137,13 +174,25 @@ impl History {
             }
             (own, others) => own.or(others),
         };
-        self.accept(&other.accepted);
+        self.unite_accepted(other.accepted);
         for (event_type, event) in other.events {
             match self.events.get_mut(&event_type) {
                 Some(known) => known.add(event.shapes),
                 None => {
                     self.events.insert(event_type, event);
                 }
+            }
+        }
+    }
+}
+
+impl History {
+    /// What the other side used up is not part of our contract yet, which is the one that is kept.
+    fn unite_accepted(&mut self, others: Vec<Accepted>) {
+        for other in others {
+            let other = Accepted { used: false, ..other };
+            if self.accepted.iter().all(|own| other != Accepted { used: false, ..own.clone() }) {
+                self.accept(&[other]);
             }
         }
     }

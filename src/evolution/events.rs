@@ -9,13 +9,10 @@ use super::{
 };
 use crate::{
     diagnostic::{Code, Location, Severity},
-    history::{Accepted, EventHistory, History, Subject},
+    history::{Accepted, EventHistory, History, REMOVED, Subject},
     model::{Event, Module},
     shape::Shape,
 };
-
-/// What an event or a command became that is there no more.
-pub(super) const REMOVED: &str = "removed";
 
 /// Fields of `potter.EventOptions`.
 mod key {
@@ -292,7 +289,7 @@ pub(super) fn accept(subject: &Subject) -> String {
     format!("accept it on purpose: `potter-gen accept {subject} --reason \"…\"`")
 }
 
-/// Whether exactly this change was accepted.
+/// Whether exactly this change was accepted, and not made yet.
 pub(super) fn is_accepted(accepted: &[Accepted], change: &Acceptable) -> bool {
-    accepted.iter().any(|it| it.subject == change.subject && it.from == change.from && it.to == change.to)
+    accepted.iter().any(|it| !it.used && it.subject == change.subject && it.from == change.from && it.to == change.to)
 }

@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 
 use super::{
     Acceptable, Finding,
-    events::{REMOVED, accept, is_accepted},
+    events::{accept, is_accepted},
     place::Places,
     reading::obstacles,
 };
 use crate::{
     contract::{Contract, Role, RpcShape, Target},
     diagnostic::{Code, Location, Severity},
-    history::{Accepted, Subject},
+    history::{Accepted, REMOVED, Subject},
     model::{Module, Rpc, RpcKind},
     shape::Shape,
 };

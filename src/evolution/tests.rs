@@ -424,6 +424,36 @@ fn a_change_of_meaning_can_be_accepted() {
 }
 
 #[test]
+fn what_was_accepted_is_accepted_once() {
+    let (mut history, descriptors, module) = after(&["", ""]);
+    let (others, flipped) = crate::testing::module(&crate::testing::SHOP.replace("async: true ", ""));
+    let rpc = Subject::Rpc("shop.Orders.PlaceOrder".to_owned());
+    for (descriptors, module) in [(&others, &flipped), (&descriptors, &module), (&others, &flipped)] {
+        let found = findings(&history, module, descriptors);
+        assert_eq!(found.iter().map(|it| it.code).collect::<Vec<_>>(), [Code::AsyncFlipped]);
+        history.accept(&accept(&found, &rpc, "nobody calls it"));
+        assert_eq!(findings(&history, module, descriptors), []);
+        history.record(module);
+        assert_eq!(findings(&history, module, descriptors), [], "what was recorded is fine");
+    }
+    assert_eq!(history.accepted.len(), 2, "and what was accepted again is told once");
+}
+
+#[test]
+fn an_event_that_came_back_is_not_removed_unseen() {
+    let was = placed("");
+    let (mut history, descriptors, module) = after(&[&was, ""]);
+    let found = findings(&history, &module, &descriptors);
+    history.accept(&accept(&found, &Subject::Event("order.placed".to_owned()), "never deployed"));
+    for _ in 0..2 {
+        history.record(&module);
+        assert_eq!(findings(&history, &module, &descriptors), [], "it stays away");
+    }
+    history.record(&shop(&was).1);
+    assert_eq!(findings(&history, &module, &descriptors).len(), 1, "streams may hold it again");
+}
+
+#[test]
 fn callers_are_told_of_lost_routes_and_errors() {
     let (history, ..) = after(&["", ""]);
     let codes = |from: &str, to: &str| {

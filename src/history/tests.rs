@@ -47,6 +47,7 @@ fn two_branches_are_united() {
         from: "a".to_owned(),
         to: "b".to_owned(),
         reason: "nobody uses it".to_owned(),
+        used: false,
     });
     let mut both = ours.clone();
     both.unite(theirs.clone());
@@ -63,7 +64,13 @@ fn is_read_back_from_toml() {
     let mut history = History::of(&placed(1, "string note = 2 [json_name = \"\\\"'''\\n\"];"));
     history.record(&placed(3, ""));
     history.accepted = [Subject::Event("order.placed".to_owned()), Subject::Rpc("shop.Orders.PlaceOrder".to_owned())]
-        .map(|subject| Accepted { subject, from: "a".to_owned(), to: "b".to_owned(), reason: "r".to_owned() })
+        .map(|subject| Accepted {
+            subject,
+            from: "a".to_owned(),
+            to: "b".to_owned(),
+            reason: "r".to_owned(),
+            used: false,
+        })
         .to_vec();
     let text = toml::to_string(&history).expect("it is made of strings, numbers and tables");
     assert_eq!(toml::from_str::<History>(&text), Ok(history), "{text}");
