@@ -3,8 +3,10 @@
 //! In: what user code called everything at the last regeneration, and what it calls it now, by identities that
 //! survive a renaming (an `event_type`, an aggregate's `name`, a table, an rpc and its `renamed_from`). Out: a
 //! [`Renaming`], which changes the names in a text and nothing else: no comment, no string, no blank. A word that only
-//! looks like one of them stays: `scope` tells what a file defines itself or takes from another crate.
+//! looks like one of them stays: `scope` tells what a file defines itself or takes from another crate, and which methods
+//! are those that the generated traits ask for.
 
+mod blocks;
 mod scope;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,7 +24,7 @@ pub type Names = BTreeMap<String, String>;
 pub struct Renaming {
     /// Types and modules, wherever they stand.
     words: BTreeMap<String, String>,
-    /// Methods, where they are written or called.
+    /// Methods, where the generated traits' are written or called.
     methods: BTreeMap<String, String>,
     /// Files that are called after what was renamed: new path by old path.
     moves: BTreeMap<String, String>,
@@ -68,7 +70,7 @@ impl Renaming {
         of_words.of_all(text)
     }
 
-    /// The text with all new names: for a file in which methods of these names are the rpcs'.
+    /// The text with all new names, those of methods included where they are known to be the rpcs'.
     pub fn of_all(&self, text: &str) -> String {
         let all = tokens(text);
         let significant: Vec<usize> = (0..all.len()).filter(|at| is_significant(&all[*at])).collect();
@@ -79,7 +81,7 @@ impl Renaming {
             let near = Near { all: &all, significant: &significant, place };
             match all[*at].kind {
                 Kind::Word => texts[*at] = self.word(&near, &scope),
-                Kind::Literal => literals.extend(self.unimplemented(&near).map(|it| (*at, it))),
+                Kind::Literal => literals.extend(self.unimplemented(&near, &scope).map(|it| (*at, it))),
                 _ => {}
             }
         }
@@ -91,11 +93,9 @@ impl Renaming {
         let word = near.text(0);
         let is_type = word.starts_with(char::is_uppercase);
         let is_named = || scope.may_be_own(near.place) && (is_type || scope.is_module(near.place));
-        let is_method = || match near.text(-1) {
-            "fn" => true,
-            "." | ":" => near.text(1) == "(" || (near.text(1), near.text(2)) == (":", ":"),
-            _ => false,
-        };
+        let is_written = near.text(-1) == "fn";
+        let is_called = || near.text(1) == "(" || (near.text(1), near.text(2)) == (":", ":");
+        let is_method = || (is_written || is_called()) && scope.is_answer(near.place);
         match (self.words.get(word), self.methods.get(word)) {
             (Some(new), _) if is_named() => new,
             (_, Some(new)) if is_method() => new,
@@ -104,8 +104,9 @@ impl Renaming {
     }
 
     /// `Unimplemented("reserve_stock")` names the method in a string.
-    fn unimplemented(&self, near: &Near<'_>) -> Option<String> {
-        let is_refusal = near.text(-1) == "(" && near.text(-2) == "Unimplemented";
+    fn unimplemented(&self, near: &Near<'_>, scope: &Scope<'_>) -> Option<String> {
+        let is_refusal =
+            near.text(-1) == "(" && near.text(-2) == "Unimplemented" && scope.is_within_answers(near.place);
         let old = near.text(0).trim_matches('"');
         self.methods.get(old).filter(|_| is_refusal).map(|new| format!("\"{new}\""))
     }
@@ -210,6 +211,16 @@ mod tests {
             "struct Placed;\nimpl Placed {}\nfn f(it: &Placed) {}\n",
             "fn f(it: other::Placed, that: other::events::Placed) {}\n",
             "pub type Placed = u8;\n",
+            "enum Kind { Other { a: [u8; 2] }, #[x] Placed, }\nfn f() { Kind::Placed; crate::Kind::Placed }\n",
+            "enum Kind { Placed }\nimpl Kind { fn all() -> [Self; 1] { [Self::Placed] } }\n",
+            "enum Kind { Placed }\nuse self::Kind::*;\nfn f() { Placed }\n",
+            "use crate::mine::Kind;\nfn f() { Kind::Placed }\n",
+            "pub(crate) mod inner { pub struct Placed; fn f(it: Placed) {} }\nfn f(it: inner::Placed) {}\n",
+            "mod inner { pub struct Placed; }\nuse inner::Placed;\nfn f(it: Placed) {}\n",
+            "mod inner { use other::Placed; mod most { use super::*; fn f(it: Placed) {} } }\n",
+            "fn f() { struct Placed; let it = Placed; }\n",
+            "use crate::Other as Placed;\nfn f(it: Placed) {}\n",
+            "trait Mine { type Placed; fn f() -> Self::Placed; }\n",
         ] {
             assert_eq!(renaming().of_all(text), text);
         }
@@ -223,11 +234,68 @@ mod tests {
             "use shop::generated::events;\nfn f(it: events::Placed) {}\n",
             "mod events;\npub use events::Placed;\n",
             "fn f(it: OrderEvent) { matches!(it, OrderEvent::Placed(_)) }\n",
-            "impl Decider for Order { type Placed = Placed; }\n",
             "use {crate::Placed, other::Thing};\n",
-            "fn f() -> <Placed as Event>::Placed {}\n",
+            "use crate::generated::OrderEvent as E;\nfn f() { E::Placed(1) }\n",
+            "fn f(it: Placed) { struct Other; }\n",
         ] {
             assert_eq!(renaming().of_all(text), text.replace("Placed", "Ordered"));
+        }
+    }
+
+    #[test]
+    fn a_name_is_told_from_its_namesake_in_another_block() {
+        for (text, expected) in [
+            ("fn f() { struct Placed; }\nfn g(it: Placed) {}\n", "fn f() { struct Placed; }\nfn g(it: Ordered) {}\n"),
+            ("enum Kind { Placed(Placed) }\n", "enum Kind { Placed(Ordered) }\n"),
+            (
+                "mod a { struct Placed; }\nmod b { use crate::Placed; }\n",
+                "mod a { struct Placed; }\nmod b { use crate::Ordered; }\n",
+            ),
+            (
+                "impl Decider for Order { type Placed = Placed; }\n",
+                "impl Decider for Order { type Placed = Ordered; }\n",
+            ),
+            ("fn f() -> <Placed as Event>::Placed {}\n", "fn f() -> <Ordered as Event>::Placed {}\n"),
+            ("fn f(it: *const Placed, that: Placed) {}\n", "fn f(it: *const Ordered, that: Ordered) {}\n"),
+        ] {
+            assert_eq!(renaming().of_all(text), expected);
+        }
+    }
+
+    const DECIDER: &str = "impl OrderDecider for Order { fn place(&self) {} }\n";
+
+    #[test]
+    fn methods_of_others_stay() {
+        for text in [
+            "impl Stack { fn put(&mut self) { self.0.place(1); self.place(); Self::place() } fn place(&self) {} }\n",
+            "trait Mine { fn place(&self); }\nimpl Mine for Order { fn place(&self) {} }\n",
+            "trait MyDecider {}\nimpl MyDecider for Order { fn place(&self) {} }\n",
+            "impl other::OrderDecider for Order { fn place(&self) {} }\n",
+            "fn place() {}\nfn f(it: &Vec<u8>) { it.place(1); Stack::place(); iter().place(2) }\n",
+            "fn f() { let mut it = Stack::new(); it.place(1); [1].iter().for_each(|it| it.place(1)); }\n",
+            "fn f(it: &Order) {}\nfn g() { S { it: 1 }; it.place() }\n",
+            "fn f() { Mine::Unimplemented(\"place\") }\n",
+        ] {
+            assert_eq!(renaming().of_all(text), text);
+            let both = format!("{DECIDER}{text}");
+            assert_eq!(renaming().of_all(&both), format!("{}{text}", DECIDER.replace("place", "order")));
+        }
+        let own = format!("{DECIDER}impl Order {{ fn place(&self) {{}} fn f(&self) {{ self.place() }} }}\n");
+        assert_eq!(renaming().of_all(&own), own.replacen("place", "order", 1), "the inherent one goes before");
+    }
+
+    #[test]
+    fn methods_of_the_generated_traits_follow_where_they_are_called() {
+        for text in [
+            "impl Order { fn f(&self) { self.place(); Self::place(self); it(|| self.place()) } }\n",
+            "fn f(a: [u8; 2], it: &'a mut Order) { it.place(); Order::place(it); OrderDecider::place(it) }\n",
+            "fn f() { let mut it = Order::default(); it.place(); <Order as OrderDecider>::place(&it) }\n",
+            "fn f() { let it: Order = g(); it.place(); Order { a: 1 }.place(); Order::default().place() }\n",
+            "mod tests { fn f() { given::<Order>([]).when(|it, context| it.place(1, context)) } }\n",
+            "impl<T: Fn() -> u8> a::OrdersHandlers for Orders<T> { fn place(&self) { Unimplemented(\"place\") } }\n",
+        ] {
+            let text = format!("use super::*;\n{DECIDER}{text}");
+            assert_eq!(renaming().of_all(&text), text.replace("place", "order"));
         }
     }
 
@@ -241,11 +309,12 @@ mod tests {
 
     #[test]
     fn only_names_change() {
-        let text = "// Placed by place().\nfn place(&self, it: PlaceRequest) {\n    /* PlaceRequest */ self.place (it);\n\
-                    \x20   let place = \"Placed\";\n    Rules::place::<Placed>(place);\n    Unimplemented(\"place\")\n}\n";
-        let expected = "// Placed by place().\nfn order(&self, it: OrderRequest) {\n    /* PlaceRequest */ self.order \
-                        (it);\n    let place = \"Placed\";\n    Rules::order::<Ordered>(place);\n    \
-                        Unimplemented(\"order\")\n}\n";
+        let text = "impl OrderDecider for Rules {\n// Placed by place().\nfn place(&self, it: PlaceRequest) {\n    /* \
+                    PlaceRequest */ self.place (it);\n    let place = \"Placed\";\n    \
+                    Rules::place::<Placed>(place);\n    Unimplemented(\"place\")\n}\n}\n";
+        let expected = "impl OrderDecider for Rules {\n// Placed by place().\nfn order(&self, it: OrderRequest) {\n    /* \
+                        PlaceRequest */ self.order (it);\n    let place = \"Placed\";\n    \
+                        Rules::order::<Ordered>(place);\n    Unimplemented(\"order\")\n}\n}\n";
         assert_eq!(renaming().of_all(text), expected);
         assert!(renaming().of_types(text).contains("fn place(&self, it: OrderRequest)"));
     }
@@ -286,7 +355,8 @@ mod tests {
         ]);
         let (_, module) = testing::shop("");
         let renaming = Renaming::between(&before, &now, &module);
-        assert_eq!(renaming.of_all("fn place(it: PlaceRequest)"), "fn place_order(it: PlaceOrderRequest)");
+        let text = "impl OrderDecider for Order { fn place(it: PlaceRequest) {} }";
+        assert_eq!(renaming.of_all(text), text.replace("place", "place_order").replace("Place", "PlaceOrder"));
     }
 
     proptest! {

@@ -68,6 +68,36 @@ fn a_renamed_event_is_followed_in_every_file_of_the_user() {
     assert!(project.check().findings.is_empty(), "{:?}", project.check().findings);
 }
 
+const THEIRS: &str = "//! Mine.
+
+enum Kind {
+    OrderPlaced,
+}
+
+mod inner {
+    pub struct OrderPlaced;
+}
+
+fn stack(kept: &mut Vec<u8>) -> (Kind, inner::OrderPlaced) {
+    struct OrderPlaced;
+    let _ = OrderPlaced;
+    kept.cancel_order(1);
+    (Kind::OrderPlaced, inner::OrderPlaced)
+}
+";
+
+#[test]
+fn names_and_methods_that_are_the_users_own_stay() {
+    let project = Project::new(&first());
+    project.write("src/domain/stack.rs", THEIRS);
+    project.write(RULES, &(project.text(RULES) + THEIRS.trim_start_matches("//! Mine.\n")));
+    project.update(&revoked().replace("OrderPlaced", "OrderAccepted"));
+    assert_eq!(project.text("src/domain/stack.rs"), THEIRS);
+    let rules = project.text(RULES);
+    assert!(rules.ends_with(THEIRS.trim_start_matches("//! Mine.\n")), "{rules}");
+    assert!(rules.contains("fn revoke_order(") && rules.contains("OrderEvent::OrderAccepted(it)"), "{rules}");
+}
+
 #[test]
 fn a_renamed_read_model_moves_its_file() {
     let project = Project::new(&first());
