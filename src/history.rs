@@ -3,13 +3,14 @@
 //! Every shape that each version of each event ever had, what was accepted on purpose, and the contract that was
 //! published last. It only grows: streams hold events of every shape, and a service must be able to read them all.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
     contract::Contract,
     model::{Event, Module},
+    plan::{file_name, take},
     shape::Shape,
 };
 
@@ -37,6 +38,9 @@ pub struct EventHistory {
     /// Whether it is no longer emitted.
     #[serde(default, skip_serializing_if = "is_false")]
     pub retired: bool,
+    /// What the module of its past is called, if another event has the name that follows from its type.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub module: Option<String>,
     /// By version, and within a version in the order in which they were recorded; never empty.
     pub shapes: Vec<RecordedShape>,
 }
@@ -116,6 +120,7 @@ impl History {
     /// Takes in what `module` looks like now: its contract in place of the former, its shapes beside the former.
     pub fn record(&mut self, module: &Module) {
         let now = History::of(module);
+        let known: BTreeSet<String> = self.events.keys().cloned().collect();
         self.contract = now.contract;
         for (event_type, event) in now.events {
             match self.events.get_mut(&event_type) {
@@ -126,6 +131,23 @@ impl History {
             }
         }
         self.use_up(module);
+        self.name_modules(&known, module);
+    }
+
+    /// Gives the pasts of events modules of different names, each the one that it had: what users have written is
+    /// called after them. Those of `known` come before new ones.
+    fn name_modules(&mut self, known: &BTreeSet<String>, module: &Module) {
+        let declared = |event_type: &str| module.events.iter().position(|it| it.event_type == event_type);
+        let mut events: Vec<_> = self.events.iter_mut().collect();
+        events.sort_by_key(|(event_type, event)| {
+            (event.module.is_none(), !known.contains(*event_type), declared(event_type).unwrap_or(usize::MAX))
+        });
+        let mut taken = BTreeSet::from(["mod".to_owned(), "replay".to_owned()]);
+        for (event_type, event) in events {
+            let usual = file_name(event_type, "event");
+            let name = take(event.module.as_ref().unwrap_or(&usual), &mut taken);
+            event.module = (name != usual).then_some(name);
+        }
     }
 
     /// Remembers that changes were accepted.
@@ -199,10 +221,16 @@ impl History {
 }
 
 impl EventHistory {
+    /// The module of the event's past.
+    pub fn module(&self, event_type: &str) -> String {
+        self.module.clone().unwrap_or_else(|| file_name(event_type, "event"))
+    }
+
     fn of(event: &Event, module: &Module) -> Self {
         EventHistory {
             aggregate: module.aggregates[event.aggregate.0].name.clone(),
             retired: event.retired,
+            module: None,
             shapes: vec![RecordedShape { version: event.version, shape: Shape::of(&event.message) }],
         }
     }

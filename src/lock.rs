@@ -266,7 +266,8 @@ mod tests {
             version: 1,
             shape: format!("message .shop.OrderPlaced {{\n{fields}}}\n").parse().expect("a shape"),
         });
-        let event = EventHistory { aggregate: "Order".into(), retired: false, shapes: recorded.collect() };
+        let event =
+            EventHistory { aggregate: "Order".into(), retired: false, module: None, shapes: recorded.collect() };
         lock.history.events.insert("order.placed".into(), event);
         lock
     }

@@ -49,6 +49,7 @@ use crate::{
 use imports::Imports;
 pub(crate) use imports::compare as compare_names;
 use symbols::Symbols;
+pub(crate) use symbols::{file_name, take};
 
 /// The messages' module in a service.
 const MESSAGES: &str = "crate::generated::messages";

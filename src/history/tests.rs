@@ -36,6 +36,41 @@ fn an_event_that_is_gone_is_remembered() {
     assert_eq!(versions(&history), [(1, 1)]);
 }
 
+/// A module with events of these types, declared in this order.
+fn with_events(types: &[&str]) -> Module {
+    let event = |(number, event_type): (usize, &&str)| {
+        format!(
+            "message E{number} {{
+               option (potter.event) = {{ event_type: \"{event_type}\" aggregate: \"Order\" }};
+               string order_id = 1;
+             }}"
+        )
+    };
+    shop(&types.iter().enumerate().map(event).collect::<String>()).1
+}
+
+fn modules(history: &History) -> Vec<(&str, String)> {
+    history.events.iter().map(|(event_type, event)| (event_type.as_str(), event.module(event_type))).collect()
+}
+
+#[test]
+fn the_module_of_a_past_stays_whatever_is_declared_before_it() {
+    let mut history = History::default();
+    history.record(&with_events(&["order.placed"]));
+    let placed = ("order.placed", "order_placed".to_owned());
+    assert_eq!(modules(&history), std::slice::from_ref(&placed));
+    let both = [placed, ("order_placed", "order_placed2".to_owned())];
+    for types in [&["order_placed", "order.placed"], &["order.placed", "order_placed"]] {
+        history.record(&with_events(types));
+        assert_eq!(modules(&history), both);
+        let text = toml::to_string(&history).expect("it is made of strings, numbers and tables");
+        assert_eq!(modules(&toml::from_str(&text).expect("it is read back")), both);
+    }
+    history.record(&with_events(&["order_placed", "order-placed"]));
+    assert_eq!(modules(&history)[1..], both, "one that is gone keeps its name");
+    assert_eq!(modules(&history)[0], ("order-placed", "order_placed3".to_owned()));
+}
+
 #[test]
 fn two_branches_are_united() {
     let base = History::of(&placed(1, ""));

@@ -7,8 +7,6 @@
 mod fixtures;
 mod versions;
 
-use std::collections::BTreeSet;
-
 use heck::ToUpperCamelCase;
 use serde::Serialize;
 
@@ -87,13 +85,12 @@ fn former_shapes(recorded: &EventHistory) -> Vec<(u32, &Shape)> {
     shapes
 }
 
-/// The module of an event's past, named after its type, which never changes; it doesn't depend on which other events
-/// have a past.
+/// The module of an event's past, named after its type, which never changes; the history remembers where two events
+/// would share a name.
 fn module_name(scope: &Scope<'_>, id: EventId) -> String {
-    let mut taken = BTreeSet::from(["mod".to_owned(), "replay".to_owned()]);
-    let names = scope.module.events.iter().take(id.0 + 1);
-    let names = names.map(|event| symbols::take(&symbols::file_name(&event.event_type, "event"), &mut taken));
-    names.last().expect("the event is one of the module's")
+    let event = &scope.module.events[id.0];
+    let usual = || symbols::file_name(&event.event_type, "event");
+    recorded(scope, event).map_or_else(usual, |it| it.module(&event.event_type))
 }
 
 /// An event that was something else once.

@@ -125,6 +125,7 @@ fn the_plugin_reads_the_past_from_the_lock() {
     let event = potter_gen::history::EventHistory {
         aggregate: "Product".to_owned(),
         retired: false,
+        module: None,
         shapes: vec![potter_gen::history::RecordedShape { version: 1, shape }],
     };
     lock.history.events.insert("product.created".to_owned(), event);
