@@ -107,3 +107,17 @@ fn a_project_is_made_where_one_is() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(folder.join("potter.lock").is_file() && folder.join(RULES).is_file());
 }
+
+#[test]
+fn a_file_where_a_folder_has_to_be_stops_the_run_before_it_writes() {
+    let project = Project::new(&first());
+    project.edit(RULES, "Err(OrderError::Unimplemented(\"cancel_order\"))", "Ok(Vec::new())");
+    project.write(".potter/pending", "mine");
+    project.write(PROTO, &with_note());
+    let before = project.tree();
+    let error = project.try_update(Allowed::default()).expect_err("it can't be written").to_string();
+    assert!(error.contains(".potter/pending is a file, and has to be a folder"), "{error}");
+    assert_eq!(project.tree(), before);
+    project.delete(".potter/pending");
+    assert!(project.updated(Allowed::default()).needs_a_person(), "the proposal waits");
+}
