@@ -11,7 +11,7 @@ use super::{
     rules::{Category, Rule},
 };
 use crate::{
-    contract::{Contract, RouteShape, RpcShape},
+    contract::{Contract, Role, RouteShape, RpcShape},
     diagnostic::{Code, Location},
     shape::{Cardinality, FieldShape, Scalar, TypeShape, Types},
 };
@@ -20,7 +20,7 @@ use crate::{
 pub(super) fn findings(was: &Contract, now: &Contract, places: &Places<'_>) -> Vec<Finding> {
     let types = still_there(was, now, places);
     let mut judge = Judge { was: &was.types, now: &types, places, findings: Vec::new() };
-    was.rpcs.iter().for_each(|(name, rpc)| judge.rpc(name, rpc, now.rpcs.get(name)));
+    was.rpcs.iter().for_each(|(name, rpc)| judge.rpc(name, rpc, now));
     judge.errors(was, now);
     judge.messages();
     judge.enums();
@@ -42,8 +42,17 @@ struct Judge<'a> {
     findings: Vec<Finding>,
 }
 
+/// What a command is called now that keeps its id under another name.
+fn successor<'a>(was: &RpcShape, now: &'a Contract) -> Option<&'a str> {
+    let Role::Command { id: before, .. } = &was.role else { return None };
+    let is_same = |it: &RpcShape| matches!(&it.role, Role::Command { id, .. } if id == before);
+    let (name, _) = now.rpcs.iter().find(|(_, it)| is_same(it))?;
+    Some(name.rsplit_once('.').map_or(name.as_str(), |(_, short)| short))
+}
+
 impl Judge<'_> {
-    fn rpc(&mut self, name: &str, was: &RpcShape, now: Option<&RpcShape>) {
+    fn rpc(&mut self, name: &str, was: &RpcShape, contract: &Contract) {
+        let now = contract.rpcs.get(name);
         let (service, short) = name.rsplit_once('.').unwrap_or(("", name));
         let descriptor = self.places.pool().get_service_by_name(service);
         let Some(descriptor) = descriptor else {
@@ -51,6 +60,13 @@ impl Judge<'_> {
             return self.report(&[Rule::SERVICE_NO_DELETE], name, self.places.module(), message, "keep it".to_owned());
         };
         let method = descriptor.methods().find(|it| it.full_name() == name);
+        if now.is_none()
+            && let Some(new) = successor(was, contract)
+        {
+            let message = format!("rpc {short} of {service} is called {new} now");
+            let tell = "tell its callers, who are refused under the former name, or keep that name".to_owned();
+            return self.report(&[Rule::RPC_NO_DELETE], name, self.places.service(service), message, tell);
+        }
         let (Some(now), Some(method)) = (now, method) else {
             let message = format!("rpc {short} was removed from {service}");
             let keep = "keep it, and mark it `option deprecated = true;`".to_owned();

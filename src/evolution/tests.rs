@@ -351,12 +351,15 @@ fn a_renamed_command_keeps_its_id() {
     let renamed = |options: &str| {
         let proto = crate::testing::SHOP.replace("rpc PlaceOrder", "rpc SubmitOrder").replace("creates: true", options);
         let (descriptors, module) = crate::testing::module(&proto);
-        findings(&history, &module, &descriptors).into_iter().map(|it| it.code).collect::<Vec<_>>()
+        findings(&history, &module, &descriptors)
     };
+    let codes = |told: &[Finding]| told.iter().map(|it| it.code).collect::<Vec<_>>();
     let told = renamed("creates: true renamed_from: \"PlaceOrder\"");
-    assert_eq!(told, [Code::ContractSourceBroken, Code::CommandIdChanged]);
+    assert_eq!(codes(&told), [Code::ContractSourceBroken, Code::CommandIdChanged]);
     let told = renamed("creates: true renamed_from: \"PlaceOrder\" id: \"shop.place_order\"");
-    assert_eq!(told, [Code::ContractSourceBroken], "callers of the rpc want to know");
+    assert_eq!(codes(&told), [Code::ContractSourceBroken], "callers of the rpc want to know");
+    assert!(told[0].message.ends_with("is called SubmitOrder now"), "{}", told[0].message);
+    assert!(told[0].ways_out[0].starts_with("tell its callers"), "{:?}", told[0].ways_out);
 }
 
 #[test]
