@@ -271,6 +271,7 @@ fn structured(step: &Step, before: Option<&LockedFile>, after: Option<&LockedFil
 fn append(step: &Step) -> Option<(Status, String)> {
     let status = match (step.action, &step.before) {
         (Action::Keep, _) => return None,
+        (Action::Mark, _) => Status::Pending,
         (Action::Create, _) | (_, None) => Status::Missing,
         _ => Status::Modified,
     };

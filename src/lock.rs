@@ -72,6 +72,9 @@ pub struct LockedFile {
     pub symbol: String,
     /// What was proposed last.
     pub emitted: Hash,
+    /// For generated files: what it says, its layout left out, so that one which rustfmt touched is known again.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub meaning: Option<Hash>,
     /// For seeds: the proposal that the user's file is based on, and for migrations the file itself; the bytes are kept
     /// in the project.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -238,6 +241,7 @@ mod tests {
                 class: Class::Seed,
                 symbol: "shop".into(),
                 emitted: Hash::of(path.as_bytes()),
+                meaning: None,
                 base: Some(Hash::of(b"base")),
                 parts: Vec::new(),
                 released: Vec::new(),

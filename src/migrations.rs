@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use self::dialect::{Dialect, View};
 use crate::file::{Class, File};
 use crate::render::{self, Bug};
+use crate::shape;
 
 /// Where all migrations are, relative to the project: a folder for each database, and the list of them.
 pub const FOLDER: &str = "migrations";
@@ -187,11 +188,21 @@ fn next(now: &Tables, past: &Past<'_>, names: &Names) -> Result<Vec<(Dialect, St
         return Ok(Vec::new());
     }
     let is_first = names.is_empty();
-    let name = if is_first { FIRST.to_owned() } else { name(names, changed.iter().chain(&gone).copied()) };
     let drops = if is_first { Vec::new() } else { drops(&changed, &gone, before, now) };
     let tables = || changed.iter().map(|name| (*name, &now[*name]));
-    let text = |dialect| Ok((dialect, name.clone(), text(dialect, is_first, &drops, tables())?));
-    Dialect::ALL.into_iter().map(text).collect()
+    let texts = Dialect::ALL.map(|dialect| Ok((dialect, text(dialect, is_first, &drops, tables())?)));
+    let texts: Vec<(Dialect, String)> = texts.into_iter().collect::<Result<_, Bug>>()?;
+    let name = match is_first {
+        true => FIRST.to_owned(),
+        false => unique(&name(names, changed.iter().chain(&gone).copied()), &texts),
+    };
+    Ok(texts.into_iter().map(|(dialect, text)| (dialect, name.clone(), text)).collect())
+}
+
+/// Two branches may both write the next migration: its name tells what is in it, so that both are kept.
+fn unique(name: &str, texts: &[(Dialect, String)]) -> String {
+    let all: String = texts.iter().map(|(_, text)| text.as_str()).collect();
+    format!("{name}_{}", &shape::hash(&all)[..6])
 }
 
 /// The number behind the last one, and the table if there is only one.
@@ -310,9 +321,12 @@ mod tests {
         let on_disk = written(&["0002_mine"], &[Dialect::Sqlite]);
         let past = Past { on_disk, ..past(Some(&before), &["0001_init"]) };
         let files = files("shop", &tables(&["note TEXT", "price REAL"]), &past).expect("rendered");
-        let expected =
-            ["migrations/sqlite/0003_orders.sql", "migrations/postgres/0003_orders.sql", "migrations/mod.rs"];
+        let name = Dialect::Sqlite.name_of(&files[0].path).expect("a migration").to_owned();
+        assert!(name.starts_with("0003_orders_"), "{name}");
+        let expected = [Dialect::Sqlite.path_of(&name), Dialect::Postgres.path_of(&name), LIST.to_owned()];
         assert_eq!(paths(&files), expected);
+        let other = super::files("shop", &tables(&["note TEXT", "weight REAL"]), &past).expect("rendered");
+        assert_ne!(other[0].path, files[0].path, "another branch writes another file");
         for (file, ty) in files.iter().zip(["REAL", "DOUBLE PRECISION"]) {
             for expected in [
                 "DROP TABLE IF EXISTS \"orders\";\nDROP TABLE IF EXISTS \"orders__next\";\n",
@@ -346,7 +360,7 @@ mod tests {
     fn a_table_that_is_no_longer_wanted_is_dropped() {
         let before = tables(&["note TEXT"]);
         let files = files("shop", &Tables::new(), &past(Some(&before), &["0001_init"])).expect("rendered");
-        assert_eq!(paths(&files)[0], "migrations/sqlite/0002_orders.sql");
+        assert!(files[0].path.starts_with("migrations/sqlite/0002_orders_"), "{}", files[0].path);
         assert!(files[0].contents.contains("DROP TABLE") && !files[0].contents.contains("CREATE"));
     }
 

@@ -331,9 +331,28 @@ fn generated(step: Step, disk: &[u8], file: &File, locked: Option<&LockedFile>, 
         () if differs_in_layout(&file.path, disk, &file.contents) => {
             step.to(Action::Replace, after, "it was laid out differently")
         }
+        () if locked.is_some_and(|it| is_as_meant(&file.path, disk, it)) => {
+            step.to(Action::Replace, after, "the protos or Potter changed, and it was laid out differently")
+        }
         () if allowed.force => step.to(Action::Overwrite, after, "it was edited by hand, and is Potter's"),
         () => step.to(Action::Edited, after, "it was edited by hand, and is Potter's"),
     }
+}
+
+/// Whether a file still says what was written, laid out differently.
+fn is_as_meant(path: &str, disk: &[u8], locked: &LockedFile) -> bool {
+    let said = std::str::from_utf8(disk).ok().and_then(|text| meaning(path, text));
+    said.is_some() && said == locked.meaning
+}
+
+/// The hash of what a file says, its layout left out; none for what can't be read.
+pub(crate) fn meaning(path: &str, text: &str) -> Option<Hash> {
+    let said = match path.rsplit('.').next() {
+        Some("rs") => tokens::without_layout(text),
+        Some("json") => serde_json::from_str::<serde_json::Value>(text).ok()?.to_string(),
+        _ => text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n"),
+    };
+    Some(Hash::of(said.as_bytes()))
 }
 
 /// Whether two versions of a file say the same, laid out differently.

@@ -46,6 +46,11 @@ pub fn same_but_for_layout(one: &str, other: &str) -> bool {
     significant(one) == significant(other)
 }
 
+/// A text that is the same for all texts that say the same, see [`same_but_for_layout`]: a token on each line.
+pub fn without_layout(text: &str) -> String {
+    significant(text).iter().map(|it| it.text).collect::<Vec<_>>().join("\n")
+}
+
 /// Commas before a closing bracket come and go with the line breaks.
 fn significant(text: &str) -> Vec<Token<'_>> {
     let mut kept: Vec<Token<'_>> = Vec::new();

@@ -1,6 +1,6 @@
 //! Files that are on disk or in the lock and no longer proposed.
 
-use super::{Action, Past, Step, is_as_written};
+use super::{Action, Past, Step, has_conflict_markers, is_as_written};
 use crate::file::Class;
 use crate::lock::LockedFile;
 use crate::output::OutputError;
@@ -39,6 +39,7 @@ fn kept_for_good(step: Step, locked: &LockedFile, past: &Past<'_>) -> Result<Ste
         (None, Some(base)) => step.to(Action::Create, Some(base), "it was deleted, and databases may have applied it"),
         (None, None) => step.stays(Action::LeaveChanged, "it was deleted, and no copy of it is left"),
         (Some(disk), _) if is_as_written(disk, &locked.emitted) => step.stays(Action::Keep, "it is as it was applied"),
+        (Some(disk), _) if has_conflict_markers(disk) => step.stays(Action::Mark, "it has markers of a merge conflict"),
         (Some(_), Some(base)) if past.allowed.force => {
             step.to(Action::Overwrite, Some(base), "it was changed, and databases may have applied it")
         }

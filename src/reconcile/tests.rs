@@ -10,6 +10,7 @@ fn told(class: Class, before: Option<&str>, disk: Option<&str>, now: Option<&str
             class,
             symbol: "s".into(),
             emitted,
+            meaning: None,
             base,
             parts: Vec::new(),
             released: Vec::new(),

@@ -4,7 +4,7 @@ use super::Request;
 use crate::file::{Class, File};
 use crate::lock::{Hash, Lock, LockedFile};
 use crate::proposal::{Proposal, Source};
-use crate::reconcile::{Action, Step};
+use crate::reconcile::{Action, Step, meaning};
 use crate::structured;
 
 /// What a run knows.
@@ -62,7 +62,9 @@ fn proposed(file: &File, step: &Step, old: Option<&LockedFile>) -> Option<Locked
     // Should it come back from version control, it is known what it was.
     let base = if declined { old.and_then(|old| old.base.clone()) } else { base };
     let (parts, released) = parts(file, step, old);
-    Some(LockedFile { class: file.class, symbol: file.symbol.clone(), emitted, base, parts, released, declined })
+    let meaning = (file.class == Class::Generated).then(|| meaning(&file.path, &file.contents)).flatten();
+    let symbol = file.symbol.clone();
+    Some(LockedFile { class: file.class, symbol, emitted, meaning, base, parts, released, declined })
 }
 
 /// Potter's part of a structured file, and what of it the user took over.

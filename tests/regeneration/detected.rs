@@ -3,10 +3,10 @@
 use potter_gen::check::{Check, Status};
 use potter_gen::file::Class;
 use potter_gen::lock::Lock;
-use potter_gen::reconcile::Allowed;
+use potter_gen::reconcile::{Action, Allowed};
 use proptest::prelude::*;
 
-use crate::project::{PROTO, Project, RULES, first, with_note};
+use crate::project::{PROTO, Project, RULES, action, first, with_note};
 
 /// The files that the lock knows, but the protos, which a person edits.
 fn files(project: &Project) -> Vec<(String, Class)> {
@@ -99,6 +99,23 @@ fn layout_and_line_ends_pass_unless_strict() {
 }
 
 #[test]
+fn what_rustfmt_did_to_a_file_of_potters_does_not_stop_the_next_update() {
+    let project = Project::new(&first());
+    let paths = ["src/generated/domain/order.rs", "src/generated/transport/openapi.json"];
+    for path in paths {
+        project.write(path, &project.text(path).replace("    ", "  "));
+    }
+    let plan = project.update(&with_note());
+    for path in paths {
+        assert_eq!(action(&plan, path), Some(Action::Replace), "{path}");
+    }
+    assert_eq!(statuses(&project.check()), []);
+    project.edit(paths[0], "pub trait", "pub  unsafe trait");
+    project.write(PROTO, &first());
+    assert!(project.try_update(Allowed::default()).is_err(), "an edit still stops it");
+}
+
+#[test]
 fn a_checkout_with_other_line_ends_is_the_same_project() {
     let project = Project::new(&first());
     project.edit(RULES, "//!", "//! Mine.\n//!");
@@ -157,6 +174,12 @@ fn a_break_with_the_past_is_located_in_the_proto() {
 #[test]
 fn markers_of_a_conflict_keep_a_file_pending() {
     let project = Project::new(&first());
+    let migration = "migrations/sqlite/0001_init.sql";
+    let text = project.text(migration);
+    project.write(migration, &format!("<<<<<<< HEAD\n{text}=======\n>>>>>>> topic\n"));
+    assert_eq!(project.status(migration), Some(Status::Pending));
+    assert!(project.updated(Allowed { force: true, ..Allowed::default() }).needs_a_person());
+    project.write(migration, &text);
     project.edit(RULES, "//!", "<<<<<<< yours\n=======\n>>>>>>> generated now\n//!");
     assert_eq!(project.status(RULES), Some(Status::Pending));
 }

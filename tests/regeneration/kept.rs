@@ -147,10 +147,10 @@ fn a_new_column_makes_a_migration_and_leaves_the_applied_one() {
     let changed = first().replace(column, &format!("{column} int64 total = 3 [(potter.field).index = true];"));
     project.update(&changed);
     assert_eq!(project.text("migrations/sqlite/0001_init.sql"), applied);
-    let next = project.text("migrations/sqlite/0002_orders.sql");
+    let next = project.text(&project.migration("0002_orders_"));
     assert!(next.contains("DROP TABLE IF EXISTS \"orders\";") && next.contains("\"total\" INTEGER"), "{next}");
     assert!(next.contains("DELETE FROM potter_checkpoints WHERE projection = 'OrderLine';"), "{next}");
-    assert!(project.text("migrations/mod.rs").contains("0002_orders.sql"));
+    assert!(project.text("migrations/mod.rs").contains("sqlite/0002_orders_"));
     assert!(project.check().findings.is_empty());
     let before = project.tree();
     project.updated(Allowed::default());

@@ -143,6 +143,13 @@ impl Project {
         fs::read_to_string(self.root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
     }
 
+    /// The path of the migration whose name begins so; the rest of it tells what is in it.
+    pub fn migration(&self, name: &str) -> String {
+        let mut paths = self.tree().into_keys();
+        let beginning = format!("migrations/sqlite/{name}");
+        paths.find(|path| path.starts_with(&beginning)).unwrap_or_else(|| panic!("{beginning}… is not there"))
+    }
+
     /// Whether a file is there.
     pub fn has(&self, path: &str) -> bool {
         self.root().join(path).exists()

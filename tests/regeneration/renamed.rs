@@ -110,7 +110,7 @@ fn a_renamed_read_model_moves_its_file() {
     let text = project.text(new);
     assert!(text.contains("Mine.") && text.contains("impl OrderRowProjection for OrderRow"), "{text}");
     assert!(project.text("src/application/mod.rs").contains("mod order_row;"));
-    let migration = project.text("migrations/sqlite/0002_orders.sql");
+    let migration = project.text(&project.migration("0002_orders_"));
     assert!(migration.contains("'OrderLine'") && migration.contains("'OrderRow'"), "{migration}");
     assert!(project.check().findings.is_empty(), "{:?}", project.check().findings);
 }
