@@ -264,6 +264,39 @@ fn a_manifest_that_cargo_refuses_is_seen() {
     assert_eq!(statuses(&project.check()), [("Cargo.toml", Status::Pending)]);
 }
 
+#[test]
+fn two_branches_that_change_one_table_are_merged_by_git() {
+    let project = Project::new(&first());
+    let git = |arguments: &[&str]| {
+        let person = ["-c", "user.name=A", "-c", "user.email=a@example.com"];
+        let run = std::process::Command::new("git").current_dir(project.root()).args(person).args(arguments).output();
+        run.expect("git runs").status.success()
+    };
+    let commit = || assert!(git(&["add", "--all"]) && git(&["commit", "--quiet", "--message", "Change"]));
+    let column = "name: \"orders\" }; string order_id = 1; string note = 2;";
+    let with = |more: &str| first().replace(column, &format!("{column} {more}"));
+    assert!(git(&["init", "--quiet", "--initial-branch=ours"]));
+    commit();
+    assert!(git(&["checkout", "--quiet", "-b", "theirs"]));
+    project.update(&with("int64 weight = 4;"));
+    commit();
+    assert!(git(&["checkout", "--quiet", "ours"]));
+    project.update(&with("int64 total = 3;"));
+    commit();
+    assert!(!git(&["merge", "--quiet", "theirs"]), "both changed the proto and the lock");
+    project.update(&with("int64 total = 3; int64 weight = 4;"));
+    let names = |beginning: &str| {
+        let beginning = format!("migrations/sqlite/{beginning}");
+        let texts = project.tree().into_iter().filter(|(path, _)| path.starts_with(&beginning));
+        texts.map(|(_, bytes)| String::from_utf8(bytes).expect("text")).collect::<Vec<_>>()
+    };
+    let both = names("0002_orders_");
+    assert!(both.len() == 2 && both.iter().all(|text| !text.contains("<<<<<<<")), "{both:?}");
+    let last = names("0003_orders_").concat();
+    assert!(last.contains("\"total\"") && last.contains("\"weight\""), "{last}");
+    assert_eq!(statuses(&project.check()), []);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 12, failure_persistence: None, ..ProptestConfig::default() })]
 
