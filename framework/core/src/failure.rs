@@ -20,6 +20,20 @@ pub enum FailureKind {
     Bug,
 }
 
+impl FailureKind {
+    /// What the kind is called beside a failure on the wire.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Invalid => "invalid",
+            Self::Refused => "refused",
+            Self::Conflict => "conflict",
+            Self::Unavailable => "unavailable",
+            Self::Bug => "bug",
+        }
+    }
+}
+
 /// Codes that the framework itself uses; others come from error events.
 pub mod codes {
     /// A request that isn't valid; the violations say where.

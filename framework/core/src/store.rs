@@ -5,8 +5,9 @@
 //! after that commit.
 //!
 //! `contract` (feature `contract`) is the suite that every store passes; [`sql`] is the text that the relational
-//! ones share with the generator.
+//! ones share with the generator, [`columns`] what they share among themselves.
 
+pub mod columns;
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
 mod dead_letter;

@@ -54,7 +54,7 @@ fn details(failure: &Failure, module: &str) -> Vec<Any> {
 }
 
 fn error_info(failure: &Failure, module: &str) -> pb::ErrorInfo {
-    let metadata = [("kind", kind(failure.kind)), ("retryable", if failure.retryable { "true" } else { "false" })];
+    let metadata = [("kind", failure.kind.as_str()), ("retryable", if failure.retryable { "true" } else { "false" })];
     pb::ErrorInfo {
         reason: failure.code.to_string(),
         domain: module.to_owned(),
@@ -73,16 +73,6 @@ fn bad_request(failure: &Failure) -> pb::BadRequest {
         ..Default::default()
     });
     pb::BadRequest { field_violations: violations.collect() }
-}
-
-fn kind(kind: FailureKind) -> &'static str {
-    match kind {
-        FailureKind::Invalid => "invalid",
-        FailureKind::Refused => "refused",
-        FailureKind::Conflict => "conflict",
-        FailureKind::Unavailable => "unavailable",
-        FailureKind::Bug => "bug",
-    }
 }
 
 fn packed(name: &str, message: &impl Message) -> Any {

@@ -5,7 +5,7 @@ use potter_broker::subject::Subjects;
 use potter_broker::{Message, headers};
 use potter_core::dispatch::{Dispatcher, RequestMetadata};
 use potter_core::event::RecordedEvent;
-use potter_core::failure::{Failure, FailureKind};
+use potter_core::failure::Failure;
 use potter_core::store::CommandStatus;
 use potter_proto::status::{StatusTeller, query_error};
 use prost::Message as _;
@@ -109,7 +109,7 @@ impl Wire {
         let (content_type, payload) = self.encode(QUERY_ERROR, query_error(failure).encode_to_vec().into(), payload);
         Message::new("", payload)
             .header(headers::ERROR_CODE, failure.code.as_ref())
-            .header(headers::ERROR_KIND, kind(failure.kind))
+            .header(headers::ERROR_KIND, failure.kind.as_str())
             .header(headers::CONTENT_TYPE, content_type)
     }
 
@@ -186,14 +186,4 @@ pub(crate) fn metadata_of(message: &Message) -> Result<RequestMetadata, Failure>
         deadline,
         ..RequestMetadata::default()
     })
-}
-
-fn kind(kind: FailureKind) -> &'static str {
-    match kind {
-        FailureKind::Invalid => "invalid",
-        FailureKind::Refused => "refused",
-        FailureKind::Conflict => "conflict",
-        FailureKind::Unavailable => "unavailable",
-        FailureKind::Bug => "bug",
-    }
 }

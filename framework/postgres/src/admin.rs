@@ -3,14 +3,14 @@
 use std::time::{Duration, SystemTime};
 
 use potter_core::read_model::Table;
+use potter_core::store::columns::{self, generation as named, migration_hash, nanoseconds};
 use potter_core::store::sql::{create_postgres_table, postgres_index, postgres_name, quoted};
 use potter_core::store::{AppliedMigration, Generation, Migration, ProjectionError, StoreError};
-use sha2::{Digest, Sha256};
 use tokio_postgres::Error;
 use tokio_postgres::error::SqlState;
 
 use crate::connection::{Connection, Transaction, failure};
-use crate::convert::{Text, generation as named, nanoseconds, stored, text, time};
+use crate::convert::{Text, stored, text, time};
 use crate::rows::{checkpoint, table_name};
 
 /// Processes that migrate or rebuild take turns: several may start at the same time.
@@ -40,7 +40,7 @@ async fn apply(connection: &Connection, migration: &Migration) -> Result<bool, S
     let transaction = Transaction::begin(connection).await.map_err(failed)?;
     transaction.batch("SET LOCAL statement_timeout = 0").await.map_err(failed)?;
     transaction.execute(TAKE_TURNS, &[]).await.map_err(failed)?;
-    let hash = hash(migration.postgres);
+    let hash = migration_hash(migration.postgres);
     let known = "SELECT hash FROM potter_migrations WHERE name = $1";
     match transaction.row(known, &[&Text(migration.name)]).await.map_err(failed)? {
         Some(row) if row.try_get::<_, &str>(0).map_err(failed)? == hash => return Ok(false),
@@ -61,20 +61,11 @@ pub(crate) async fn applied_migrations(connection: &Connection) -> Result<Vec<Ap
     rows.iter().map(|row| Ok(AppliedMigration { name: text(row, 0)?, applied_at: time(row, 1)? })).collect()
 }
 
-/// An older binary on a newer database may go wrong; it may also be the old half of a rolling update.
 async fn warn_of_unknown(connection: &Connection, migrations: &[Migration]) -> Result<(), Error> {
     for AppliedMigration { name, .. } in applied_migrations(connection).await? {
-        if !migrations.iter().any(|migration| migration.name == name) {
-            tracing::warn!(migration = name, "the database has a migration that this service doesn't know");
-        }
+        columns::warn_if_unknown(&name, migrations);
     }
     Ok(())
-}
-
-/// A checkout with other line endings is no change.
-fn hash(text: &str) -> String {
-    let digest = Sha256::digest(text.replace("\r\n", "\n"));
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Makes an empty table beside the live one, for the events after `from`.

@@ -3,13 +3,13 @@
 use std::collections::HashSet;
 use std::time::{Instant, SystemTime};
 
+use potter_core::store::columns::{self, nanoseconds};
 use potter_core::store::{AcceptedCommand, Append, Claim, ClaimKey, CommandOutcome, Settlement, Unit};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Error, Row};
 use uuid::Uuid;
 
-use crate::convert::{Text, nanoseconds, stored};
-use crate::records;
+use crate::convert::{Text, stored};
 
 /// Calls the function with all its parameters, in the order of [`Columns::parameters`].
 pub(crate) const COMMIT: &str = "SELECT head, claimed, settled, conflicting, actual FROM potter_commit($1, $2, $3, $4, $5, $6, \
@@ -220,9 +220,9 @@ impl<'a> Accepted<'a> {
 impl<'a> Settled<'a> {
     fn add(&mut self, unit: i32, settlement: &'a Settlement, now: i64) {
         let (outcome, version, code, message, retryable) = match &settlement.outcome {
-            CommandOutcome::Succeeded { version, .. } => (records::SUCCEEDED, Some(stored(*version)), None, None, None),
+            CommandOutcome::Succeeded { version, .. } => (columns::SUCCEEDED, Some(stored(*version)), None, None, None),
             CommandOutcome::Failed { code, message, retryable, .. } => {
-                (records::FAILED, None, Some(Text(code)), Some(Text(message)), Some(*retryable))
+                (columns::FAILED, None, Some(Text(code)), Some(Text(message)), Some(*retryable))
             }
         };
         self.units.push(unit);
@@ -232,7 +232,7 @@ impl<'a> Settled<'a> {
         self.codes.push(code);
         self.messages.push(message);
         self.retryable.push(retryable);
-        self.events.push(records::encode_events(&settlement.outcome));
+        self.events.push(columns::encode_events(&settlement.outcome));
         self.times.push(now);
     }
 }

@@ -7,7 +7,6 @@ use std::time::{Duration, SystemTime};
 use bytes::{Bytes, BytesMut};
 use potter_core::event::{EventMetadata, RecordedEvent};
 use potter_core::read_model::Value;
-use potter_core::store::Generation;
 use tokio_postgres::Row;
 use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, accepts, to_sql_checked};
 
@@ -74,22 +73,6 @@ pub(crate) fn time(row: &Row, column: usize) -> Result<SystemTime, tokio_postgre
     };
     // 292 years around 1970 are times on every system that there is.
     Ok(time.unwrap_or(SystemTime::UNIX_EPOCH))
-}
-
-/// Nanoseconds since 1970; times beyond the years 1677 to 2262 become the nearest of those.
-pub(crate) fn nanoseconds(time: SystemTime) -> i64 {
-    match time.duration_since(SystemTime::UNIX_EPOCH) {
-        Ok(since) => i64::try_from(since.as_nanos()).unwrap_or(i64::MAX),
-        Err(before) => i64::try_from(before.duration().as_nanos()).map_or(i64::MIN, |since| -since),
-    }
-}
-
-/// How a generation is called in the tables.
-pub(crate) fn generation(generation: Generation) -> &'static str {
-    match generation {
-        Generation::Live => "live",
-        Generation::Next => "next",
-    }
 }
 
 /// A text as a parameter, written so that PostgreSQL can hold it; see `schema.sql`.
@@ -182,6 +165,8 @@ impl ToSql for Parameter<'_> {
 
 #[cfg(test)]
 mod tests {
+    use potter_core::store::columns::nanoseconds;
+
     use super::*;
 
     const TEXTS: [&str; 9] = ["", "\0", "\0\0", "\0a", "\u{1}", "\u{1}\u{2}", "\u{2}", "a", "a\0"];

@@ -1,12 +1,13 @@
 //! Messages that could not be taken in.
 
 use bytes::Bytes;
+use potter_core::store::columns::nanoseconds;
 use potter_core::store::{DeadLetter, DeadLetterFilter, StoreError};
 use tokio_postgres::{Error, Row};
 use uuid::Uuid;
 
 use crate::connection::{Connection, failure};
-use crate::convert::{Text, bytes, nanoseconds, text, time};
+use crate::convert::{Text, bytes, text, time};
 
 /// The broker forgets a message once it is kept, so that must be on the disk, other than what a projection writes.
 pub(crate) async fn keep(connection: &Connection, letter: &DeadLetter) -> Result<(), Error> {

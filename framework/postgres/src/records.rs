@@ -2,23 +2,17 @@
 
 use std::time::{Duration, SystemTime};
 
-use bytes::Bytes;
 use potter_core::event::StreamId;
+use potter_core::store::columns::{self, nanoseconds};
 use potter_core::store::{
     AcceptedCommand, ClaimKey, CommandOutcome, CommandStatus, Expiry, NODES_LIVE_FOR, RecordedClaim, RecordedReply,
     Snapshot,
 };
-use prost::Message;
 use tokio_postgres::{Error, Row};
 use uuid::{NoContext, Timestamp, Uuid};
 
 use crate::connection::Connection;
-use crate::convert::{Text, bytes, nanoseconds, number, optional_text, stored, text, time};
-
-/// [`CommandOutcome::Succeeded`] in `potter_commands.outcome`.
-pub(crate) const SUCCEEDED: &str = "succeeded";
-/// [`CommandOutcome::Failed`] in `potter_commands.outcome`.
-pub(crate) const FAILED: &str = "failed";
+use crate::convert::{Text, bytes, number, optional_text, stored, text, time};
 
 const COMMAND_COLUMNS: &str = "id, name, aggregate, aggregate_id, request, expected_version, correlation_id, actor, \
     accepted_at";
@@ -31,32 +25,6 @@ const PURGED_AT_ONCE: i64 = 1000;
 
 /// How long the writer of a batch may take to ask for its receipt; it gives up within seconds.
 const RECEIPTS_ARE_KEPT: Duration = Duration::from_secs(60 * 60);
-
-/// `potter_commands.outcome_events`.
-#[derive(Clone, PartialEq, Message)]
-struct StoredEvents {
-    #[prost(message, repeated, tag = "1")]
-    events: Vec<StoredEvent>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct StoredEvent {
-    /// The stored type name of an event, or the full message name of an error event.
-    #[prost(string, tag = "1")]
-    name: String,
-    #[prost(bytes = "bytes", tag = "2")]
-    payload: Bytes,
-}
-
-/// The events of an outcome as they are stored.
-pub(crate) fn encode_events(outcome: &CommandOutcome) -> Vec<u8> {
-    let stored = |(name, payload): &(String, Bytes)| StoredEvent { name: name.clone(), payload: payload.clone() };
-    let events = match outcome {
-        CommandOutcome::Succeeded { events, .. } => events.iter().map(stored).collect(),
-        CommandOutcome::Failed { event, .. } => event.iter().map(stored).collect(),
-    };
-    StoredEvents { events }.encode_to_vec()
-}
 
 pub(crate) async fn find_claim(connection: &Connection, key: &ClaimKey) -> Result<Option<RecordedClaim>, Error> {
     let sql = "SELECT request_hash, reply, aggregate_id, version, command_id FROM potter_idempotency \
@@ -135,16 +103,15 @@ fn read_command(row: &Row) -> Result<AcceptedCommand, Error> {
 fn read_outcome(row: &Row) -> Result<Option<CommandOutcome>, Error> {
     let Some(outcome) = optional_text(row, 9)? else { return Ok(None) };
     // Events that cannot be read are as good as none: the outcome itself stands beside them.
-    let stored = StoredEvents::decode(row.try_get::<_, &[u8]>(14)?).unwrap_or_default();
-    let mut events = stored.events.into_iter().map(|it| (it.name, it.payload));
-    Ok(Some(if outcome == SUCCEEDED {
-        CommandOutcome::Succeeded { version: number(row, 10)?, events: events.collect() }
+    let events = columns::decode_events(row.try_get(14)?).unwrap_or_default();
+    Ok(Some(if outcome == columns::SUCCEEDED {
+        CommandOutcome::Succeeded { version: number(row, 10)?, events }
     } else {
         CommandOutcome::Failed {
             code: text(row, 11)?,
             message: text(row, 12)?,
             retryable: row.try_get(13)?,
-            event: events.next(),
+            event: events.into_iter().next(),
         }
     }))
 }

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use bytes::Bytes;
 use potter_core::read_model::{Table, TableColumn, Value};
+use potter_core::store::columns::{generation as named, nanoseconds};
 use potter_core::store::sql::{ROW_COLUMN, postgres_name, postgres_type, quoted};
 use potter_core::store::{
     Condition, Generation, ParkedEvent, ProjectionBatch, ProjectionError, ProjectionRecord, RowChange, Selected,
@@ -13,7 +14,7 @@ use tokio_postgres::Error;
 use tokio_postgres::types::ToSql;
 
 use crate::connection::{Connection, Parameters, Transaction, failure, is_not_unique};
-use crate::convert::{Parameter, Text, bytes, generation as named, nanoseconds, number, stored, text, time};
+use crate::convert::{Parameter, Text, bytes, number, stored, text, time};
 
 /// The name of a generation's table.
 pub(crate) fn table_name(table: &Table, generation: Generation) -> String {

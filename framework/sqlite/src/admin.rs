@@ -3,12 +3,12 @@
 use std::time::SystemTime;
 
 use potter_core::read_model::Table;
+use potter_core::store::columns::{self, migration_hash, nanoseconds};
 use potter_core::store::sql::{create_sqlite_table, quoted};
 use potter_core::store::{AppliedMigration, Expiry, Generation, Migration, ProjectionError, StoreError};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
-use sha2::{Digest, Sha256};
 
-use crate::convert::{nanoseconds, time};
+use crate::convert::time;
 use crate::records;
 use crate::rows::{begin_epoch, checkpoint, exists, table_name};
 
@@ -35,7 +35,7 @@ fn apply(connection: &Connection, migration: &Migration) -> Result<bool, StoreEr
     let failed =
         |error: rusqlite::Error| StoreError::new("migrate", format!("migration `{}` failed: {error}", migration.name));
     let transaction = begin(connection).map_err(failed)?;
-    let hash = hash(migration.sqlite);
+    let hash = migration_hash(migration.sqlite);
     let known: Option<String> = transaction
         .query_row("SELECT hash FROM potter_migrations WHERE name = ?1", [migration.name], |row| row.get(0))
         .optional()
@@ -62,22 +62,12 @@ pub(crate) fn applied_migrations(connection: &Connection) -> rusqlite::Result<Ve
     applied.collect()
 }
 
-/// An older binary on a newer database may go wrong; it may also be the old half of a rolling update.
 fn warn_of_unknown(connection: &Connection, migrations: &[Migration]) -> rusqlite::Result<()> {
     let mut statement = connection.prepare("SELECT name FROM potter_migrations ORDER BY name")?;
     for name in statement.query_map([], |row| row.get::<_, String>(0))? {
-        let name = name?;
-        if !migrations.iter().any(|migration| migration.name == name) {
-            tracing::warn!(migration = name, "the database has a migration that this service doesn't know");
-        }
+        columns::warn_if_unknown(&name?, migrations);
     }
     Ok(())
-}
-
-/// A checkout with other line endings is no change.
-fn hash(text: &str) -> String {
-    let digest = Sha256::digest(text.replace("\r\n", "\n"));
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Makes an empty table beside the live one, for the events after `from`.
@@ -164,7 +154,7 @@ fn forget(connection: &Connection, projection: &str, generation: Generation) -> 
     for name in PROJECTION_TABLES {
         connection.execute(
             &format!("DELETE FROM {name} WHERE projection = ?1 AND generation = ?2"),
-            [projection, crate::convert::generation(generation)],
+            [projection, columns::generation(generation)],
         )?;
     }
     Ok(())

@@ -5,7 +5,6 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use potter_core::event::{EventMetadata, RecordedEvent};
 use potter_core::read_model::Value;
-use potter_core::store::Generation;
 use rusqlite::ffi::SQLITE_CONSTRAINT_UNIQUE;
 use rusqlite::types::{ToSqlOutput, Type, ValueRef};
 use rusqlite::{Error, Row, ToSql};
@@ -65,22 +64,6 @@ pub(crate) fn unreadable(
 /// Whether a row was refused by a unique index.
 pub(crate) fn is_not_unique(error: &Error) -> bool {
     error.sqlite_error().is_some_and(|error| error.extended_code == SQLITE_CONSTRAINT_UNIQUE)
-}
-
-/// Nanoseconds since 1970; times beyond the years 1677 to 2262 become the nearest of those.
-pub(crate) fn nanoseconds(time: SystemTime) -> i64 {
-    match time.duration_since(SystemTime::UNIX_EPOCH) {
-        Ok(since) => i64::try_from(since.as_nanos()).unwrap_or(i64::MAX),
-        Err(before) => i64::try_from(before.duration().as_nanos()).map_or(i64::MIN, |since| -since),
-    }
-}
-
-/// How a generation is called in the tables.
-pub(crate) fn generation(generation: Generation) -> &'static str {
-    match generation {
-        Generation::Live => "live",
-        Generation::Next => "next",
-    }
 }
 
 /// A value as a parameter.

@@ -155,16 +155,6 @@ impl SqliteStore {
         answered.await.unwrap_or_else(|_| Err(closed(operation).into()))
     }
 
-    /// On the writer's connection, between transactions, with nothing but the database to go wrong.
-    fn alter<T: Send + 'static>(
-        &self,
-        operation: &'static str,
-        act: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
-    ) -> BoxFuture<'_, Result<T, StoreError>> {
-        self.alone(operation, move |connection| act(connection).map_err(|error| StoreError::new(operation, error)))
-            .boxed()
-    }
-
     /// On the writer's connection, between transactions.
     async fn alone<T: Send + 'static, E: From<StoreError> + Send + 'static>(
         &self,
@@ -178,7 +168,7 @@ impl SqliteStore {
         answered.await.unwrap_or_else(|_| Err(closed(operation).into()))
     }
 
-    /// What can only fail with the database, on the writer's connection.
+    /// On the writer's connection, between transactions, with nothing but the database to go wrong.
     fn administer<T: Send + 'static>(
         &self,
         operation: &'static str,
@@ -255,11 +245,11 @@ impl Store for SqliteStore {
     }
 
     fn mark_announced(&self, ids: Vec<Uuid>) -> BoxFuture<'_, Result<(), StoreError>> {
-        self.alter("note what is announced", move |connection| records::mark_announced(connection, &ids))
+        self.administer("note what is announced", move |connection| records::mark_announced(connection, &ids))
     }
 
     fn keep_dead_letter(&self, letter: DeadLetter) -> BoxFuture<'_, Result<(), StoreError>> {
-        self.alter("keep a dead letter", move |connection| messages::keep(connection, &letter))
+        self.administer("keep a dead letter", move |connection| messages::keep(connection, &letter))
     }
 
     fn dead_letters(&self, filter: DeadLetterFilter) -> BoxFuture<'_, Result<Vec<DeadLetter>, StoreError>> {
@@ -267,7 +257,7 @@ impl Store for SqliteStore {
     }
 
     fn remove_dead_letter(&self, id: Uuid) -> BoxFuture<'_, Result<bool, StoreError>> {
-        self.alter("remove a dead letter", move |connection| messages::remove(connection, id))
+        self.administer("remove a dead letter", move |connection| messages::remove(connection, id))
     }
 
     fn migrate(&self, migrations: &'static [Migration]) -> BoxFuture<'_, Result<Vec<&'static str>, StoreError>> {

@@ -1,12 +1,13 @@
 //! Messages that could not be taken in.
 
 use bytes::Bytes;
+use potter_core::store::columns::nanoseconds;
 use potter_core::store::{DeadLetter, DeadLetterFilter};
 use rusqlite::types::Type;
 use rusqlite::{Connection, Row, params};
 use uuid::Uuid;
 
-use crate::convert::{bytes, nanoseconds, time, unreadable, uuid};
+use crate::convert::{bytes, time, unreadable, uuid};
 
 pub(crate) fn keep(connection: &Connection, letter: &DeadLetter) -> rusqlite::Result<()> {
     let DeadLetter { id, source, key, message_id, reason, parked_at, .. } = letter;

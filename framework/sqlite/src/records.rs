@@ -1,21 +1,15 @@
 //! Claims, accepted commands and snapshots as they are stored.
 
-use bytes::Bytes;
 use potter_core::event::StreamId;
+use potter_core::store::columns::{self, nanoseconds};
 use potter_core::store::{
     AcceptedCommand, ClaimKey, CommandOutcome, CommandStatus, Expiry, RecordedClaim, RecordedReply, Snapshot,
 };
-use prost::Message;
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use uuid::{NoContext, Timestamp, Uuid};
 
-use crate::convert::{bytes, nanoseconds, time, unreadable, uuid};
-
-/// [`CommandOutcome::Succeeded`] in `potter_commands.outcome`.
-pub(crate) const SUCCEEDED: &str = "succeeded";
-/// [`CommandOutcome::Failed`] in `potter_commands.outcome`.
-pub(crate) const FAILED: &str = "failed";
+use crate::convert::{bytes, time, unreadable, uuid};
 
 /// Finds what [`read_claim`] reads.
 pub(crate) const FIND_CLAIM: &str = "SELECT request_hash, reply, aggregate_id, version, command_id \
@@ -29,32 +23,6 @@ const OUTCOME_COLUMNS: &str =
 
 /// As many records are purged in one transaction, so that no command waits long behind a purge.
 const PURGED_AT_ONCE: u32 = 500;
-
-/// `potter_commands.outcome_events`.
-#[derive(Clone, PartialEq, Message)]
-struct StoredEvents {
-    #[prost(message, repeated, tag = "1")]
-    events: Vec<StoredEvent>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct StoredEvent {
-    /// The stored type name of an event, or the full message name of an error event.
-    #[prost(string, tag = "1")]
-    name: String,
-    #[prost(bytes = "bytes", tag = "2")]
-    payload: Bytes,
-}
-
-/// The events of an outcome as they are stored.
-pub(crate) fn encode_events(outcome: &CommandOutcome) -> Vec<u8> {
-    let stored = |(name, payload): &(String, Bytes)| StoredEvent { name: name.clone(), payload: payload.clone() };
-    let events = match outcome {
-        CommandOutcome::Succeeded { events, .. } => events.iter().map(stored).collect(),
-        CommandOutcome::Failed { event, .. } => event.iter().map(stored).collect(),
-    };
-    StoredEvents { events }.encode_to_vec()
-}
 
 /// Reads a row of [`FIND_CLAIM`].
 pub(crate) fn read_claim(row: &Row<'_>) -> rusqlite::Result<RecordedClaim> {
@@ -121,16 +89,15 @@ fn read_command(row: &Row<'_>) -> rusqlite::Result<AcceptedCommand> {
 
 fn read_outcome(row: &Row<'_>) -> rusqlite::Result<Option<CommandOutcome>> {
     let Some(outcome) = row.get::<_, Option<String>>(9)? else { return Ok(None) };
-    let stored =
-        StoredEvents::decode(row.get_ref(14)?.as_blob()?).map_err(|error| unreadable(14, Type::Blob, error))?;
-    let mut events = stored.events.into_iter().map(|it| (it.name, it.payload));
+    let events =
+        columns::decode_events(row.get_ref(14)?.as_blob()?).map_err(|error| unreadable(14, Type::Blob, error))?;
     Ok(Some(match outcome.as_str() {
-        SUCCEEDED => CommandOutcome::Succeeded { version: row.get(10)?, events: events.collect() },
-        FAILED => CommandOutcome::Failed {
+        columns::SUCCEEDED => CommandOutcome::Succeeded { version: row.get(10)?, events },
+        columns::FAILED => CommandOutcome::Failed {
             code: row.get(11)?,
             message: row.get(12)?,
             retryable: row.get(13)?,
-            event: events.next(),
+            event: events.into_iter().next(),
         },
         other => return Err(unreadable(9, Type::Text, format!("no such outcome: `{other}`"))),
     }))

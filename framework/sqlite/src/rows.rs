@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use potter_core::read_model::{Table, TableColumn, Value};
+use potter_core::store::columns::{generation as stored, nanoseconds};
 use potter_core::store::sql::{ROW_COLUMN, quoted};
 use potter_core::store::{
     Condition, Generation, ParkedEvent, ProjectionBatch, ProjectionError, ProjectionRecord, RowChange, Selected,
@@ -10,7 +11,7 @@ use potter_core::store::{
 use rusqlite::types::Value as SqlValue;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params, params_from_iter};
 
-use crate::convert::{Parameter, bytes, generation as stored, is_not_unique, nanoseconds, time};
+use crate::convert::{Parameter, bytes, is_not_unique, time};
 use crate::totals;
 
 /// The name of a generation's table.

@@ -3,12 +3,13 @@
 use std::time::{Instant, SystemTime};
 
 use potter_core::event::NewEvent;
+use potter_core::store::columns::{self, nanoseconds};
 use potter_core::store::{
     AcceptedCommand, Append, Claim, CommandOutcome, CommitError, Settlement, Snapshot, StoreError, Unit,
 };
 use rusqlite::{Connection, OptionalExtension, Statement, params};
 
-use crate::convert::{is_not_unique, nanoseconds};
+use crate::convert::is_not_unique;
 use crate::records;
 use crate::versions::Versions;
 
@@ -207,11 +208,11 @@ impl<'c> Statements<'c> {
     fn settle(&mut self, settlement: &Settlement) -> rusqlite::Result<()> {
         let id = settlement.command_id.as_bytes();
         let now = nanoseconds(SystemTime::now());
-        let events = records::encode_events(&settlement.outcome);
+        let events = columns::encode_events(&settlement.outcome);
         match &settlement.outcome {
             CommandOutcome::Succeeded { version, .. } => self.settle.execute(params![
                 id,
-                records::SUCCEEDED,
+                columns::SUCCEEDED,
                 version,
                 None::<&str>,
                 None::<&str>,
@@ -220,7 +221,7 @@ impl<'c> Statements<'c> {
                 now
             ]),
             CommandOutcome::Failed { code, message, retryable, .. } => {
-                self.settle.execute(params![id, records::FAILED, None::<u64>, code, message, retryable, events, now])
+                self.settle.execute(params![id, columns::FAILED, None::<u64>, code, message, retryable, events, now])
             }
         }?;
         Ok(())
