@@ -9,7 +9,7 @@ mod unimplemented;
 use std::collections::BTreeSet;
 use std::fmt;
 
-use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::diagnostic::{Code, Diagnostic, Diagnostics};
 use crate::file::Class;
 use crate::lock::{Hash, LOCK_PATH, Lock, LockedFile};
 use crate::output::OutputError;
@@ -25,7 +25,7 @@ pub struct Check {
     pub findings: Vec<Finding>,
     /// What seeds leave to be written: no finding, but worth knowing.
     pub unimplemented: Vec<Unimplemented>,
-    /// What is worth saying of the protos.
+    /// What is worth saying of the protos; errors, where they are wrong and nothing could be compared.
     pub warnings: Diagnostics,
 }
 
@@ -41,7 +41,7 @@ pub struct Finding {
     /// Full name of the proto element that the file is there for.
     pub symbol: String,
     /// The code of a diagnostic, for BREAKING.
-    pub code: Option<String>,
+    pub code: Option<Code>,
     /// Why.
     pub message: String,
     /// What to do about it.
@@ -135,10 +135,16 @@ impl Finding {
 }
 
 impl Check {
-    /// How it ends: 0 all is well, 1 something differs, 2 a person is needed.
+    /// Of protos that are wrong: nothing could be compared with them.
+    pub fn of_wrong(protos: Diagnostics) -> Self {
+        Self { warnings: protos, ..Self::default() }
+    }
+
+    /// How it ends: 0 all is well, 1 something differs, 2 a person is needed, 3 the protos are wrong.
     pub fn exit_code(&self, strict: bool) -> u8 {
         let statuses = || self.findings.iter().map(|it| it.status);
         match () {
+            () if self.warnings.has_errors() => 3,
             () if statuses().any(|it| matches!(it, Status::Pending | Status::Breaking)) => 2,
             () if statuses().any(|it| strict || !it.is_lenient()) => 1,
             () => 0,
@@ -346,7 +352,7 @@ fn breaking(diagnostic: &Diagnostic) -> Finding {
     let help = diagnostic.help.as_deref().unwrap_or_default();
     Finding {
         place: place.filter(|it| it.line > 0).map(|it| (it.line, it.column.max(1))),
-        code: Some(diagnostic.code.to_string()),
+        code: Some(diagnostic.code),
         symbol: diagnostic.symbol.clone().unwrap_or_default(),
         ..Finding::new(Status::Breaking, path, &diagnostic.message, help)
     }

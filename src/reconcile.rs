@@ -86,7 +86,7 @@ pub enum Action {
     Follow,
     /// The tool's, but edited by hand: the run stops.
     Edited,
-    /// The tool's, but edited by hand, and it is to be overwritten: the old copy is kept aside.
+    /// The tool's, but edited by hand, or one that both changed, and it is to be overwritten: the old copy is kept aside.
     Overwrite,
     /// No longer proposed: removed.
     Remove,

@@ -35,7 +35,7 @@ pub fn json(check: &Check, strict: bool) -> String {
 
 fn finding(it: &Finding) -> String {
     let place = it.place.map(|(line, column)| format!(":{line}:{column}")).unwrap_or_default();
-    let code = it.code.as_ref().map(|code| format!("[{code}] ")).unwrap_or_default();
+    let code = it.code.map(|code| format!("[{code}] ")).unwrap_or_default();
     let symbol = if it.symbol.is_empty() { String::new() } else { format!(" ({})", it.symbol) };
     let help = it.help.replace('\n', "\n              ");
     let Finding { status, path, message, diff, .. } = it;
@@ -63,7 +63,7 @@ fn finding_json(it: &Finding) -> Value {
         "line": it.place.map(|place| place.0),
         "column": it.place.map(|place| place.1),
         "symbol": it.symbol,
-        "code": it.code,
+        "code": it.code.map(|code| code.to_string()),
         "message": it.message,
         "help": it.help,
         "diff": it.diff,

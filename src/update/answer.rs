@@ -19,7 +19,7 @@ pub enum Answer {
     Quit,
     /// Of a file that both changed: take both, where that can be done.
     Merge,
-    /// Of a file that both changed: take the proposal, the user's version is given up.
+    /// Of a file that both changed: take the proposal; a copy of the user's version is kept under `.potter/edited/`.
     Take,
     /// Of a file that both changed: the user's version is what the proposal is to be from now on.
     Mine,
@@ -105,7 +105,7 @@ impl Plan {
         let step = &mut self.steps[at];
         if let Some(proposed) = step.proposed.take() {
             step.after = Some(proposed);
-            step.action = Action::Replace;
+            step.action = Action::Overwrite;
         }
     }
 }

@@ -196,6 +196,18 @@ fn a_person_is_asked_file_by_file() {
 }
 
 #[test]
+fn whoever_takes_the_proposal_keeps_a_copy() {
+    let project = Project::new(&first());
+    project.edit(RULES, "//!", "//! Mine.\n//!");
+    let mine = project.text(RULES);
+    project.write(PROTO, &with_note());
+    answer(&project, &"t\ny\n".repeat(60));
+    assert!(project.text(RULES).contains("fn note_order(") && !project.text(RULES).contains("Mine."));
+    assert_eq!(project.text(&format!(".potter/edited/{RULES}")), mine);
+    assert_eq!(project.check().exit_code(true), 0, "{:?}", project.check().findings);
+}
+
+#[test]
 fn a_regeneration_by_a_plugin_is_told_in_one_line() {
     let project = Project::new(&first());
     let after = Project::new(&with_note());
@@ -240,10 +252,45 @@ fn sarif_is_what_the_standard_asks_for() {
     project.write(PROTO, &with_note().replace("  string note = 2;\n}", "}"));
     let document = json(&project.run(&["check", "--format", "sarif"]));
     let results = document["runs"][0]["results"].as_array().expect("results");
-    for status in ["MISSING", "STALE", "MODIFIED", "ORPHAN", "PENDING", "BREAKING", "FORMAT_ONLY", "UNWRITTEN"] {
+    for status in ["MISSING", "STALE", "MODIFIED", "ORPHAN", "PENDING", "P200", "FORMAT_ONLY", "UNWRITTEN"] {
         assert!(results.iter().any(|it| it["ruleId"] == status), "{status} is not among {results:#?}");
     }
     assert_eq!(objections(&document), [""; 0]);
+}
+
+#[test]
+fn reports_of_programs_have_every_finding_under_its_code() {
+    let project = Project::new(&first());
+    let without_note = first().replace("PlaceOrderRequest { string note = 1; }", "PlaceOrderRequest {}");
+    project.write(PROTO, &without_note.replace("string note = 2;\n}", "}"));
+    let sarif = json(&project.run(&["check", "--format", "sarif"]));
+    let results = sarif["runs"][0]["results"].as_array().expect("results");
+    let of = |code: &str| results.iter().find(|it| it["ruleId"] == code).unwrap_or_else(|| panic!("{results:#?}"));
+    assert_eq!((&of("P200")["level"], &of("P230")["level"]), (&"error".into(), &"warning".into()));
+    assert!(of("P200")["message"]["text"].as_str().is_some_and(|it| it.starts_with("BREAKING: field `note`")));
+    let uri = &of("P230")["locations"][0]["physicalLocation"]["artifactLocation"]["uri"];
+    assert_eq!(uri, PROTO, "as it is named in the text");
+    let annotations = project.run(&["check", "--format", "github"]);
+    let annotations = String::from_utf8_lossy(&annotations.stdout);
+    let has = |beginning: &str| annotations.lines().any(|it| it.starts_with(beginning));
+    assert!(has("::error file=proto/shop.proto,line=21,col=9,title=BREAKING P200::"), "{annotations}");
+    assert!(has("::warning file=proto/shop.proto,line=26,col=9,title=P230 published contract"), "{annotations}");
+}
+
+#[test]
+fn wrong_protos_are_in_reports_of_programs_too() {
+    let project = Project::new(&first());
+    project.write(PROTO, &first().replace("emits: \"OrderPlaced\"", "emits: \"OrderPlacd\""));
+    let run = |format: &str| project.run(&["check", "--format", format]);
+    assert_eq!(["text", "json", "sarif", "github"].map(|it| code(&run(it))), [Some(3); 4]);
+    let document = json(&run("sarif"));
+    assert_eq!(objections(&document), [""; 0]);
+    assert_eq!(document["runs"][0]["results"][0]["level"], "error");
+    assert_eq!(json(&run("json"))["exit_code"], 3);
+    let annotations = run("github");
+    assert!(String::from_utf8_lossy(&annotations.stdout).starts_with("::error file=proto/shop.proto,line="));
+    let denied = project.run(&["check", "--format", "github", "--deny", "all"]);
+    assert_eq!(code(&denied), Some(3));
 }
 
 #[test]

@@ -45,7 +45,7 @@ fn answer(text: &str, step: &Step) -> Option<Answer> {
 }
 
 fn help(step: &Step) -> String {
-    let both = "m  merge both versions where they don't touch, else wait\nt  take the proposal, give mine up\n\
+    let both = "m  merge both versions where they don't touch, else wait\nt  take the proposal; mine is kept under .potter/edited/\n\
                 k  keep mine; the proposal is settled\n";
     let common = "n  not now\na  this and all that follow\nq  quit, write nothing";
     match is_both_changed(step) {

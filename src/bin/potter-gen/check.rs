@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use potter_gen::check::{self, Check as Found};
 use potter_gen::diagnostic::Denied;
 use potter_gen::report;
-use potter_gen::update::Request;
+use potter_gen::update::{Error, Request};
 
 use crate::{show, update};
 
@@ -49,6 +49,13 @@ pub fn check(arguments: Check) -> ExitCode {
     match check::check(&Request { output, descriptor_set, deny, ..Request::default() }) {
         Ok(found) => {
             eprint!("{}", found.warnings);
+            show(&printed(&found, &folder, format, strict));
+            ExitCode::from(found.exit_code(strict))
+        }
+        // A pipeline that reads the report wants one whatever happened.
+        Err(Error::Protos(findings)) if format != Format::Text => {
+            eprint!("{findings}");
+            let found = Found::of_wrong(findings);
             show(&printed(&found, &folder, format, strict));
             ExitCode::from(found.exit_code(strict))
         }

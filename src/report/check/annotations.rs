@@ -2,6 +2,7 @@
 
 use super::{joined, seen_from_here};
 use crate::check::{Check, Finding};
+use crate::diagnostic::{Diagnostic, Severity};
 
 /// The annotations; `folder` is the project's, as seen from the repository's root.
 pub fn github(check: &Check, folder: &str, strict: bool) -> String {
@@ -10,7 +11,8 @@ pub fn github(check: &Check, folder: &str, strict: bool) -> String {
         let place = format!("file={},line={}", property(&joined(folder, &it.path)), it.line);
         format!("::notice {place},title=unwritten::{}\n", data(&format!("{} waits for you", it.name)))
     });
-    findings.chain(unwritten).collect()
+    let diagnostics = check.warnings.iter().map(diagnostic);
+    findings.chain(diagnostics).chain(unwritten).collect()
 }
 
 fn finding(it: &Finding, folder: &str, strict: bool) -> String {
@@ -18,7 +20,23 @@ fn finding(it: &Finding, folder: &str, strict: bool) -> String {
     let place = it.place.map(|(line, column)| format!(",line={line},col={column}")).unwrap_or_default();
     let file = property(&seen_from_here(folder, it));
     let message = data(&format!("{}\n{}", it.message, it.help));
-    format!("::{level} file={file}{place},title={}::{message}\n", it.status)
+    let code = it.code.map(|code| format!(" {code}")).unwrap_or_default();
+    format!("::{level} file={file}{place},title={}{code}::{message}\n", it.status)
+}
+
+fn diagnostic(it: &Diagnostic) -> String {
+    let level = match it.severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+    };
+    let place = it.location.as_ref().map(|place| {
+        let line =
+            if place.line > 0 { format!(",line={},col={}", place.line, place.column.max(1)) } else { String::new() };
+        format!("file={}{line},", property(&place.file))
+    });
+    let help = it.help.iter().map(|help| format!("\n{help}")).collect::<String>();
+    let title = property(&format!("{} {}", it.code, it.code.title()));
+    format!("::{level} {}title={title}::{}\n", place.unwrap_or_default(), data(&format!("{}{help}", it.message)))
 }
 
 /// What ends a message or a property is written as GitHub's runner reads it back.

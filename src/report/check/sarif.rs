@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::{joined, seen_from_here};
 use crate::check::{Check, Finding, Status, Unimplemented};
+use crate::diagnostic::{Code, Diagnostic, Severity};
 
 const SCHEMA: &str = "https://json.schemastore.org/sarif-2.1.0.json";
 
@@ -13,8 +14,9 @@ const UNWRITTEN: &str = "UNWRITTEN";
 /// One document with one run; `folder` is the project's, as seen from the repository's root.
 pub fn sarif(check: &Check, folder: &str, strict: bool) -> String {
     let findings = check.findings.iter().map(|it| finding(it, folder, strict));
+    let diagnostics = check.warnings.iter().map(diagnostic);
     let unwritten = check.unimplemented.iter().map(|it| unwritten(it, folder));
-    let results: Vec<Value> = findings.chain(unwritten).collect();
+    let results: Vec<Value> = findings.chain(diagnostics).chain(unwritten).map(json).collect();
     let driver = json!({ "name": "potter-gen", "version": env!("CARGO_PKG_VERSION"), "rules": rules() });
     let document = json!({
         "$schema": SCHEMA,
@@ -24,44 +26,100 @@ pub fn sarif(check: &Check, folder: &str, strict: bool) -> String {
     format!("{document:#}\n")
 }
 
+/// What a result is reported under.
+#[derive(Clone, Copy)]
+enum Rule {
+    Status(Status),
+    Code(Code),
+    Unwritten,
+}
+
+impl Rule {
+    fn id(self) -> String {
+        match self {
+            Self::Status(status) => status.to_string(),
+            Self::Code(code) => code.to_string(),
+            Self::Unwritten => UNWRITTEN.to_owned(),
+        }
+    }
+
+    fn meaning(self) -> &'static str {
+        match self {
+            Self::Status(status) => status.meaning(),
+            Self::Code(code) => code.title(),
+            Self::Unwritten => "a command or query is not written yet",
+        }
+    }
+
+    /// Its place among [`rules`].
+    fn index(self) -> usize {
+        let place = match self {
+            Self::Status(status) => Status::ALL.iter().position(|it| *it == status),
+            Self::Unwritten => Some(Status::ALL.len()),
+            Self::Code(code) => Code::ALL.iter().position(|it| *it == code).map(|it| Status::ALL.len() + 1 + it),
+        };
+        place.expect("all are in their list")
+    }
+}
+
 fn rules() -> Vec<Value> {
-    let rule = |id: String, meaning: &str| json!({ "id": id, "shortDescription": { "text": meaning } });
-    let mut rules: Vec<Value> = Status::ALL.iter().map(|it| rule(it.to_string(), it.meaning())).collect();
-    rules.push(rule(UNWRITTEN.to_owned(), "a command or query is not written yet"));
-    rules
+    let statuses = Status::ALL.iter().map(|it| Rule::Status(*it)).chain([Rule::Unwritten]);
+    let all = statuses.chain(Code::ALL.iter().map(|it| Rule::Code(*it)));
+    all.map(|it| json!({ "id": it.id(), "shortDescription": { "text": it.meaning() } })).collect()
 }
 
-fn finding(it: &Finding, folder: &str, strict: bool) -> Value {
-    let level = if it.status.is_lenient() && !strict { "warning" } else { "error" };
-    let code = it.code.as_ref().map(|code| format!("{code}: ")).unwrap_or_default();
-    let index = Status::ALL.iter().position(|status| *status == it.status).unwrap_or_default();
-    result(
-        (&it.status.to_string(), index),
-        level,
-        &format!("{code}{}; {}", it.message, it.help),
-        &seen_from_here(folder, it),
-        it.place.unwrap_or((1, 1)),
-    )
+/// A result before it is JSON.
+struct Found {
+    rule: Rule,
+    level: &'static str,
+    text: String,
+    path: String,
+    place: (usize, usize),
 }
 
-fn unwritten(it: &Unimplemented, folder: &str) -> Value {
-    let path = joined(folder, &it.path);
-    result((UNWRITTEN, Status::ALL.len()), "note", &format!("{} waits for you", it.name), &path, (it.line, 1))
+fn finding(it: &Finding, folder: &str, strict: bool) -> Found {
+    Found {
+        rule: it.code.map_or(Rule::Status(it.status), Rule::Code),
+        level: if it.status.is_lenient() && !strict { "warning" } else { "error" },
+        text: format!("{}: {}; {}", it.status, it.message, it.help),
+        path: seen_from_here(folder, it),
+        place: it.place.unwrap_or((1, 1)),
+    }
 }
 
-fn result((rule, index): (&str, usize), level: &str, text: &str, path: &str, (line, column): (usize, usize)) -> Value {
+fn diagnostic(it: &Diagnostic) -> Found {
+    let help = it.help.iter().map(|help| format!("; {help}")).collect::<String>();
+    let place = it.location.as_ref();
+    Found {
+        rule: Rule::Code(it.code),
+        level: if it.severity == Severity::Error { "error" } else { "warning" },
+        text: format!("{}{help}", it.message),
+        path: place.map(|it| it.file.clone()).unwrap_or_default(),
+        place: place.map_or((1, 1), |it| (it.line.max(1), it.column.max(1))),
+    }
+}
+
+fn unwritten(it: &Unimplemented, folder: &str) -> Found {
+    let text = format!("{} waits for you", it.name);
+    Found { rule: Rule::Unwritten, level: "note", text, path: joined(folder, &it.path), place: (it.line, 1) }
+}
+
+fn json(it: Found) -> Value {
+    let Found { rule, level, text, path, place: (line, column) } = it;
+    let id = rule.id();
+    let physical = json!({
+        "artifactLocation": { "uri": uri(&path) },
+        "region": { "startLine": line, "startColumn": column },
+    });
+    // What is nowhere in the protos has no place.
+    let locations = if path.is_empty() { json!([]) } else { json!([{ "physicalLocation": physical }]) };
     json!({
-        "ruleId": rule,
-        "ruleIndex": index,
+        "ruleId": id,
+        "ruleIndex": rule.index(),
         "level": level,
         "message": { "text": text },
-        "locations": [{
-            "physicalLocation": {
-                "artifactLocation": { "uri": uri(path) },
-                "region": { "startLine": line, "startColumn": column },
-            },
-        }],
-        "partialFingerprints": { "potterFinding/v1": format!("{rule}:{path}:{text}") },
+        "locations": locations,
+        "partialFingerprints": { "potterFinding/v1": format!("{id}:{path}:{text}") },
     })
 }
 
