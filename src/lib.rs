@@ -35,6 +35,7 @@
 //! | [`evolution`] | the history and the module | what recorded events and callers will notice |
 //! | [`merge`] | the user's file, its base and the proposal | the three merged, or where they conflict |
 //! | [`structured`] | `Cargo.toml` or a Rust file | the same with Potter's keys and lines changed |
+//! | [`knowledge`] | a seed as it is and as it would be | what it would know less |
 //! | [`rename`], [`tokens`] | a user's Rust file, old and new names | the same with the names changed |
 //!
 //! What is wrong in the input comes out as [`diagnostic::Diagnostics`], all of it in one run; [`explain`] has a page
@@ -61,6 +62,7 @@ pub mod explain;
 pub mod file;
 pub mod framework;
 pub mod history;
+pub mod knowledge;
 pub mod lock;
 pub mod lower;
 pub mod merge;

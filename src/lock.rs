@@ -88,6 +88,9 @@ pub struct LockedFile {
     /// For seeds: the user deleted it, and doesn't want it back.
     #[serde(skip_serializing_if = "is_false", default)]
     pub declined: bool,
+    /// For seeds: the file knows what the proposal doesn't, and is kept until a person has looked.
+    #[serde(skip_serializing_if = "is_false", default)]
+    pub kept: bool,
 }
 
 /// SHA-256 of a file, in lowercase hexadecimal.
@@ -246,6 +249,7 @@ mod tests {
                 parts: Vec::new(),
                 released: Vec::new(),
                 declined: false,
+                kept: false,
             };
             lock.files.insert(path.into(), file);
         }

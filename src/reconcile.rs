@@ -7,10 +7,12 @@
 //! |---|---|
 //! | here | files that are Potter's |
 //! | `seed` | files that are the user's once they are written |
+//! | `kept` | seeds that would know less than they do |
 //! | `structured` | files of which some lines are Potter's |
 //! | `gone` | files that are no longer proposed |
 
 mod gone;
+mod kept;
 mod seed;
 mod structured;
 
@@ -51,6 +53,8 @@ pub struct Step {
     pub base: Option<Vec<u8>>,
     /// Where the file was, if it moves.
     pub moved_from: Option<String>,
+    /// Whether the file knows what the proposal doesn't, which so waits until a person has looked.
+    pub knows_more: bool,
 }
 
 /// The unified diff of two versions of a file, as far as they are text.
@@ -156,6 +160,7 @@ impl Step {
             proposed: None,
             base: None,
             moved_from: None,
+            knows_more: false,
         }
     }
 
@@ -229,6 +234,7 @@ pub fn steps(proposal: &Proposal, past: &Past<'_>) -> Result<Vec<Step>, OutputEr
     let moves: BTreeMap<&str, &str> = moves(proposal, past)?;
     for file in &proposal.files {
         let step = step(file, moves.get(file.path.as_str()).copied(), past)?;
+        let step = kept::step(step, file, proposal, past)?;
         steps.insert(file.path.clone(), step);
     }
     for (path, locked) in past.lock.iter().flat_map(|lock| &lock.files) {

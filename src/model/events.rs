@@ -33,7 +33,7 @@ pub(super) struct EventDraft {
     pub internal: bool,
     pub retired: bool,
     pub id_field: Option<FieldDescriptor>,
-    /// As told from its name alone.
+    /// As told from its name and type alone.
     pub effect: EventEffect,
 }
 
@@ -66,11 +66,12 @@ fn event(
     let aggregate = aggregate(&message, &options, aggregates, context);
     let owner = aggregate.map(|AggregateId(at)| &aggregates[at]);
     let owner_name = owner.map_or("", |it| it.name.as_str());
+    let event_type = event_type(&message, &options, context);
     EventDraft {
-        event_type: event_type(&message, &options, context),
         version: version(&message, &options, context),
         id_field: owner.and_then(|owner| carried_id(&message, owner, context)),
-        effect: told::effect(message.name(), owner_name),
+        effect: told::effect(&[message.name(), &event_type], owner_name),
+        event_type,
         aggregate,
         internal: options.internal,
         retired: options.retired,

@@ -162,7 +162,7 @@ fn command(
         return None;
     };
     let emits = if options.emits.is_empty() {
-        inferred_event(method, aggregate, drafts)
+        inferred_event(method, renamed_from.as_deref(), aggregate, drafts)
     } else {
         given_events(method, options, Some(aggregate), drafts, context)
     };
@@ -316,12 +316,22 @@ fn given_events(
     found
 }
 
-fn inferred_event(method: &MethodDescriptor, aggregate: AggregateId, drafts: &Drafts<'_>) -> Vec<EventId> {
+/// The event that the command plainly records, as its name tells or the one that it had before; events are named by
+/// their messages, or else by their types, which stay when a message is called differently.
+fn inferred_event(
+    method: &MethodDescriptor,
+    renamed_from: Option<&str>,
+    aggregate: AggregateId,
+    drafts: &Drafts<'_>,
+) -> Vec<EventId> {
     let own: Vec<_> = (0..drafts.events.len())
         .filter(|at| drafts.events[*at].aggregate == Some(aggregate) && !drafts.events[*at].retired)
         .collect();
     let names: Vec<_> = own.iter().map(|at| drafts.events[*at].message.name()).collect();
-    let found = told::emitted(method.name(), &drafts.aggregate(aggregate).name, &names);
+    let types: Vec<_> = own.iter().map(|at| drafts.events[*at].event_type.as_str()).collect();
+    let owner = &drafts.aggregate(aggregate).name;
+    let of = |rpc| told::emitted(rpc, owner, &names).or_else(|| told::emitted(rpc, owner, &types));
+    let found = of(method.name()).or_else(|| renamed_from.and_then(of));
     found.map(|at| EventId(own[at])).into_iter().collect()
 }
 

@@ -29,10 +29,13 @@ pub(super) fn emitted(rpc: &str, aggregate: &str, events: &[&str]) -> Option<usi
     if own { only(&[verb]) } else { only(synonyms(verb)) }
 }
 
-/// What an event plainly does to its aggregate.
-pub(super) fn effect(event: &str, aggregate: &str) -> EventEffect {
+/// What an event plainly does to its aggregate, as one of its names tells: its message's, its type.
+pub(super) fn effect(names: &[&str], aggregate: &str) -> EventEffect {
     let concerns_all = |verbs: &[&str]| {
-        verbs.iter().any(|verb| past_and_object(event, verb).is_some_and(|words| without(&words, aggregate).is_empty()))
+        let tells = |event: &str, verb: &str| {
+            past_and_object(event, verb).is_some_and(|words| without(&words, aggregate).is_empty())
+        };
+        verbs.iter().any(|verb| names.iter().any(|event| tells(event, verb)))
     };
     if concerns_all(&["create", "register", "add"]) {
         EventEffect::Creates
@@ -190,9 +193,10 @@ mod tests {
 
     #[test]
     fn knows_the_birth_and_the_end_of_an_aggregate_from_those_of_its_parts() {
-        assert_eq!(effect("ProductCreatedEvent", "Product"), EventEffect::Creates);
-        assert_eq!(effect("ProductRemoved", "Product"), EventEffect::Ends);
-        assert_eq!(effect("ItemAdded", "Cart"), EventEffect::Changes);
-        assert_eq!(effect("ItemRemoved", "Cart"), EventEffect::Changes);
+        assert_eq!(effect(&["ProductCreatedEvent"], "Product"), EventEffect::Creates);
+        assert_eq!(effect(&["ProductRemoved"], "Product"), EventEffect::Ends);
+        assert_eq!(effect(&["ProductTakenOff", "product.removed"], "Product"), EventEffect::Ends);
+        assert_eq!(effect(&["ItemAdded"], "Cart"), EventEffect::Changes);
+        assert_eq!(effect(&["ItemRemoved", "cart.item_removed"], "Cart"), EventEffect::Changes);
     }
 }

@@ -149,8 +149,9 @@ impl Finder<'_> {
 
     /// A change that doesn't mention a field of the state leaves it.
     fn of_state(&self, field: &FieldDescriptor, ty: &FieldType) -> Option<Source> {
-        let verb = words::words(self.rpc.descriptor.name()).into_iter().next()?;
-        let changes = ["update", "change", "edit", "modify", "patch", "set"].contains(&verb.as_str());
+        let names = self.command.renamed_from.iter().map(String::as_str).chain([self.rpc.descriptor.name()]);
+        let mut verbs = names.filter_map(|it| words::words(it).into_iter().next());
+        let changes = verbs.any(|it| ["update", "change", "edit", "modify", "patch", "set"].contains(&it.as_str()));
         if self.command.creates || !(changes || self.event.effect == EventEffect::Ends) {
             return None;
         }
@@ -233,11 +234,15 @@ fn can_copy(from: &FieldType, to: &FieldType) -> bool {
     value.into_field(to).is_some() || (from.item == to.item && from.shape == Shape::Option && to.shape == Shape::Plain)
 }
 
-/// `ProductArchived` sets `bool archived`, or an enum to its value `ARCHIVED`.
+/// `ProductArchived`, or an event of the type `product.archived`, sets `bool archived`, or an enum to its value
+/// `ARCHIVED`.
 fn said_by_name(event: &Event, aggregate: &Aggregate, others: &[Effect]) -> Option<Effect> {
+    [event.message.name(), &event.event_type].into_iter().find_map(|name| said(name, aggregate, others))
+}
+
+fn said(name: &str, aggregate: &Aggregate, others: &[Effect]) -> Option<Effect> {
     let own = words::words(&aggregate.name);
-    let said: Vec<String> = words::words(event.message.name());
-    let said: Vec<String> = said.into_iter().filter(|it| it != "event" && !own.contains(it)).collect();
+    let said: Vec<String> = words::words(name).into_iter().filter(|it| it != "event" && !own.contains(it)).collect();
     let said = said.join("_");
     let untouched = |field: &FieldDescriptor| {
         !others.iter().any(|it| matches!(it, Effect::Copy { to, .. } if to == field)) && in_struct(field)

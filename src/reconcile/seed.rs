@@ -81,7 +81,7 @@ fn follow(step: &Step, disk: &[u8], base: Option<&[u8]>, file: &File, past: &Pas
 }
 
 /// Whoever removes a pending proposal has dealt with it.
-fn is_settled(file: &File, locked: Option<&LockedFile>, past: &Past<'_>) -> Result<bool, OutputError> {
+pub(super) fn is_settled(file: &File, locked: Option<&LockedFile>, past: &Past<'_>) -> Result<bool, OutputError> {
     let proposed = Hash::of(file.contents.as_bytes());
     let was_set_aside = locked.is_some_and(|it| it.emitted == proposed && it.base.as_ref() != Some(&proposed));
     Ok(was_set_aside && (past.disk)(&format!("{PENDING}/{}", file.path))?.is_none())

@@ -15,6 +15,7 @@ fn told(class: Class, before: Option<&str>, disk: Option<&str>, now: Option<&str
             parts: Vec::new(),
             released: Vec::new(),
             declined: false,
+            kept: false,
         };
         lock.files.insert("f".into(), locked);
     }

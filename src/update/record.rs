@@ -64,7 +64,8 @@ fn proposed(file: &File, step: &Step, old: Option<&LockedFile>) -> Option<Locked
     let (parts, released) = parts(file, step, old);
     let meaning = (file.class == Class::Generated).then(|| meaning(&file.path, &file.contents)).flatten();
     let symbol = file.symbol.clone();
-    Some(LockedFile { class: file.class, symbol, emitted, meaning, base, parts, released, declined })
+    let kept = step.knows_more;
+    Some(LockedFile { class: file.class, symbol, emitted, meaning, base, parts, released, declined, kept })
 }
 
 /// Potter's part of a structured file, and what of it the user took over.

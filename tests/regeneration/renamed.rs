@@ -1,9 +1,11 @@
 //! The user's code follows when the proto calls the same thing by another name.
 
+use potter_gen::check::Status;
 use potter_gen::reconcile::{Action, Allowed};
+use potter_gen::tokens::same_but_for_layout;
 use potter_gen::update::{Answer, plan};
 
-use crate::project::{PROTO, Project, RULES, action, first};
+use crate::project::{PROTO, Project, RULES, action, first, proto};
 
 const MINE: &str = "        // Mine: cancel_order.\n        let cancel_order = 1;\n        Err(OrderError::Unimplemented(\"cancel_order\"))";
 const REFUSAL: &str = "        Err(OrderError::Unimplemented(\"cancel_order\"))";
@@ -145,4 +147,74 @@ fn a_renamed_aggregate_keeps_its_name_and_its_rules() {
     let rules = project.text(RULES);
     assert!(rules.contains("impl OrderDecider for Purchase {") && rules.contains("// Mine"), "{rules}");
     assert!(project.check().findings.is_empty(), "{:?}", project.check().findings);
+}
+
+/// A proto in which names tell what happens: an order is returned, and its note changed.
+fn told_by_names() -> String {
+    proto(
+        "rpc ReturnOrder(ReturnOrderRequest) returns (ReturnOrderReply) {
+           option (potter.command) = { aggregate: \"Order\" };
+         }",
+        "message ReturnOrderRequest { string order_id = 1; }
+         message ReturnOrderReply { string order_id = 1; }
+         message OrderReturned {
+           option (potter.event) = { event_type: \"order.returned\" aggregate: \"Order\" };
+           string order_id = 1;
+         }",
+    )
+    .replace(
+        "string order_id = 1; string note = 2; }\nmessage OrderPlaced",
+        "string order_id = 1; string note = 2; bool returned = 3; }\nmessage OrderPlaced",
+    )
+}
+
+#[test]
+fn a_renamed_event_is_still_understood_by_its_type() {
+    let project = Project::new(&told_by_names());
+    let before = project.text(RULES);
+    assert!(before.contains("OrderEvent::OrderReturned(_) => self.returned = true,"), "{before}");
+    let plan = project.update(&told_by_names().replace("OrderReturned", "GoodsCameBack"));
+    assert_eq!((action(&plan, RULES), plan.needs_a_person()), (Some(Action::Replace), false));
+    let after = project.text(RULES);
+    assert!(after.contains("OrderEvent::GoodsCameBack(_) => self.returned = true,"), "{after}");
+    assert!(after.contains("Ok(events![GoodsCameBack {"), "{after}");
+    assert!(project.check().findings.is_empty(), "{:?}", project.check().findings);
+}
+
+#[test]
+fn a_renamed_rpc_still_records_what_its_former_name_told() {
+    let project = Project::new(&told_by_names());
+    let renamed = told_by_names().replace("ReturnOrder", "AcceptBack").replace(
+        "rpc AcceptBack(AcceptBackRequest) returns (AcceptBackReply) {
+           option (potter.command) = { aggregate: \"Order\" };",
+        "rpc AcceptBack(AcceptBackRequest) returns (AcceptBackReply) {
+           option (potter.command) = { aggregate: \"Order\" renamed_from: \"ReturnOrder\" id: \"shop.return_order\" };",
+    );
+    let plan = project.update(&renamed);
+    assert_eq!((action(&plan, RULES), plan.needs_a_person()), (Some(Action::Replace), false));
+    assert!(project.text(RULES).contains("fn accept_back("));
+    assert!(project.text(RULES).contains("Ok(events![OrderReturned {"), "{}", project.text(RULES));
+}
+
+#[test]
+fn a_seed_that_would_know_less_stays_until_a_person_has_looked() {
+    for was_changed in [false, true] {
+        let project = Project::new(&told_by_names());
+        if was_changed {
+            project.edit(RULES, "//! ", "//! Mine. ");
+        }
+        let renamed = told_by_names().replace("bool returned = 3", "bool is_back = 3");
+        let before = project.text(RULES);
+        project.write(PROTO, &renamed.replace("OrderReturned", "GoodsCameBack"));
+        for allowed in [Allowed::default(), Allowed { merge: true, ..Allowed::default() }] {
+            let plan = project.updated(allowed);
+            assert!(plan.needs_a_person(), "{was_changed} {}", project.text(RULES));
+            let followed = before.replace("OrderReturned", "GoodsCameBack");
+            assert!(same_but_for_layout(&project.text(RULES), &followed), "only names follow");
+        }
+        assert_eq!(project.status(RULES), Some(Status::Pending));
+        assert!(project.has(&format!(".potter/pending/{RULES}")));
+        project.delete(&format!(".potter/pending/{RULES}"));
+        assert!(!project.updated(Allowed::default()).needs_a_person(), "a person has looked");
+    }
 }
