@@ -4,8 +4,8 @@
 //! judged by different rules:
 //!
 //! - **Recorded events** are read for ever. Every shape that the current version of an event ever had must read as
-//!   the current one, with no value lost or changed, from protobuf; what changes in JSON alone is a warning. Where
-//!   that doesn't hold, the version is to be raised, which asks for an upcaster, or the element to be kept.
+//!   the current one, with no value lost or changed, from protobuf and from JSON, which publishing, the SDK and whoever
+//!   keeps what they were sent have it in. Where that doesn't hold, the version is to be raised, which asks for an upcaster, or the element to be kept.
 //! - **The published contract** may change, but its callers want to know: the rules and categories are those of
 //!   `buf breaking`, and nothing of it stops a run. What stops one is a change of meaning under an unchanged name:
 //!   a command's id, whether it is async, whether it is idempotent.

@@ -38,6 +38,9 @@ pub struct EventHistory {
     /// Whether it is no longer emitted.
     #[serde(default, skip_serializing_if = "is_false")]
     pub retired: bool,
+    /// Whether it is kept inside, and not published.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub internal: bool,
     /// What the module of its past is called, if another event has the name that follows from its type.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub module: Option<String>,
@@ -74,6 +77,9 @@ pub struct Accepted {
 
 /// What became of what is no longer there.
 pub(crate) const REMOVED: &str = "removed";
+
+/// What became of an event that isn't published any more.
+pub(crate) const INTERNAL: &str = "internal";
 
 /// What a change that may be accepted is about.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -181,6 +187,7 @@ impl History {
     fn is_event_past(&self, event_type: &str, accepted: &Accepted, module: &Module) -> bool {
         let Some(event) = module.events.iter().find(|it| it.event_type == event_type) else { return false };
         match accepted.to.split_once(' ') {
+            None if accepted.to == INTERNAL => event.internal,
             None => accepted.to == REMOVED,
             Some(("version", to)) => event.version.to_string() != to,
             Some((_, to)) => self.events.get(event_type).is_some_and(|it| it.aggregate == to),
@@ -230,6 +237,7 @@ impl EventHistory {
         EventHistory {
             aggregate: module.aggregates[event.aggregate.0].name.clone(),
             retired: event.retired,
+            internal: event.internal,
             module: None,
             shapes: vec![RecordedShape { version: event.version, shape: Shape::of(&event.message) }],
         }
@@ -253,6 +261,7 @@ impl EventHistory {
     fn record(&mut self, now: EventHistory) {
         self.aggregate = now.aggregate;
         self.retired = now.retired;
+        self.internal = now.internal;
         self.add(now.shapes);
     }
 

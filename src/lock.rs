@@ -274,8 +274,13 @@ mod tests {
             version: 1,
             shape: format!("message .shop.OrderPlaced {{\n{fields}}}\n").parse().expect("a shape"),
         });
-        let event =
-            EventHistory { aggregate: "Order".into(), retired: false, module: None, shapes: recorded.collect() };
+        let event = EventHistory {
+            aggregate: "Order".into(),
+            retired: false,
+            internal: false,
+            module: None,
+            shapes: recorded.collect(),
+        };
         lock.history.events.insert("order.placed".into(), event);
         lock
     }

@@ -128,9 +128,11 @@ codes! {
     EventTypeChanged "P207" Error "event_type of a recorded event changed";
     EventMoved "P208" Error "recorded event moved to another aggregate";
     EventVersionLowered "P209" Error "version of a recorded event lowered";
-    EventJsonChanged "P210" Warning "JSON of a recorded event changed";
+    EventJsonChanged "P210" Error "JSON of a recorded event changed";
     ReservationRemoved "P211" Warning "reserved number or name of a recorded event released";
     PastUnknown "P212" Error "former versions of an event unknown";
+    EventWithdrawn "P213" Error "published event became internal";
+    EventPublished "P214" Warning "internal event is published now";
 
     CommandIdChanged "P220" Error "id of a command changed";
     AsyncFlipped "P221" Error "command became async, or ceased to be";

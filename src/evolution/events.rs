@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     diagnostic::{Code, Location, Severity},
-    history::{Accepted, EventHistory, History, REMOVED, Subject},
+    history::{Accepted, EventHistory, History, INTERNAL, REMOVED, Subject},
     model::{Event, Module},
     shape::Shape,
 };
@@ -21,6 +21,7 @@ mod key {
     pub const EVENT_TYPE: Key = (1, "event_type");
     pub const AGGREGATE: Key = (2, "aggregate");
     pub const VERSION: Key = (3, "version");
+    pub const INTERNAL: Key = (4, "internal");
 }
 
 /// All findings about recorded events.
@@ -34,6 +35,7 @@ pub(super) fn findings(history: &History, module: &Module, places: &Places<'_>) 
             Some(event) => {
                 findings.extend(judge.moved(event, recorded));
                 findings.extend(judge.lowered(event, recorded));
+                findings.extend(judge.audience(event, recorded));
                 judge.read(event, recorded, &mut unreadable);
             }
         }
@@ -175,6 +177,44 @@ impl Judge<'_> {
             ],
             rules: Vec::new(),
             acceptable: vec![acceptable],
+        })
+    }
+
+    /// An event that its consumers no longer get, or that gets out now.
+    fn audience(&self, event: &Event, recorded: &EventHistory) -> Option<Finding> {
+        if event.internal == recorded.internal || event.retired {
+            return None;
+        }
+        let shown = |internal| if internal { INTERNAL } else { "published" };
+        let acceptable = Acceptable {
+            subject: Subject::Event(event.event_type.clone()),
+            from: shown(recorded.internal).to_owned(),
+            to: shown(event.internal).to_owned(),
+        };
+        let of = format!("event `{}`", event.event_type);
+        let (code, message, ways_out, acceptable) = match event.internal {
+            true if is_accepted(&self.history.accepted, &acceptable) => return None,
+            true => (
+                Code::EventWithdrawn,
+                format!("{of} was published and is internal now: whoever consumes it gets no more of them"),
+                vec!["take `internal: true` out again".to_owned(), accept(&acceptable.subject)],
+                vec![acceptable],
+            ),
+            false => (
+                Code::EventPublished,
+                format!("{of} was internal, and is published from now on with all that is in it"),
+                vec!["write `internal: true` again if it isn't meant for others".to_owned()],
+                Vec::new(),
+            ),
+        };
+        Some(Finding {
+            code,
+            symbol: event.message.full_name().to_owned(),
+            location: Some(self.places.event_option(&event.message, key::INTERNAL)),
+            message,
+            ways_out,
+            rules: Vec::new(),
+            acceptable,
         })
     }
 

@@ -6,11 +6,11 @@ use super::{
     Acceptable, Finding,
     events::{accept, is_accepted},
     place::Places,
-    reading::obstacles,
+    reading::{Obstacle, obstacles},
 };
 use crate::{
     contract::{Contract, Role, RpcShape, Target},
-    diagnostic::{Code, Location, Severity},
+    diagnostic::{Code, Location},
     history::{Accepted, REMOVED, Subject},
     model::{Module, Rpc, RpcKind},
     shape::Shape,
@@ -93,14 +93,14 @@ fn moved(rpc: &Rpc, (was, now): (&Role, &Role), module: &Module, places: &Places
     findings
 }
 
-/// What keeps accepted requests of an async command, which are stored, from being read.
+/// What keeps accepted requests of an async command, which are stored as protobuf has them, from being read.
 fn unreadable(rpc: &Rpc, before: &RpcShape, was: &Contract, places: &Places<'_>) -> Vec<Finding> {
     if !is_async(&before.role) {
         return Vec::new();
     }
     let Some(request) = was.types.shape_of(&before.request) else { return Vec::new() };
     let now = Shape::of(&rpc.descriptor.input());
-    let breaking = obstacles(&request, &now, &request).into_iter().filter(|it| it.code.severity() == Severity::Error);
+    let breaking = obstacles(&request, &now, &request).into_iter().filter(Obstacle::is_in_protobuf);
     let found = breaking.map(|it| {
         let (_, location) = places.element(&it.at);
         let location = location.unwrap_or_else(|| places.method(&rpc.descriptor));

@@ -21,6 +21,13 @@ pub(super) struct Obstacle {
     pub keep: String,
 }
 
+impl Obstacle {
+    /// Whether protobuf's own bytes read otherwise; else JSON alone does.
+    pub fn is_in_protobuf(&self) -> bool {
+        self.code.severity() == Severity::Error && self.code != Code::EventJsonChanged
+    }
+}
+
 /// An element of the later shape.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum At {
@@ -110,7 +117,7 @@ impl<'a> Reading<'a> {
             return Fit::No;
         };
         apart.messages(was, now);
-        match apart.found.iter().any(|it| it.code.severity() == Severity::Error) {
+        match apart.found.iter().any(Obstacle::is_in_protobuf) {
             true => Fit::No,
             false => Fit::Exact,
         }
@@ -236,7 +243,7 @@ impl<'a> Reading<'a> {
                 "field `{}` of {} is called `{}` in JSON, and was `{}`",
                 now.name, field.message, now.json_name, was.json_name
             );
-            let keep = format!("add `[json_name = \"{}\"]` to keep reading recorded JSON", was.json_name);
+            let keep = format!("keep its name in JSON: `[json_name = \"{}\"]`", was.json_name);
             self.report(Code::EventJsonChanged, at(), message, keep);
         }
         if fit == Fit::WireOnly {
@@ -257,7 +264,7 @@ impl<'a> Reading<'a> {
             self.report(Code::EventNumberReused, at(), text, format!("give `{name}` a number that was never used"));
         } else if added.name_was_reserved {
             let text = format!("the name `{name}` was reserved in {message} and is used again");
-            self.report(Code::EventJsonChanged, at(), text, "give the field another name".to_owned());
+            self.report(Code::ReservationRemoved, at(), text, "give the field another name".to_owned());
         }
         if added.field.cardinality == Cardinality::Required {
             let text = format!("the new field `{name}` of {message} is required, and recorded events lack it");
@@ -300,7 +307,7 @@ impl<'a> Reading<'a> {
             self.report(Code::EventNumberReused, at, text, keep);
         } else {
             let text = format!("the name `{name}` was reserved in {of} and is used again");
-            self.report(Code::EventJsonChanged, at, text, "give the value another name".to_owned());
+            self.report(Code::ReservationRemoved, at, text, "give the value another name".to_owned());
         }
     }
 

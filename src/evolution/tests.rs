@@ -1,6 +1,8 @@
 use super::*;
 use crate::testing::shop;
 
+mod audience;
+
 /// An event `order.placed` of a version, with the fields and what else is declared.
 fn event(version: u32, fields: &str, others: &str) -> String {
     format!(
@@ -137,7 +139,9 @@ fn a_renamed_field_changes_json_alone() {
     let message = "field `remark` of shop.OrderPlaced is called `remark` in JSON, and was `note`; \
                    recorded in `order.placed` version 1";
     assert_eq!(found, [(Code::EventJsonChanged, message.to_owned())]);
+    assert!(Code::EventJsonChanged.severity() == Severity::Error, "publishing and the SDK have events in JSON");
     assert_eq!(code("string note = 2;", "string remark = 2 [json_name = \"note\"];"), None);
+    assert_eq!(findings_of(&[&placed("string note = 2;"), &event(2, "string remark = 2;", "")]), []);
     assert_eq!(code("string note = 2;", "string note = 2 [json_name = \"n\"];"), Some(Code::EventJsonChanged));
 }
 
@@ -146,11 +150,11 @@ fn a_number_that_is_used_again_breaks() {
     assert_eq!(code("string note = 2;", "int32 count = 2;"), Some(Code::EventNumberReused));
     assert_eq!(code("string note = 2;", "string note = 3;"), Some(Code::EventNumberReused));
     assert_eq!(code("reserved 2;", "string note = 2;"), Some(Code::EventNumberReused));
-    assert_eq!(code("reserved \"note\";", "string note = 2;"), Some(Code::EventJsonChanged));
+    assert_eq!(code("reserved \"note\";", "string note = 2;"), Some(Code::ReservationRemoved));
     let of_enum = |values: &str| event(1, "Kind kind = 2;", &format!("enum Kind {{ NONE = 0; {values} }}"));
     let code_of_enum = |was: &str, now: &str| findings_of(&[&of_enum(was), &of_enum(now)])[0].code;
     assert_eq!(code_of_enum("reserved 1;", "FAST = 1;"), Code::EventNumberReused);
-    assert_eq!(code_of_enum("reserved \"FAST\";", "FAST = 1;"), Code::EventJsonChanged);
+    assert_eq!(code_of_enum("reserved \"FAST\";", "FAST = 1;"), Code::ReservationRemoved);
     assert_eq!(code_of_enum("reserved 1;", ""), Code::ReservationRemoved);
     let swapped = on_fields("string a = 2; string b = 3;", "string b = 2; string a = 3;");
     assert_eq!(swapped.iter().map(|it| it.0).collect::<Vec<_>>(), [Code::EventNumberReused; 2]);
@@ -406,6 +410,8 @@ fn accepted_commands_stay_executable() {
     assert_eq!(breaking(&[retyped], ""), [Code::AcceptedUnreadable]);
     let added = ("PlaceOrderRequest { string note = 1;", "PlaceOrderRequest { string note = 1; int32 more = 2;");
     assert_eq!(breaking(&[added], ""), []);
+    let renamed = ("PlaceOrderRequest { string note", "PlaceOrderRequest { string remark");
+    assert_eq!(breaking(&[renamed], ""), [], "they wait as protobuf");
     let proto = crate::testing::SHOP;
     let (from, to) = (proto.find("rpc PlaceOrder"), proto.find("rpc GetOrder"));
     let rpc = &proto[from.expect("it is there")..to.expect("it is there")];

@@ -12,7 +12,6 @@ use std::{collections::BTreeMap, fs};
 
 use potter_gen::{
     descriptors::{self, Descriptors},
-    diagnostic::Code,
     evolution::{self, Finding, only_adds},
     history::History,
     lock::Lock,
@@ -79,8 +78,7 @@ impl Life {
         self.world = world;
         self.history = remembered(self.history.with(&module));
         self.record(&module, &mut Dice::new(day.seed));
-        let json_is_told = found.iter().any(|it| it.code == Code::EventJsonChanged);
-        self.replay(&module, !json_is_told)?;
+        self.replay(&module)?;
         Ok(true)
     }
 
@@ -94,11 +92,11 @@ impl Life {
         }
     }
 
-    fn replay(&self, module: &Module, with_json: bool) -> Result<(), String> {
+    fn replay(&self, module: &Module) -> Result<(), String> {
         let now = &module.events[0];
         for recorded in &self.stream {
             self.read(recorded, now.version)?;
-            if with_json && recorded.version == now.version {
+            if recorded.version == now.version {
                 let mut json = serde_json::Deserializer::from_str(&recorded.json);
                 let read = DynamicMessage::deserialize(now.message.clone(), &mut json);
                 let read = read.map_err(|error| format!("{} is not read: {error}", recorded.json))?;

@@ -125,6 +125,7 @@ fn the_plugin_reads_the_past_from_the_lock() {
     let event = potter_gen::history::EventHistory {
         aggregate: "Product".to_owned(),
         retired: false,
+        internal: false,
         module: None,
         shapes: vec![potter_gen::history::RecordedShape { version: 1, shape }],
     };
