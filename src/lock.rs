@@ -3,7 +3,7 @@
 //! Sorted TOML, committed with the project. It is all that a regeneration knows of the past: nothing depends on
 //! version control or on an older binary.
 
-mod conflict;
+pub(crate) mod conflict;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -60,6 +60,9 @@ pub struct Lock {
     /// What user code calls what the protos name; see [`crate::rename`].
     #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
     pub names: Names,
+    /// Of a lock that was rebuilt from a conflict: the files as the other side knows them. It is never written.
+    #[serde(skip)]
+    pub others: BTreeMap<String, LockedFile>,
 }
 
 /// What is known of one file.
@@ -119,6 +122,7 @@ impl Lock {
             history: History::default(),
             tables: Tables::new(),
             names: Names::new(),
+            others: BTreeMap::new(),
         }
     }
 
@@ -146,7 +150,7 @@ impl Lock {
     /// Rebuilds a lock from both sides of its conflicts.
     ///
     /// What either side knows of the past is kept: the histories are united. Of what they say of one file, ours is
-    /// kept; a regeneration renews it.
+    /// kept and theirs is at hand in [`Lock::others`]; a regeneration renews it.
     ///
     /// # Errors
     /// One of the sides is no lock, or one of a newer version of Potter.
@@ -159,9 +163,10 @@ impl Lock {
         let mut lock = side("our", &sides.ours)?;
         let theirs = side("their", &sides.theirs)?;
         lock.history.unite(theirs.history);
-        for (path, file) in theirs.files {
-            lock.files.entry(path).or_insert(file);
+        for (path, file) in &theirs.files {
+            lock.files.entry(path.clone()).or_insert_with(|| file.clone());
         }
+        lock.others = theirs.files;
         for (identity, name) in theirs.names {
             lock.names.entry(identity).or_insert(name);
         }

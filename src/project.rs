@@ -1,4 +1,4 @@
-//! The files of a project that aren't Rust: manifest, Makefile, container, README, environment.
+//! The files of a project that aren't Rust: manifest, Makefile, container, README, environment, git's attributes.
 
 mod calls;
 
@@ -70,8 +70,29 @@ pub fn files(module: &Module, setting: &Setting<'_>) -> Result<Vec<File>, Bug> {
     {
         files.push(file(seed, Class::Seed)?);
     }
+    files.extend(ATTRIBUTES.map(|(path, contents)| File {
+        path: path.to_owned(),
+        class: Class::Generated,
+        symbol: module.name.clone(),
+        contents: contents.to_owned(),
+    }));
     Ok(files)
 }
+
+/// What git must know to merge branches. A text that was merged line by line out of two generated ones is what no
+/// protos ask for (the SDK, a crate of its own, says so itself), and a copy that is named after its contents has no other contents.
+const ATTRIBUTES: [(&str, &str); 2] = [
+    (
+        ".potter/.gitattributes",
+        "# Copies that are named after their contents: never merged, never converted.\n/base/* -text -diff -merge\n",
+    ),
+    (
+        "src/.gitattributes",
+        "# After a merge `potter-gen update` writes these files anew.\n/generated/** -merge\n\
+         # Lists of modules: what either branch added is in them.\n\
+         /application/mod.rs merge=union\n/domain/mod.rs merge=union\n",
+    ),
+];
 
 fn view(module: &Module, setting: &Setting<'_>) -> View {
     let has = |transport| module.transports.contains(&transport);

@@ -7,10 +7,12 @@
 //! |---|---|
 //! | here | files that are Potter's |
 //! | `seed` | files that are the user's once they are written |
+//! | `branches` | those of them in which version control left a conflict of two branches |
 //! | `kept` | seeds that would know less than they do |
 //! | `structured` | files of which some lines are Potter's |
 //! | `gone` | files that are no longer proposed |
 
+mod branches;
 mod gone;
 mod kept;
 mod seed;
@@ -216,6 +218,11 @@ impl Past<'_> {
         self.lock.and_then(|lock| lock.files.get(path))
     }
 
+    /// What the other of two branches knows of a file, where their locks are in conflict.
+    fn other(&self, path: &str) -> Option<&LockedFile> {
+        self.lock.and_then(|lock| lock.others.get(path))
+    }
+
     /// The bytes of a base, if they are still there as they were written; a checkout may have given them other line
     /// ends.
     fn base(&self, hash: Option<&Hash>) -> Result<Option<Vec<u8>>, OutputError> {
@@ -277,10 +284,13 @@ fn step(file: &File, moved_from: Option<&str>, past: &Past<'_>) -> Result<Step, 
         return Ok(step.stays(Action::Keep, "it is as it should be"));
     }
     match file.class {
-        Class::Generated => Ok(generated(step, &disk, file, locked, past.allowed)),
+        Class::Generated => Ok(generated(step, &disk, file, [locked, past.other(there)], past.allowed)),
         Class::Append => Ok(step.stays(Action::LeaveChanged, "what may have been applied is never changed")),
         Class::Structured => Ok(structured::step(step, &disk, file, locked)),
-        Class::Seed => seed::step(step, &disk, file, locked, past),
+        Class::Seed => match branches::united(&step, &disk, file, past)? {
+            Some(united) => Ok(united),
+            None => seed::step(step, &disk, file, locked, past),
+        },
     }
 }
 
@@ -327,17 +337,18 @@ pub(crate) fn is_as_written(disk: &[u8], written: &Hash) -> bool {
     Hash::of(disk) == *written || is_crlf(disk) && Hash::of(&without_cr(disk)) == *written
 }
 
-fn generated(step: Step, disk: &[u8], file: &File, locked: Option<&LockedFile>, allowed: Allowed) -> Step {
+fn generated(step: Step, disk: &[u8], file: &File, locked: [Option<&LockedFile>; 2], allowed: Allowed) -> Step {
     let after = Some(file.contents.clone().into_bytes());
+    let mut known = locked.into_iter().flatten();
     match () {
-        () if locked.is_some_and(|it| is_as_written(disk, &it.emitted)) => {
+        () if known.clone().any(|it| is_as_written(disk, &it.emitted)) => {
             step.to(Action::Replace, after, "the protos or Potter changed")
         }
         () if has_conflict_markers(disk) => step.to(Action::Replace, after, "it has markers of a merge conflict"),
         () if differs_in_layout(&file.path, disk, &file.contents) => {
             step.to(Action::Replace, after, "it was laid out differently")
         }
-        () if locked.is_some_and(|it| is_as_meant(&file.path, disk, it)) => {
+        () if known.any(|it| is_as_meant(&file.path, disk, it)) => {
             step.to(Action::Replace, after, "the protos or Potter changed, and it was laid out differently")
         }
         () if allowed.force => step.to(Action::Overwrite, after, "it was edited by hand, and is Potter's"),

@@ -11,6 +11,9 @@ use crate::diagnostic::{Code, Diagnostic, Diagnostics, Location, nearest, sugges
 /// The errors of parsing one file.
 pub(crate) fn syntax_errors(error: &ParseError, source: &Source) -> Diagnostics {
     let mut found = Diagnostics::new();
+    if let Some(conflict) = conflict(source) {
+        return conflict.into();
+    }
     for error in with_related(error) {
         let diagnostic = Diagnostic::new(Code::SyntaxError, Some(place(error, source)), text(&error.to_string()));
         found.push(match error.help() {
@@ -21,6 +24,18 @@ pub(crate) fn syntax_errors(error: &ParseError, source: &Source) -> Diagnostics 
         });
     }
     found
+}
+
+/// What version control left in a file; all else that is wrong with it follows from that.
+fn conflict(source: &Source) -> Option<Diagnostic> {
+    let text = source.text.as_deref()?;
+    let mut starts =
+        text.split_inclusive('\n').scan(0, |next, line| Some((std::mem::replace(next, *next + line.len()), line)));
+    let (start, line) = starts.find(|(_, line)| line.starts_with("<<<<<<< "))?;
+    let place = source.range(start, start + line.trim_end().len());
+    let diagnostic =
+        Diagnostic::new(Code::SyntaxError, Some(place), "markers of a merge conflict are left in the proto");
+    Some(diagnostic.help("take what either branch added, and the markers out; `potter-gen update` does the rest"))
 }
 
 /// The errors of names, types, numbers and options in one file.

@@ -2,7 +2,7 @@
 
 /// The two sides of a text with conflicts in it.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Sides {
+pub(crate) struct Sides {
     pub ours: String,
     pub theirs: String,
 }
@@ -32,7 +32,7 @@ pub(super) fn is_in(text: &str) -> bool {
 /// # Errors
 ///
 /// The marks are out of order; where and which is missing.
-pub(super) fn sides(text: &str) -> Result<Sides, String> {
+pub(crate) fn sides(text: &str) -> Result<Sides, String> {
     let (mut ours, mut theirs) = (String::new(), String::new());
     let mut part = Part::Both;
     for (line, number) in text.lines().zip(1..) {

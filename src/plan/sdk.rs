@@ -40,6 +40,9 @@ pub(super) fn files(scope: &Scope<'_>) -> Result<Vec<File>, Bug> {
     files.push(scope.written("sdk/Cargo.toml".into(), Class::Generated, name, "sdk/Cargo.toml.tera", &view)?);
     let text = render::text("sdk/lib.rs.tera", &sdk.library(client, invokers))?;
     let contents = format!("{}{text}", scope.origin);
+    let attributes = "# After a merge `potter-gen update` writes these files anew.\n* -merge\n".to_owned();
+    let path = "sdk/.gitattributes".to_owned();
+    files.push(File { path, class: Class::Generated, symbol: name.clone(), contents: attributes });
     let (path, class) = ("sdk/src/lib.rs".to_owned(), Class::Generated);
     files.push(File { path, class, symbol: name.clone(), contents });
     if client {

@@ -3,6 +3,7 @@
 //! Stories are directories below `tests/scenarios`; dropping one in is the whole act of adding a test, and
 //! `BLESS=1 cargo test --test regeneration` writes what is expected of it.
 
+mod branches;
 mod commands;
 mod descriptor_set;
 mod detected;
