@@ -68,6 +68,7 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// A node asks at its start and every [`COMMANDS_ARE_ADOPTED_EVERY`], and shows by it that it lives. Where only one
     /// process looks after a database, its first question is answered with all that are pending, the others with none.
+    /// A node that may have been given commands without being told asks under another name: its former one dies.
     fn adopt_commands(&self, node: Uuid) -> BoxFuture<'_, Result<Vec<AcceptedCommand>, StoreError>>;
 
     /// How far an accepted command is.

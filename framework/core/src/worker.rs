@@ -4,7 +4,8 @@
 //! in the store already; what lanes hold in memory may be lost with the process: another process that shares the
 //! store, or the next start, adopts it. Two may then execute the same command; one of them settles it.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -35,13 +36,24 @@ pub(crate) struct Workers {
 struct Shared {
     runtime: Arc<Runtime>,
     commands: HashMap<&'static str, Arc<dyn BoundCommand>>,
-    lanes: Mutex<HashMap<StreamId, VecDeque<Waiting>>>,
+    /// What this process is called among those that share the store.
+    name: Mutex<Uuid>,
+    /// Whether commands may have been stored under that name that this process doesn't know of.
+    lost_track: AtomicBool,
+    lanes: Mutex<Lanes>,
     /// Bounds how many lanes execute at the same time; it is fair, so that no lane starves.
     permits: Semaphore,
     pending: Arc<Pending>,
     listeners: Mutex<HashMap<Uuid, Arc<Notify>>>,
     /// Counts outcomes that this process has recorded.
     outcomes: watch::Sender<u64>,
+}
+
+/// What waits and what is being executed.
+#[derive(Default)]
+struct Lanes {
+    by_stream: HashMap<StreamId, VecDeque<Waiting>>,
+    ids: HashSet<Uuid>,
 }
 
 /// A command in its lane.
@@ -95,6 +107,8 @@ impl Workers {
             Arc::new(Pending { count: watch::Sender::new(0), gauge: telemetry::pending_commands(runtime.module) });
         let shared = Shared {
             commands: commands.iter().map(|command| (command.spec().name, command.clone())).collect(),
+            name: Mutex::new(Uuid::now_v7()),
+            lost_track: AtomicBool::new(false),
             lanes: Mutex::default(),
             permits: Semaphore::new(runtime.options.workers.max(1)),
             pending,
@@ -111,11 +125,18 @@ impl Workers {
     /// Takes up accepted commands that nobody alive looks after.
     async fn adopt(&self) -> Result<(), StoreError> {
         let Shared { runtime, pending, .. } = &*self.shared;
-        for command in runtime.store.adopt_commands(runtime.node).await? {
+        let adopted = runtime.store.adopt_commands(self.shared.name()).await;
+        // Some may be adopted although the answer got lost.
+        for command in adopted.inspect_err(|_| self.lose_track())? {
             let place = pending.take(usize::MAX).expect("there is no limit");
             self.enqueue(command, place);
         }
         Ok(())
+    }
+
+    /// Notes that a command may be stored that isn't enqueued and never will be.
+    pub fn lose_track(&self) {
+        self.shared.lost_track.store(true, Ordering::Release);
     }
 
     /// What the workers run in.
@@ -142,15 +163,18 @@ impl Workers {
         self.shared.pending.take(limit).ok_or_else(|| Failure::unavailable("too many commands are waiting"))
     }
 
-    /// Lets a stored command be executed after all others of its aggregate.
+    /// Lets a stored command be executed after all others of its aggregate, unless it is enqueued already.
     pub fn enqueue(&self, command: AcceptedCommand, place: Place) {
         let stream = StreamId::new(&command.aggregate, &command.aggregate_id);
         let waiting = Waiting { command, _place: place };
         let mut lanes = self.shared.lanes();
-        match lanes.get_mut(&stream) {
+        if !lanes.ids.insert(waiting.command.id) {
+            return;
+        }
+        match lanes.by_stream.get_mut(&stream) {
             Some(lane) => lane.push_back(waiting),
             None => {
-                lanes.insert(stream.clone(), VecDeque::from([waiting]));
+                lanes.by_stream.insert(stream.clone(), VecDeque::from([waiting]));
                 self.shared.runtime.spawn(run_lane(self.shared.clone(), stream));
             }
         }
@@ -225,7 +249,16 @@ impl Drop for Listener<'_> {
 }
 
 impl Shared {
-    fn lanes(&self) -> MutexGuard<'_, HashMap<StreamId, VecDeque<Waiting>>> {
+    /// What this process is called from now on: something else if it has lost track.
+    fn name(&self) -> Uuid {
+        let mut name = self.name.lock().expect("nothing panics while it holds the lock");
+        if self.lost_track.swap(false, Ordering::AcqRel) {
+            *name = Uuid::now_v7();
+        }
+        *name
+    }
+
+    fn lanes(&self) -> MutexGuard<'_, Lanes> {
         self.lanes.lock().expect("nothing panics while it holds the lock")
     }
 
@@ -236,9 +269,9 @@ impl Shared {
     /// The next command of a lane; the lane ends when there is none.
     fn next(&self, stream: &StreamId) -> Option<Waiting> {
         let mut lanes = self.lanes();
-        let next = lanes.get_mut(stream)?.pop_front();
+        let next = lanes.by_stream.get_mut(stream)?.pop_front();
         if next.is_none() {
-            lanes.remove(stream);
+            lanes.by_stream.remove(stream);
         }
         next
     }
@@ -311,6 +344,7 @@ async fn run_lane(shared: Arc<Shared>, stream: StreamId) {
         }
         match shared.carry_out(&waiting.command).await {
             Carried::Settled => {
+                shared.lanes().ids.remove(&waiting.command.id);
                 shared.outcomes.send_modify(|count| *count += 1);
                 if let Some(listener) = shared.listeners().remove(&waiting.command.id) {
                     listener.notify_waiters();

@@ -181,7 +181,8 @@ impl Work {
         }
     }
 
-    /// What fits in one transaction.
+    /// What fits in one transaction, without what nobody waits for any longer: of an accepted command, for example, nobody
+    /// would know that it is stored.
     fn next_batch(&mut self) -> Option<Batch> {
         let mut rivals = Rivals::default();
         let (mut admitted, mut written) = (Vec::with_capacity(self.pending.len()), 0);
@@ -195,7 +196,7 @@ impl Work {
         }
         let mut batch = Batch { id: Uuid::now_v7(), tasks: Vec::new(), held: Vec::new(), begun: Instant::now() };
         for (task, admit) in self.pending.drain(..admitted.len()).zip(admitted) {
-            if is_late(&task.unit) {
+            if is_late(&task.unit) || task.answer.is_closed() {
                 task.refuse(Refusal::Told(CommitError::Expired));
             } else if admit {
                 batch.tasks.push(task);

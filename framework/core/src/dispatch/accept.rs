@@ -92,7 +92,11 @@ async fn commit(acceptance: Acceptance, workers: &Workers) -> Result<Reply, Fail
         }
         Err(CommitError::Claimed(claim)) => replay(claim, request_hash, *store.head().borrow()),
         Err(CommitError::Expired) => Err(Failure::deadline_exceeded()),
-        Err(CommitError::Store(error)) => Err(error.into()),
+        Err(CommitError::Store(error)) => {
+            // It may be stored all the same.
+            workers.lose_track();
+            Err(error.into())
+        }
         Err(error @ (CommitError::Conflict { .. } | CommitError::Settled)) => Err(Failure::bug(&error)),
     }
 }

@@ -6,7 +6,6 @@ use tokio::sync::{Mutex, MutexGuard};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
-use uuid::Uuid;
 
 use super::Options;
 use super::answering::{QueryCache, query_cache};
@@ -22,8 +21,6 @@ pub(crate) type HealthOf = Box<dyn Fn() -> ComponentHealth + Send + Sync>;
 /// What everything that runs shares.
 pub(crate) struct Runtime {
     pub module: &'static str,
-    /// This process, among those that share the store.
-    pub node: Uuid,
     pub store: SharedStore,
     pub options: Options,
     pub query_cache: QueryCache,
@@ -44,7 +41,6 @@ impl Runtime {
         let event_types = module.aggregates().iter().flat_map(|aggregate| aggregate.events).map(|event| event.0);
         Self {
             module: module.name(),
-            node: Uuid::now_v7(),
             store,
             query_cache: query_cache(options.query_cache_bytes),
             options,

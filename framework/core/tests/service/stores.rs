@@ -30,6 +30,7 @@ pub struct TestStore {
     memory: Arc<MemoryStore>,
     held: watch::Sender<Held>,
     failures: AtomicU32,
+    lost_answers: AtomicU32,
     projection_successes: AtomicU32,
     projection_failures: AtomicU32,
     meddling: Mutex<Option<Meddling>>,
@@ -52,6 +53,7 @@ impl TestStore {
             memory,
             held: watch::Sender::new(|_| false),
             failures: AtomicU32::new(0),
+            lost_answers: AtomicU32::new(0),
             projection_successes: AtomicU32::new(0),
             projection_failures: AtomicU32::new(0),
             meddling: Mutex::new(None),
@@ -82,6 +84,11 @@ impl TestStore {
     /// Lets the next commits fail.
     pub fn fail_commits(&self, count: u32) {
         self.failures.store(count, Ordering::SeqCst);
+    }
+
+    /// Lets the answers of the next commits get lost.
+    pub fn lose_answers(&self, count: u32) {
+        self.lost_answers.store(count, Ordering::SeqCst);
     }
 
     /// Lets the next commits of projections fail.
@@ -125,7 +132,8 @@ impl Store for TestStore {
             if let Some(meddled) = meddled {
                 self.memory.commit(meddled).await.expect("the meddler knows the version");
             }
-            self.memory.commit(unit).await
+            let committed = self.memory.commit(unit).await;
+            if counts_down(&self.lost_answers) { Err(failure().into()) } else { committed }
         })
     }
 

@@ -285,3 +285,17 @@ async fn waiting_for_an_outcome_has_an_end() {
     let unknown = app.dispatcher().await_outcome(Uuid::now_v7(), Duration::from_secs(3)).await;
     assert_eq!(unknown, Ok(None));
 }
+
+/// Nobody was told that it is accepted, and the process lives on: no start comes that would find it.
+#[tokio::test(start_paused = true)]
+async fn a_command_is_executed_although_the_answer_to_its_acceptance_got_lost() {
+    let store = TestStore::new();
+    let app = with_product(&store).await;
+    store.lose_answers(1);
+    let failure = app.send(RESTOCK, &restock("p", 3), RequestMetadata::default()).await.expect_err("lost");
+    assert_eq!(failure.kind, FailureKind::Unavailable);
+    let pending = store.pending_commands().await.expect("readable");
+    let [command] = &pending[..] else { panic!("one is stored: {pending:?}") };
+    let CommandOutcome::Succeeded { version, .. } = outcome(&app, command.id).await else { panic!("failed") };
+    assert_eq!(version, 2);
+}
