@@ -21,7 +21,7 @@ const DESCRIPTORS: &str = include_str!(concat!(env!("OUT_DIR"), "/descriptors.b6
 #[must_use]
 pub fn module() -> Module {
     let mut module = Module::new("shop", DESCRIPTORS);
-    module.aggregate::<Product>(product::EVENTS).read_model::<Products>();
+    module.aggregate::<Product>(product::EVENTS).read_model::<Products>().migrations(view::MIGRATIONS);
     declare_commands(&mut module);
     declare_queries(&mut module);
     module

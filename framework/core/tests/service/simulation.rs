@@ -6,7 +6,6 @@
 //! `POTTER_SEEDS=5000 cargo test -p potter-core --test service simulation` runs more of them; `POTTER_SEED=17` runs
 //! that one alone.
 
-use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::RangeBounds;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -15,18 +14,14 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use potter_core::dispatch::{Dispatcher, Options, Outcome, Request, RequestMetadata};
-use potter_core::domain::DomainEvent;
-use potter_core::event::RecordedEvent;
 use potter_core::failure::{Failure, FailureKind};
 use potter_core::memory::MemoryStore;
 use potter_core::read_model::ReadModel;
-use potter_core::store::{
-    CommandOutcome, Generation, Layer, Layered, MayBeOutage, Selection, SharedStore, Store, StoreError,
-};
+use potter_core::store::contract::ledger::{self, Known, Ledger};
+use potter_core::store::{Layer, Layered, MayBeOutage, SharedStore, Store, StoreError};
 use prost::Message;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
-use uuid::Uuid;
 
 use crate::product::{self, *};
 
@@ -239,18 +234,8 @@ impl Cluster {
     }
 }
 
-/// What a client knows of one of its commands in the end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Known {
-    Executed,
-    Accepted(Uuid),
-    /// Refused, and no earlier attempt may still be on its way.
-    Refused,
-    Nothing,
-}
-
 /// Sends commands, each until it knows what became of it.
-async fn client(cluster: Arc<Cluster>, number: usize) -> Vec<(String, Known)> {
+async fn client(cluster: Arc<Cluster>, number: usize) -> Ledger {
     let chance = &mut cluster.world.chance(("client", number));
     let mut known = Vec::new();
     for command in 0..COMMANDS {
@@ -341,7 +326,8 @@ async fn run(seed: u64) -> Run {
     cluster.world.calm.store(true, Ordering::Relaxed);
     faults.await.expect("no panic");
     come_to_rest(&cluster).await;
-    check(&cluster, &known).await;
+    ledger::check(&*cluster.memory, &known).await;
+    ledger::check_read_model::<Products>(&*cluster.memory).await;
     let world = &cluster.world;
     let trace = world.trace.lock().expect("no panic").finish();
     let events = cluster.memory.read_all(0, usize::MAX).await.expect("readable").len();
@@ -358,53 +344,6 @@ async fn come_to_rest(cluster: &Cluster) {
     for process in processes {
         process.dispatcher.settle(Duration::from_secs(300)).await.expect("it comes to rest");
     }
-}
-
-async fn check(cluster: &Cluster, known: &[(String, Known)]) {
-    let memory = &*cluster.memory;
-    let log = memory.read_all(0, usize::MAX).await.expect("readable");
-    let mut recorded: HashMap<&str, usize> = HashMap::new();
-    for event in &log {
-        *recorded.entry(&event.metadata.correlation_id).or_default() += 1;
-    }
-    for (key, known) in known {
-        let times = recorded.get(key.as_str()).copied().unwrap_or_default();
-        let allowed = match known {
-            Known::Executed => 1..=1,
-            Known::Refused => 0..=0,
-            Known::Nothing => 0..=1,
-            Known::Accepted(id) => match outcome(memory, *id).await {
-                CommandOutcome::Succeeded { .. } => 1..=1,
-                CommandOutcome::Failed { .. } => 0..=0,
-            },
-        };
-        assert!(allowed.contains(&times), "{key} is {known:?}, and recorded {times} times");
-    }
-    assert_eq!(memory.pending_commands().await.expect("readable"), [], "every command has its outcome");
-    assert_eq!(memory.parked(Products::NAME, Generation::Live).await.expect("readable"), []);
-    assert_eq!(rows(memory).await, replayed(&log), "the read model is what a cold replay gives");
-}
-
-async fn outcome(memory: &MemoryStore, id: Uuid) -> CommandOutcome {
-    let status = memory.command_status(id).await.expect("readable").expect("what was accepted is known");
-    status.outcome.expect("every command has its outcome")
-}
-
-async fn rows(memory: &MemoryStore) -> BTreeMap<String, Product> {
-    let rows = memory.select(Products::TABLE, Selection::default()).await.expect("readable").rows;
-    let rows = rows.into_iter().map(|row| Product::decode(row).expect("a row"));
-    rows.map(|row| (row.id.clone(), row)).collect()
-}
-
-/// The read model's own rules, over the whole log at once.
-fn replayed(log: &[RecordedEvent]) -> BTreeMap<String, Product> {
-    let mut rows: BTreeMap<String, Option<Product>> = BTreeMap::new();
-    for recorded in log {
-        let event = <Products as ReadModel>::Event::decode(&recorded.event_type, 1, &recorded.payload).expect("known");
-        let key = <Products as ReadModel>::key(&event, recorded).expect("every event is about a product");
-        <Products as ReadModel>::project(rows.entry(key).or_default(), event, recorded);
-    }
-    rows.into_iter().filter_map(|(key, row)| Some((key, row?))).collect()
 }
 
 fn variable(name: &str) -> Option<u64> {

@@ -88,7 +88,7 @@ async fn serves_from_a_sqlite_file() {
 }
 
 /// A new database on the server that `scripts/with-servers` has started.
-async fn postgres(name: &str) -> String {
+pub async fn postgres(name: &str) -> String {
     let server = std::env::var("POTTER_TEST_POSTGRES").unwrap_or_else(|_| {
         panic!("there is no PostgreSQL: run `scripts/with-servers postgres -- cargo test -p potter`")
     });

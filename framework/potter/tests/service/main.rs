@@ -1,5 +1,7 @@
 //! The facade from a user's seat: a whole service, in this process and as a process of its own.
 
+#[cfg(unix)]
+mod faults;
 mod http;
 mod in_process;
 mod invokers;

@@ -1,4 +1,4 @@
-//! A service as a process of its own: the example `catalogue`.
+//! A service as a process of its own: the example `catalogue`, or another.
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::SocketAddr;
@@ -28,9 +28,15 @@ impl Process {
 
     /// Starts a service; gives also what it said before it was ready.
     pub fn start_with_log(directory: &Path, variables: &[(&str, &str)]) -> (Self, Vec<Value>) {
-        let mut child = command(directory, &[], variables).stderr(Stdio::piped()).spawn().expect("spawned");
+        Self::start_example("catalogue", directory, variables)
+    }
+
+    /// Starts the service of an example; gives also what it said before it was ready.
+    pub fn start_example(example: &str, directory: &Path, variables: &[(&str, &str)]) -> (Self, Vec<Value>) {
+        let mut command = command_of(example, directory, &[], variables);
+        let mut child = command.stderr(Stdio::piped()).spawn().expect("spawned");
         let log = read_log(child.stderr.take().expect("piped"));
-        let (ready, before) = wait_for(&log, "catalogue is ready");
+        let (ready, before) = wait_for(&log, &format!("{example} is ready"));
         let address = |name: &str| {
             let url = ready.get(name)?.as_str()?.strip_prefix("http://")?;
             Some(url.parse().expect("an address"))
@@ -112,7 +118,11 @@ pub fn run(directory: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> 
 
 /// A run of the binary, in `directory` and with nothing of the test's environment.
 pub fn command(directory: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Command {
-    let mut command = Command::new(binary());
+    command_of("catalogue", directory, arguments, variables)
+}
+
+fn command_of(example: &str, directory: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(binary(example));
     command.args(arguments).current_dir(directory).stdin(Stdio::null()).env_clear();
     command.envs([("SERVER_HOST", "127.0.0.1"), ("SERVER_PORT", "0"), ("GRPC_PORT", "0"), ("LOG_FORMAT", "json")]);
     command.envs(variables.iter().copied());
@@ -120,11 +130,11 @@ pub fn command(directory: &Path, arguments: &[&str], variables: &[(&str, &str)])
 }
 
 /// The example, which cargo builds beside the tests of this package.
-fn binary() -> PathBuf {
+fn binary(example: &str) -> PathBuf {
     let test = std::env::current_exe().expect("the test's own path");
     let profile = test.parent().and_then(Path::parent).expect("target/<profile>/deps");
-    let binary = profile.join("examples/catalogue");
-    assert!(binary.exists(), "build it first: cargo build -p potter --example catalogue");
+    let binary = profile.join("examples").join(example);
+    assert!(binary.exists(), "build it first: cargo build -p potter --example {example}");
     binary
 }
 

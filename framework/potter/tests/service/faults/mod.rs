@@ -1,0 +1,90 @@
+//! Processes that freeze, are killed or told to stop under load. In the end every command must have had its effect once
+//! and every read model be what a cold replay gives, whatever the callers were told meanwhile.
+
+mod frozen;
+mod killed;
+mod load;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use potter::store::contract::ledger::{self, Ledger};
+use potter::store::{Generation, SharedStore};
+use potter_postgres::PostgresStore;
+use potter_sample::Products;
+use potter_sqlite::SqliteStore;
+use tempfile::TempDir;
+
+use crate::process::Process;
+use load::Load;
+
+/// Everything that must happen, happens within that time.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A number that a variable may enlarge.
+fn variable(name: &str, small: usize) -> usize {
+    std::env::var(name).map_or(small, |it| it.parse().unwrap_or_else(|_| panic!("{name}={it} is not a number")))
+}
+
+/// A database, and the processes' directory.
+struct Place {
+    directory: TempDir,
+    dsn: String,
+}
+
+impl Place {
+    fn sqlite() -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let dsn = format!("sqlite://{}", directory.path().join("data.db").display());
+        Self { directory, dsn }
+    }
+
+    async fn postgres(name: &str) -> Self {
+        Self { directory: tempfile::tempdir().expect("a directory"), dsn: crate::in_process::postgres(name).await }
+    }
+
+    /// Starts the sample service there.
+    fn start(&self) -> Process {
+        let variables = [("DATABASE_DSN", &*self.dsn), ("LOG_LEVEL", "info")];
+        Process::start_example("shop", self.directory.path(), &variables).0
+    }
+
+    /// Opens the database beside the service, to look or to write.
+    async fn open(&self) -> SharedStore {
+        match self.dsn.strip_prefix("sqlite:") {
+            Some(_) => Arc::new(SqliteStore::open(&self.dsn).expect("it can be opened")),
+            None => Arc::new(PostgresStore::open(&self.dsn).await.expect("it can be opened")),
+        }
+    }
+
+    /// Waits until services have nothing left to do, ends them, and holds what there is against what callers know.
+    async fn check(&self, services: impl IntoIterator<Item = Process>, ledger: &Ledger) {
+        let store = self.open().await;
+        let head = *store.head().borrow();
+        until("every command has its outcome", async || store.pending_commands().await.expect("readable").is_empty())
+            .await;
+        until("the read model is up to date", async || checkpoint(&store).await >= head).await;
+        for service in services {
+            service.signal("TERM");
+            assert_eq!(service.wait().code(), Some(0));
+        }
+        ledger::check(&*store, ledger).await;
+        ledger::check_read_model::<Products>(&*store).await;
+        store.close().await;
+    }
+}
+
+async fn checkpoint(store: &SharedStore) -> u64 {
+    store.checkpoint("Products", Generation::Live).await.expect("readable")
+}
+
+/// Looks again and again until something holds.
+async fn until(what: &str, holds: impl AsyncFn() -> bool) {
+    let held = async {
+        let mut look = tokio::time::interval(Duration::from_millis(2));
+        while !holds().await {
+            look.tick().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, held).await.unwrap_or_else(|_| panic!("it takes too long until {what}"));
+}
