@@ -4,7 +4,6 @@ use super::{Load, Place, variable};
 
 /// `POTTER_KILLS` says how often; three times unless told.
 async fn nothing_is_lost_or_done_twice_by_kills(place: Place) {
-    let kind = place.dsn.split(':').next().expect("a DSN").to_owned();
     let kills = variable("POTTER_KILLS", 3);
     let mut service = place.start();
     let load = Load::start(service.http).await;
@@ -19,7 +18,7 @@ async fn nothing_is_lost_or_done_twice_by_kills(place: Place) {
     load.goes_on(200).await;
     let answered = load.answered();
     place.check([service], &load.stop().await).await;
-    println!("{kills} kills on {kind}, {answered} commands: 0 lost, 0 twice");
+    println!("{kills} kills on {}, {answered} commands: 0 lost, 0 twice", place.kind());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -4,6 +4,7 @@
 mod frozen;
 mod killed;
 mod load;
+mod rebuilt;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +21,9 @@ use load::Load;
 
 /// Everything that must happen, happens within that time.
 const PATIENCE: Duration = Duration::from_secs(120);
+
+/// What the admin API wants to see.
+const ADMIN_TOKEN: &str = "sixteen letters are enough";
 
 /// A number that a variable may enlarge.
 fn variable(name: &str, small: usize) -> usize {
@@ -43,9 +47,14 @@ impl Place {
         Self { directory: tempfile::tempdir().expect("a directory"), dsn: crate::in_process::postgres(name).await }
     }
 
+    /// What kind of a database it is.
+    fn kind(&self) -> &str {
+        self.dsn.split(':').next().expect("a DSN")
+    }
+
     /// Starts the sample service there.
     fn start(&self) -> Process {
-        let variables = [("DATABASE_DSN", &*self.dsn), ("LOG_LEVEL", "info")];
+        let variables = [("DATABASE_DSN", &*self.dsn), ("LOG_LEVEL", "info"), ("ADMIN_TOKEN", ADMIN_TOKEN)];
         Process::start_example("shop", self.directory.path(), &variables).0
     }
 
