@@ -5,6 +5,7 @@ mod frozen;
 mod killed;
 mod load;
 mod rebuilt;
+mod restored;
 
 use std::sync::Arc;
 use std::time::Duration;
