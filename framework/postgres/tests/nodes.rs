@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use futures::future::join_all;
 use potter_core::event::{EventMetadata, NewEvent};
+use potter_core::store::contract::hot;
 use potter_core::store::{Append, Claim, ClaimKey, CommitError, RecordedReply, SharedStore, Unit};
 use potter_postgres::PostgresStore;
 use tokio_postgres::{Client, NoTls};
@@ -119,32 +120,13 @@ async fn connect(dsn: &str) -> Client {
     client
 }
 
-/// Whoever is acknowledged has decided about the latest version.
+/// `POTTER_HOT_COMMANDS` says how many commands; 640 unless told.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hot_stream_has_no_stale_decisions() {
-    const WRITERS: usize = 64;
-    const COMMANDS: usize = 10;
+    let commands =
+        std::env::var("POTTER_HOT_COMMANDS").map_or(640, |it| it.parse().expect("POTTER_HOT_COMMANDS is a number"));
     let (_dsn, nodes) = two_nodes().await;
-    let writers = (0..WRITERS).map(|writer| tokio::spawn(append_to_one(nodes[writer % 2].clone(), COMMANDS)));
-    let mut decided: Vec<u64> =
-        join_all(writers).await.into_iter().flat_map(|decided| decided.expect("no writer panics")).collect();
-    decided.sort_unstable();
-    assert_eq!(decided, (0..(WRITERS * COMMANDS) as u64).collect::<Vec<_>>(), "each version was decided about once");
-}
-
-async fn append_to_one(node: SharedStore, commands: usize) -> Vec<u64> {
-    let (mut decided, mut version) = (Vec::new(), 0);
-    while decided.len() < commands {
-        match node.commit(unit(Uuid::now_v7(), "hot", version)).await {
-            Ok(_) => {
-                decided.push(version);
-                version += 1;
-            }
-            Err(CommitError::Conflict { actual }) => version = actual,
-            Err(error) => panic!("{error}"),
-        }
-    }
-    decided
+    hot::has_no_stale_decisions(&nodes, commands).await;
 }
 
 /// One execution, and everybody gets its reply.

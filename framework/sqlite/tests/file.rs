@@ -8,6 +8,7 @@ use bytes::Bytes;
 use futures::future::join_all;
 use potter_core::event::{EventMetadata, NewEvent, StreamId};
 use potter_core::read_model::{ColumnType, Table, TableColumn, Value};
+use potter_core::store::contract::hot;
 use potter_core::store::sql::create_sqlite_table;
 use potter_core::store::{
     AcceptedCommand, Append, CommitError, DeadLetterFilter, Generation, Migration, ProjectionBatch, ProjectionError,
@@ -296,4 +297,13 @@ fn tables_of_a_newer_version_are_left_alone() {
     connection.execute("UPDATE potter_schema SET version = 1000", []).expect("written");
     let error = SqliteStore::open(&dsn(&directory)).err().expect("too new").to_string();
     assert!(error.contains("version 1000"), "{error}");
+}
+
+/// `POTTER_HOT_COMMANDS` says how many commands; 640 unless told.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hot_stream_has_no_stale_decisions() {
+    let commands =
+        std::env::var("POTTER_HOT_COMMANDS").map_or(640, |it| it.parse().expect("POTTER_HOT_COMMANDS is a number"));
+    let directory = directory();
+    hot::has_no_stale_decisions(&[open(&directory)], commands).await;
 }
