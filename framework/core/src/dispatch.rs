@@ -34,7 +34,7 @@ use crate::failure::Failure;
 use crate::health::{self, ComponentHealth};
 use crate::module::{DescriptorError, Module};
 use crate::projection::{ProjectionHandle, ProjectionStatus};
-use crate::store::{CommandStatus, Retention, SharedStore, StoreError};
+use crate::store::{CommandStatus, ProcessedEvent, Retention, SharedStore, StoreError};
 use crate::worker::Workers;
 
 /// A running module; clones share it.
@@ -90,6 +90,9 @@ pub struct RequestMetadata {
     pub actor: Option<String>,
     /// Ties together everything that follows from one request; made when absent.
     pub correlation_id: Option<String>,
+    /// What directly caused the request: the id of an event or of another command. The events that it leads to carry
+    /// it; without one they carry the command's own id.
+    pub causation_id: Option<String>,
     /// The message that the command is an effect of: for it the command is executed once, idempotent or not.
     pub effect_of: Option<EffectOf>,
     /// Identity of the command, if the caller has chosen one; made when absent.
@@ -103,8 +106,8 @@ pub struct RequestMetadata {
 /// What a command is an effect of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EffectOf {
-    /// The subscription that brought the message.
-    pub subscription: String,
+    /// The event, and the subscription that brought it.
+    pub event: ProcessedEvent,
     /// The message, and which of its effects it is: at most 255 printable ASCII characters.
     pub key: String,
 }

@@ -66,7 +66,8 @@ pub struct NewEvent {
 pub struct EventMetadata {
     /// Ties together everything that follows from one request.
     pub correlation_id: String,
-    /// What directly caused it: the command's id.
+    /// What directly caused it: the event or command that the command was sent because of, if that was said; else the
+    /// command's own id.
     pub causation_id: String,
     /// Who.
     pub actor: Option<String>,

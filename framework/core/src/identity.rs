@@ -45,6 +45,21 @@ pub fn check_idempotency_key(key: &str) -> Result<(), Failure> {
     }
 }
 
+/// Checks the id of what caused a request.
+///
+/// # Errors
+/// It is longer than [`MAX_LENGTH`] bytes, or has control characters.
+pub fn check_causation_id(id: &str) -> Result<(), Failure> {
+    const FIELD: &str = "causation_id";
+    match id {
+        id if id.len() > MAX_LENGTH => {
+            Err(Failure::invalid(FIELD, format!("must not be longer than {MAX_LENGTH} bytes")))
+        }
+        id if id.chars().any(char::is_control) => Err(Failure::invalid(FIELD, "must not have control characters")),
+        _ => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -80,6 +80,7 @@ pub fn command(status: &CommandStatus) -> Value {
         "aggregateId": command.aggregate_id,
         "acceptedAt": rfc3339(command.accepted_at),
         "correlationId": command.correlation_id,
+        "causationId": command.causation_id,
         "actor": command.actor,
         "status": "PENDING",
     });

@@ -20,8 +20,8 @@ use crate::event::{RecordedEvent, StreamId};
 use crate::read_model::Table;
 use crate::store::{
     AcceptedCommand, Append, AppliedMigration, ClaimKey, CommandStatus, CommitError, Committed, DeadLetter,
-    DeadLetterFilter, Expiry, Generation, Migration, ParkedEvent, ProjectionBatch, ProjectionError, ProjectionRecord,
-    RecordedClaim, Selected, Selection, Snapshot, Store, StoreError, Unit,
+    DeadLetterFilter, Expiry, Generation, Migration, ParkedEvent, ProcessedEvent, ProjectionBatch, ProjectionError,
+    ProjectionRecord, RecordedClaim, Selected, Selection, Snapshot, Store, StoreError, Unit,
 };
 
 /// A store in memory.
@@ -39,7 +39,9 @@ struct State {
     /// Indexes into `events`; the event with version `n` is the one at index `n - 1` of its stream.
     streams: HashMap<StreamId, Vec<usize>>,
     snapshots: HashMap<StreamId, Snapshot>,
-    claims: HashMap<ClaimKey, (RecordedClaim, SystemTime)>,
+    claims: HashMap<ClaimKey, KeptClaim>,
+    /// By subscription and stream: the version up to which events have been processed, their claims forgotten.
+    processed: HashMap<(String, String), u64>,
     /// By id, which begins with the time.
     commands: BTreeMap<Uuid, CommandStatus>,
     /// Who has asked for pending commands.
@@ -53,6 +55,13 @@ struct State {
     models: HashMap<(&'static str, Generation), Model>,
     projections: HashMap<&'static str, ProjectionRecord>,
     rows: HashMap<(&'static str, Generation), Rows>,
+}
+
+#[derive(Debug)]
+struct KeptClaim {
+    recorded: RecordedClaim,
+    event: Option<ProcessedEvent>,
+    at: SystemTime,
 }
 
 /// What a projection keeps beside its rows.
@@ -134,7 +143,13 @@ impl Store for MemoryStore {
     }
 
     fn find_claim(&self, key: ClaimKey) -> BoxFuture<'_, Result<Option<RecordedClaim>, StoreError>> {
-        self.with("find a claim", |state| Ok(state.claims.get(&key).map(|(claim, _)| claim.clone())))
+        self.with("find a claim", |state| Ok(state.claims.get(&key).map(|claim| claim.recorded.clone())))
+    }
+
+    fn processed_up_to(&self, subscription: String, stream: String) -> BoxFuture<'_, Result<u64, StoreError>> {
+        self.with("look for processed events", |state| {
+            Ok(state.processed.get(&(subscription, stream)).copied().unwrap_or_default())
+        })
     }
 
     fn pending_commands(&self) -> BoxFuture<'_, Result<Vec<AcceptedCommand>, StoreError>> {
@@ -306,7 +321,7 @@ impl State {
         }
         if let Some(claim) = unit.claim {
             let recorded = RecordedClaim { request_hash: claim.request_hash, reply: claim.reply };
-            self.claims.insert(claim.key, (recorded, SystemTime::now()));
+            self.claims.insert(claim.key, KeptClaim { recorded, event: claim.event, at: SystemTime::now() });
         }
         if let Some(command) = unit.accept {
             self.commands.insert(command.id, CommandStatus { command, outcome: None });
@@ -326,9 +341,9 @@ impl State {
             return Err(CommitError::Expired);
         }
         if let Some(claim) = &unit.claim
-            && let Some((recorded, _)) = self.claims.get(&claim.key)
+            && let Some(known) = self.claims.get(&claim.key)
         {
-            return Err(CommitError::Claimed(recorded.clone()));
+            return Err(CommitError::Claimed(known.recorded.clone()));
         }
         if let Some(settlement) = &unit.settle
             && self.commands.get(&settlement.command_id).is_none_or(|status| status.outcome.is_some())
@@ -448,12 +463,28 @@ impl State {
         let kept = |state: &Self| state.claims.len() + state.commands.len() + state.dead_letters.len();
         let before = kept(self);
         self.dead_letters.retain(|_, letter| letter.parked_at >= expiry.dead_letters_before);
-        self.claims.retain(|_, (_, claimed_at)| *claimed_at >= expiry.claims_before);
+        self.purge_claims(expiry);
         let settled_at = &mut self.settled_at;
         self.commands.retain(|id, _| settled_at.get(id).is_none_or(|it| *it >= expiry.commands_before));
         settled_at.retain(|id, _| self.commands.contains_key(id));
         self.unannounced.retain(|id| self.commands.contains_key(id));
         (before - kept(self)) as u64
+    }
+
+    fn purge_claims(&mut self, expiry: Expiry) {
+        let Self { claims, processed, dead_letters, .. } = self;
+        let waits = |event: &ProcessedEvent| {
+            dead_letters.values().any(|it| it.source == event.subscription && it.key == event.stream)
+        };
+        claims.retain(|_, claim| match &claim.event {
+            None => claim.at >= expiry.claims_before,
+            Some(event) if claim.at >= expiry.processed_before || waits(event) => true,
+            Some(event) => {
+                let known = processed.entry((event.subscription.clone(), event.stream.clone())).or_default();
+                *known = event.version.max(*known);
+                false
+            }
+        });
     }
 }
 

@@ -60,6 +60,10 @@ pub trait Store: Send + Sync + 'static {
     /// The reply recorded under an idempotency key, if there is one.
     fn find_claim(&self, key: ClaimKey) -> BoxFuture<'_, Result<Option<RecordedClaim>, StoreError>>;
 
+    /// The version up to which the events of a stream have had their effects so long ago that their claims are
+    /// forgotten; 0 if there is none.
+    fn processed_up_to(&self, subscription: String, stream: String) -> BoxFuture<'_, Result<u64, StoreError>>;
+
     /// Accepted commands without an outcome, oldest first.
     fn pending_commands(&self) -> BoxFuture<'_, Result<Vec<AcceptedCommand>, StoreError>>;
 
@@ -160,7 +164,7 @@ pub trait Store: Send + Sync + 'static {
     ) -> BoxFuture<'_, Result<(), ProjectionError>>;
 
     /// Forgets what is older than [`Expiry`] says, a bounded number of records at a time; answers how many that were,
-    /// 0 when nothing is left to forget.
+    /// 0 when nothing is left to forget. Of processed events it goes on knowing how far their streams are.
     fn purge(&self, expiry: Expiry) -> BoxFuture<'_, Result<u64, StoreError>>;
 
     /// Answers when the store works, for readiness.
@@ -225,6 +229,20 @@ pub struct Claim {
     pub request_hash: [u8; 32],
     /// The reply as it goes back to the caller.
     pub reply: RecordedReply,
+    /// The event that the command is an effect of, if it is one: such a claim is kept for as long as
+    /// [`Expiry::processed_before`] says, and its event is known as processed for ever.
+    pub event: Option<ProcessedEvent>,
+}
+
+/// An event of another module that has had an effect.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ProcessedEvent {
+    /// The subscription that brought it.
+    pub subscription: String,
+    /// Its stream.
+    pub stream: String,
+    /// Its place in the stream, from 1; 0: unknown.
+    pub version: u64,
 }
 
 /// A recorded claim.
@@ -266,6 +284,8 @@ pub struct AcceptedCommand {
     pub expected_version: Option<u64>,
     /// Ties together everything that follows from one request.
     pub correlation_id: String,
+    /// What directly caused it: the id of an event or of another command, if that was said.
+    pub causation_id: Option<String>,
     /// Who.
     pub actor: Option<String>,
     /// When.
@@ -421,6 +441,8 @@ pub struct AppliedMigration {
 pub struct Retention {
     /// Replies under their idempotency keys: a repeat that comes later is executed again.
     pub claims: Duration,
+    /// The effects of processed events, one by one; after that only how far the stream of each has been processed.
+    pub processed: Duration,
     /// Outcomes of accepted commands.
     pub outcomes: Duration,
     /// Dead letters; `None`: until a person decides.
@@ -432,6 +454,7 @@ impl Default for Retention {
         const HOUR: u64 = 60 * 60;
         Self {
             claims: Duration::from_secs(48 * HOUR),
+            processed: Duration::from_secs(30 * 24 * HOUR),
             outcomes: Duration::from_secs(7 * 24 * HOUR),
             dead_letters: None,
         }
@@ -445,6 +468,7 @@ impl Retention {
         let before = |kept| now.checked_sub(kept).unwrap_or(SystemTime::UNIX_EPOCH);
         Expiry {
             claims_before: before(self.claims),
+            processed_before: before(self.processed),
             commands_before: before(self.outcomes),
             dead_letters_before: self.dead_letters.map_or(SystemTime::UNIX_EPOCH, before),
         }
@@ -460,12 +484,24 @@ pub const NODES_LIVE_FOR: Duration = Duration::from_secs(5);
 /// What is old enough to be forgotten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Expiry {
-    /// Claims recorded before that.
+    /// Claims recorded before that, but for those of processed events.
     pub claims_before: SystemTime,
+    /// Claims of processed events recorded before that, unless a dead letter of the event's stream waits: its effects
+    /// are told one by one until it is replayed.
+    pub processed_before: SystemTime,
     /// Commands that got their outcome before that.
     pub commands_before: SystemTime,
     /// Dead letters given up before that.
     pub dead_letters_before: SystemTime,
+}
+
+impl Expiry {
+    /// Nothing is.
+    #[must_use]
+    pub const fn nothing() -> Self {
+        let never = SystemTime::UNIX_EPOCH;
+        Self { claims_before: never, processed_before: never, commands_before: never, dead_letters_before: never }
+    }
 }
 
 /// Which of a read model's tables.

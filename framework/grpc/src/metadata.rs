@@ -18,6 +18,8 @@ pub const IF_MATCH: &str = "if-match";
 pub const AT_LEAST: &str = "potter-at-least";
 /// Ties together everything that follows from one request; made when absent. Request and reply.
 pub const CORRELATION_ID: &str = "x-correlation-id";
+/// What directly caused the request: the id of an event or of another command. Request.
+pub const CAUSATION_ID: &str = "potter-causation-id";
 /// W3C trace context; without a correlation id, its trace id is taken for it. Request.
 pub const TRACEPARENT: &str = "traceparent";
 /// Position in the log that includes the command's events. Reply.
@@ -57,6 +59,7 @@ pub(crate) fn read(
         expected_version: expected_version(request)?,
         actor: actor_key.and_then(|key| text(request, key)).map(str::to_owned),
         correlation_id: Some(correlation_id.to_owned()),
+        causation_id: text(request, CAUSATION_ID).filter(|id| !id.is_empty()).map(str::to_owned),
         effect_of: None,
         command_id: None,
         deadline: deadline(request),

@@ -16,6 +16,8 @@ pub mod headers {
     pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
     /// Ties together everything that follows from one request; made when absent, and always sent back.
     pub const X_CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
+    /// What directly caused the request: the id of an event or of another command.
+    pub const POTTER_CAUSATION_ID: HeaderName = HeaderName::from_static("potter-causation-id");
     /// W3C trace context; without a correlation id, its trace id is taken for it.
     pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
     /// A repeat under the same key gets the recorded reply.
@@ -73,6 +75,7 @@ impl Exchange {
             expected_version: expected_version(headers)?,
             actor: options.actor_header.as_ref().and_then(|name| id(headers, name)),
             correlation_id: Some(self.correlation_id.clone()),
+            causation_id: id(headers, &self::headers::POTTER_CAUSATION_ID),
             effect_of: None,
             command_id: None,
             deadline: None,

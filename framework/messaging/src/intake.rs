@@ -167,6 +167,7 @@ fn refused(message: &Message, failure: Failure) -> CommandStatus {
         request: message.payload.clone(),
         expected_version: None,
         correlation_id: message.get(headers::CORRELATION_ID).unwrap_or(&message.id).to_owned(),
+        causation_id: None,
         actor: None,
         accepted_at: SystemTime::now(),
     };

@@ -18,7 +18,8 @@ use potter_broker::subject::{Subjects, token};
 use potter_broker::{BrokerErrorKind, Consumer, Delivery, Message, headers};
 use potter_core::dispatch::{EffectOf, Request, RequestMetadata};
 use potter_core::failure::{Failure, FailureKind, codes};
-use potter_core::store::{DeadAttempt, DeadLetter, DeadLetterFilter, StoreError};
+use potter_core::prost_types::Timestamp;
+use potter_core::store::{DeadAttempt, DeadLetter, DeadLetterFilter, ProcessedEvent, StoreError};
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
@@ -117,9 +118,12 @@ impl Subscription {
     }
 
     async fn execute(&self, link: &Link, event: &EventContext, number: usize, effect: Effect) -> Result<(), Failure> {
-        let effect_of = EffectOf { subscription: self.name.clone(), key: format!("{}/{number}", event.event_id) };
+        let stream = format!("{}-{}", event.aggregate, event.aggregate_id);
+        let processed = ProcessedEvent { subscription: self.name.clone(), stream, version: event.version };
+        let effect_of = EffectOf { event: processed, key: format!("{}/{number}", event.event_id) };
         let metadata = RequestMetadata {
             correlation_id: Some(event.correlation_id.clone()),
+            causation_id: Some(event.event_id.clone()),
             actor: event.actor.clone(),
             ..RequestMetadata::default()
         };
@@ -266,6 +270,9 @@ impl Following {
         if self.is_parked(key).await? {
             return Ok(Applied::Behind);
         }
+        if self.is_long_done(key, message).await? {
+            return Ok(Applied::Done);
+        }
         self.subscription.apply(&self.link, message).await.map(|()| Applied::Done)
     }
 
@@ -278,6 +285,18 @@ impl Following {
             ..DeadLetterFilter::default()
         };
         Ok(!self.link.store().dead_letters(filter).await?.is_empty())
+    }
+
+    /// Whether an event that comes again is so old that the claims of its effects are forgotten.
+    ///
+    /// That takes a day at least: nobody looks for one that is younger.
+    async fn is_long_done(&self, key: &str, message: &Message) -> Result<bool, Failure> {
+        let version = message.parse::<u64>(headers::VERSION).map_err(Failure::malformed)?.unwrap_or_default();
+        if version == 0 || is_young(message) {
+            return Ok(false);
+        }
+        let name = self.subscription.name().to_owned();
+        Ok(self.link.store().processed_up_to(name, key.to_owned()).await? >= version)
     }
 
     async fn set_aside(&self, key: &str, message: &Message, reason: String, history: Vec<DeadAttempt>) -> Option<()> {
@@ -302,6 +321,15 @@ impl Following {
         }
         unreachable!("attempts are without end")
     }
+}
+
+/// Whether an event was recorded less than a day ago.
+fn is_young(message: &Message) -> bool {
+    const A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
+    let recorded = message.get(headers::TIME).and_then(|time| time.parse::<Timestamp>().ok());
+    let recorded = recorded.and_then(|time| SystemTime::try_from(time).ok());
+    // A clock that is behind says nothing of the age.
+    recorded.is_some_and(|time| time.elapsed().map_or(true, |age| age < A_DAY))
 }
 
 /// Why an event is set aside that has done nothing wrong.

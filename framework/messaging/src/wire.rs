@@ -183,6 +183,7 @@ pub(crate) fn metadata_of(message: &Message) -> Result<RequestMetadata, Failure>
         at_least: message.parse(headers::AT_LEAST).map_err(Failure::malformed)?,
         actor: message.get(headers::ACTOR).map(str::to_owned),
         correlation_id: message.get(headers::CORRELATION_ID).map(str::to_owned),
+        causation_id: message.get(headers::CAUSATION_ID).map(str::to_owned),
         deadline,
         ..RequestMetadata::default()
     })

@@ -14,7 +14,7 @@ use crate::convert::{Text, stored};
 /// Calls the function with all its parameters, in the order of [`Columns::parameters`].
 pub(crate) const COMMIT: &str = "SELECT head, claimed, settled, conflicting, actual FROM potter_commit($1, $2, $3, $4, $5, $6, \
     $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, \
-    $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40, $41, $42, $43, $44, $45)";
+    $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40, $41, $42, $43, $44, $45, $46, $47, $48, $49)";
 
 /// A batch as the database takes it.
 #[derive(Default)]
@@ -57,6 +57,9 @@ struct Claims<'a> {
     versions: Vec<i64>,
     command_ids: Vec<Option<Uuid>>,
     times: Vec<i64>,
+    subscriptions: Vec<Option<Text<'a>>>,
+    source_streams: Vec<Option<Text<'a>>>,
+    source_versions: Vec<Option<i64>>,
 }
 
 #[derive(Default)]
@@ -69,6 +72,7 @@ struct Accepted<'a> {
     requests: Vec<&'a [u8]>,
     versions: Vec<Option<i64>>,
     correlation_ids: Vec<Text<'a>>,
+    causation_ids: Vec<Option<Text<'a>>>,
     actors: Vec<Option<Text<'a>>>,
     times: Vec<i64>,
 }
@@ -111,7 +115,7 @@ impl<'a> Columns<'a> {
     }
 
     /// The parameters of [`COMMIT`].
-    pub(crate) fn parameters(&self) -> [&(dyn ToSql + Sync); 45] {
+    pub(crate) fn parameters(&self) -> [&(dyn ToSql + Sync); 49] {
         let Self { batch, contended, node, events: e, claims: c, accepted: a, settled: s } = self;
         [
             batch,
@@ -139,6 +143,9 @@ impl<'a> Columns<'a> {
             &c.versions,
             &c.command_ids,
             &c.times,
+            &c.subscriptions,
+            &c.source_streams,
+            &c.source_versions,
             &a.units,
             &a.ids,
             &a.names,
@@ -147,6 +154,7 @@ impl<'a> Columns<'a> {
             &a.requests,
             &a.versions,
             &a.correlation_ids,
+            &a.causation_ids,
             &a.actors,
             &a.times,
             node,
@@ -188,7 +196,7 @@ impl<'a> Events<'a> {
 
 impl<'a> Claims<'a> {
     fn add(&mut self, unit: i32, claim: &'a Claim, now: i64) {
-        let Claim { key: ClaimKey { command, caller, key }, request_hash, reply } = claim;
+        let Claim { key: ClaimKey { command, caller, key }, request_hash, reply, event } = claim;
         self.units.push(unit);
         self.commands.push(Text(command));
         self.callers.push(Text(caller));
@@ -199,6 +207,9 @@ impl<'a> Claims<'a> {
         self.versions.push(stored(reply.version));
         self.command_ids.push(reply.command_id);
         self.times.push(now);
+        self.subscriptions.push(event.as_ref().map(|event| Text(&event.subscription)));
+        self.source_streams.push(event.as_ref().map(|event| Text(&event.stream)));
+        self.source_versions.push(event.as_ref().map(|event| stored(event.version)));
     }
 }
 
@@ -212,6 +223,7 @@ impl<'a> Accepted<'a> {
         self.requests.push(&command.request);
         self.versions.push(command.expected_version.map(stored));
         self.correlation_ids.push(Text(&command.correlation_id));
+        self.causation_ids.push(command.causation_id.as_deref().map(Text));
         self.actors.push(command.actor.as_deref().map(Text));
         self.times.push(nanoseconds(command.accepted_at));
     }

@@ -4,7 +4,7 @@
 //! `writer` is the task that commits (group commit), `batch` what it writes, as columns for the function
 //! `potter_commit`; `head` hears of what other nodes commit; `pool` lends connections to whoever reads, projects
 //! (`rows`) or administrates (`admin`); `records` are claims, commands and snapshots; `connection` makes connections
-//! (`dsn`, `tls`) and the tables, which `schema.sql` describes together with the functions.
+//! (`dsn`, `tls`) and the tables, which `schema.sql` and the steps after it describe together with the functions.
 //!
 //! Durable means: a command is answered after the commit, with `synchronous_commit` at least `on`. What is derived from
 //! the log (read models with their checkpoints, snapshots) is written with `synchronous_commit = off`: a crash of the
@@ -230,6 +230,17 @@ impl Store for PostgresStore {
             let key = &key;
             let find = |connection: Arc<Connection>| async move { records::find_claim(&connection, key).await };
             self.pool.read("find a claim", find).await
+        }
+        .boxed()
+    }
+
+    fn processed_up_to(&self, subscription: String, stream: String) -> BoxFuture<'_, Result<u64, StoreError>> {
+        async move {
+            let (subscription, stream) = (&subscription, &stream);
+            let look = |connection: Arc<Connection>| async move {
+                records::processed_up_to(&connection, subscription, stream).await
+            };
+            self.pool.read("look for processed events", look).await
         }
         .boxed()
     }

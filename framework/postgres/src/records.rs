@@ -15,7 +15,7 @@ use crate::connection::Connection;
 use crate::convert::{Text, bytes, number, optional_text, stored, text, time};
 
 const COMMAND_COLUMNS: &str = "id, name, aggregate, aggregate_id, request, expected_version, correlation_id, actor, \
-    accepted_at";
+    accepted_at, causation_id";
 
 const OUTCOME_COLUMNS: &str =
     "outcome, outcome_version, outcome_code, outcome_message, outcome_retryable, outcome_events";
@@ -96,21 +96,22 @@ fn read_command(row: &Row) -> Result<AcceptedCommand, Error> {
         correlation_id: text(row, 6)?,
         actor: optional_text(row, 7)?,
         accepted_at: time(row, 8)?,
+        causation_id: optional_text(row, 9)?,
     })
 }
 
 /// Whatever isn't a success is a failure; that is all the table can hold.
 fn read_outcome(row: &Row) -> Result<Option<CommandOutcome>, Error> {
-    let Some(outcome) = optional_text(row, 9)? else { return Ok(None) };
+    let Some(outcome) = optional_text(row, 10)? else { return Ok(None) };
     // Events that cannot be read are as good as none: the outcome itself stands beside them.
-    let events = columns::decode_events(row.try_get(14)?).unwrap_or_default();
+    let events = columns::decode_events(row.try_get(15)?).unwrap_or_default();
     Ok(Some(if outcome == columns::SUCCEEDED {
-        CommandOutcome::Succeeded { version: number(row, 10)?, events }
+        CommandOutcome::Succeeded { version: number(row, 11)?, events }
     } else {
         CommandOutcome::Failed {
-            code: text(row, 11)?,
-            message: text(row, 12)?,
-            retryable: row.try_get(13)?,
+            code: text(row, 12)?,
+            message: text(row, 13)?,
+            retryable: row.try_get(14)?,
             event: events.into_iter().next(),
         }
     }))
@@ -151,8 +152,9 @@ pub(crate) async fn save_snapshot(connection: &Connection, snapshot: &Snapshot) 
 /// Removes some of what is old enough; answers how many records, not counting receipts.
 pub(crate) async fn purge(connection: &Connection, expiry: Expiry) -> Result<u64, Error> {
     let claims = "DELETE FROM potter_idempotency WHERE ctid = ANY (ARRAY( \
-        SELECT ctid FROM potter_idempotency WHERE claimed_at < $1 LIMIT $2))";
-    let claims = connection.execute(claims, &[&nanoseconds(expiry.claims_before), &PURGED_AT_ONCE]).await?;
+        SELECT ctid FROM potter_idempotency WHERE subscription IS NULL AND claimed_at < $1 LIMIT $2))";
+    let claims = connection.execute(claims, &[&nanoseconds(expiry.claims_before), &PURGED_AT_ONCE]).await?
+        + purge_processed(connection, expiry).await?;
     let commands = purge_commands(connection, expiry).await?;
     let letters = "DELETE FROM potter_dead_letters WHERE ctid = ANY (ARRAY( \
         SELECT ctid FROM potter_dead_letters WHERE parked_at < $1 LIMIT $2))";
@@ -161,6 +163,30 @@ pub(crate) async fn purge(connection: &Connection, expiry: Expiry) -> Result<u64
         SELECT ctid FROM potter_receipts WHERE written_at < now() - make_interval(secs => $1) LIMIT $2))";
     connection.execute(receipts, &[&RECEIPTS_ARE_KEPT.as_secs_f64(), &(100 * PURGED_AT_ONCE)]).await?;
     Ok(claims + commands + letters)
+}
+
+/// Claims of processed events of whose stream no dead letter waits; how far the streams are is noted instead.
+///
+/// That note must not be lost to a crash of the server which the removal survives: they share a transaction.
+async fn purge_processed(connection: &Connection, expiry: Expiry) -> Result<u64, Error> {
+    let sql = "WITH old AS (DELETE FROM potter_idempotency WHERE ctid = ANY (ARRAY( \
+            SELECT ctid FROM potter_idempotency i WHERE subscription IS NOT NULL AND claimed_at < $1 \
+            AND NOT EXISTS (SELECT FROM potter_dead_letters l \
+                            WHERE l.source = i.subscription AND l.key = i.source_stream) LIMIT $2)) \
+            RETURNING subscription, source_stream, source_version), \
+        noted AS (INSERT INTO potter_processed_events AS known (subscription, stream, version) \
+            SELECT subscription, source_stream, max(source_version) FROM old GROUP BY subscription, source_stream \
+            ON CONFLICT (subscription, stream) DO UPDATE SET version = greatest(known.version, excluded.version)) \
+        SELECT count(*) FROM old";
+    let row = connection.row(sql, &[&nanoseconds(expiry.processed_before), &PURGED_AT_ONCE]).await?;
+    row.map_or(Ok(0), |row| number(&row, 0))
+}
+
+/// See [`potter_core::store::Store::processed_up_to`].
+pub(crate) async fn processed_up_to(connection: &Connection, subscription: &str, stream: &str) -> Result<u64, Error> {
+    let sql = "SELECT version FROM potter_processed_events WHERE subscription = $1 AND stream = $2";
+    let row = connection.row(sql, &[&Text(subscription), &Text(stream)]).await?;
+    row.map_or(Ok(0), |row| number(&row, 0))
 }
 
 /// The ids of commands begin with the time: only those that are old enough are looked at.

@@ -137,7 +137,7 @@ async fn a_key_sent_a_hundred_times_at_once_counts_once() {
         let key = ClaimKey { command: "thing.make", caller: "ada".to_owned(), key: "k".to_owned() };
         let body = Bytes::from(call.to_string());
         let reply = RecordedReply { body, aggregate_id: call.to_string(), version: 1, command_id: None };
-        let claim = Some(Claim { key, request_hash: [1; 32], reply });
+        let claim = Some(Claim { key, request_hash: [1; 32], reply, event: None });
         let unit = Unit { claim, ..unit(Uuid::now_v7(), &call.to_string(), 0) };
         let node = nodes[(call % 2) as usize].clone();
         tokio::spawn(async move { (call, node.commit(unit).await) })

@@ -45,6 +45,11 @@ pub const VARIABLES: &[Variable] = &[
     variable("DATABASE_BREAKER_OUTAGES", "5", "after so many outages in a row calls fail at once"),
     variable("DATABASE_BREAKER_MS", "1000", "how long they do before one is let through to try"),
     variable("IDEMPOTENCY_KEPT_HOURS", "48", "how long a repeat under an idempotency key gets the recorded reply"),
+    variable(
+        "PROCESSED_EVENTS_KEPT_DAYS",
+        "30",
+        "how long each effect of another module's event is known by itself; how far its stream is, for ever",
+    ),
     variable("OUTCOMES_KEPT_DAYS", "7", "how long the outcome of an asynchronous command can be asked for"),
     variable(
         "DEAD_LETTERS_KEPT_DAYS",
@@ -93,7 +98,7 @@ pub struct Config {
     /// `DATABASE_TIMEOUT_MS`, `DATABASE_ATTEMPTS`, `DATABASE_CONCURRENCY`, `DATABASE_BREAKER_OUTAGES` and
     /// `DATABASE_BREAKER_MS`: what a database that may be out of reach is given.
     pub database_limits: Limits,
-    /// `IDEMPOTENCY_KEPT_HOURS`, `OUTCOMES_KEPT_DAYS`, `DEAD_LETTERS_KEPT_DAYS`
+    /// `IDEMPOTENCY_KEPT_HOURS`, `PROCESSED_EVENTS_KEPT_DAYS`, `OUTCOMES_KEPT_DAYS`, `DEAD_LETTERS_KEPT_DAYS`
     pub retention: Retention,
     /// `METRICS_ENABLED`
     pub metrics: bool,
@@ -306,6 +311,7 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
         };
         Retention {
             claims: kept("IDEMPOTENCY_KEPT_HOURS", HOUR).unwrap_or(usual.claims),
+            processed: kept("PROCESSED_EVENTS_KEPT_DAYS", 24 * HOUR).unwrap_or(usual.processed),
             outcomes: kept("OUTCOMES_KEPT_DAYS", 24 * HOUR).unwrap_or(usual.outcomes),
             dead_letters: kept("DEAD_LETTERS_KEPT_DAYS", 24 * HOUR),
         }

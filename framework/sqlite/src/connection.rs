@@ -11,8 +11,11 @@ use crate::OpenError;
 use crate::dsn::Dsn;
 
 /// What brings the tables from each version to the next; never changed once released, only added to.
-const SCHEMA_STEPS: &[&str] =
-    &[include_str!("schema/1_tables.sql"), include_str!("schema/2_messages_and_projections.sql")];
+const SCHEMA_STEPS: &[&str] = &[
+    include_str!("schema/1_tables.sql"),
+    include_str!("schema/2_messages_and_projections.sql"),
+    include_str!("schema/3_causes_and_processed_events.sql"),
+];
 
 /// How long another process may hold the write lock before a transaction fails.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);

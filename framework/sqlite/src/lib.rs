@@ -226,6 +226,12 @@ impl Store for SqliteStore {
         self.read("find a claim", move |connection| records::find_claim(connection, &key))
     }
 
+    fn processed_up_to(&self, subscription: String, stream: String) -> BoxFuture<'_, Result<u64, StoreError>> {
+        self.read("look for processed events", move |connection| {
+            records::processed_up_to(connection, &subscription, &stream)
+        })
+    }
+
     fn pending_commands(&self) -> BoxFuture<'_, Result<Vec<AcceptedCommand>, StoreError>> {
         self.read("list the pending commands", records::pending_commands)
     }

@@ -16,7 +16,7 @@ pub(crate) const FIND_CLAIM: &str = "SELECT request_hash, reply, aggregate_id, v
     FROM potter_idempotency WHERE command = ?1 AND caller = ?2 AND key = ?3";
 
 const COMMAND_COLUMNS: &str = "id, name, aggregate, aggregate_id, request, expected_version, correlation_id, actor, \
-    accepted_at";
+    accepted_at, causation_id";
 
 const OUTCOME_COLUMNS: &str =
     "outcome, outcome_version, outcome_code, outcome_message, outcome_retryable, outcome_events";
@@ -84,22 +84,23 @@ fn read_command(row: &Row<'_>) -> rusqlite::Result<AcceptedCommand> {
         correlation_id: row.get(6)?,
         actor: row.get(7)?,
         accepted_at: time(row, 8)?,
+        causation_id: row.get(9)?,
     })
 }
 
 fn read_outcome(row: &Row<'_>) -> rusqlite::Result<Option<CommandOutcome>> {
-    let Some(outcome) = row.get::<_, Option<String>>(9)? else { return Ok(None) };
+    let Some(outcome) = row.get::<_, Option<String>>(10)? else { return Ok(None) };
     let events =
-        columns::decode_events(row.get_ref(14)?.as_blob()?).map_err(|error| unreadable(14, Type::Blob, error))?;
+        columns::decode_events(row.get_ref(15)?.as_blob()?).map_err(|error| unreadable(15, Type::Blob, error))?;
     Ok(Some(match outcome.as_str() {
-        columns::SUCCEEDED => CommandOutcome::Succeeded { version: row.get(10)?, events },
+        columns::SUCCEEDED => CommandOutcome::Succeeded { version: row.get(11)?, events },
         columns::FAILED => CommandOutcome::Failed {
-            code: row.get(11)?,
-            message: row.get(12)?,
-            retryable: row.get(13)?,
+            code: row.get(12)?,
+            message: row.get(13)?,
+            retryable: row.get(14)?,
             event: events.into_iter().next(),
         },
-        other => return Err(unreadable(9, Type::Text, format!("no such outcome: `{other}`"))),
+        other => return Err(unreadable(10, Type::Text, format!("no such outcome: `{other}`"))),
     }))
 }
 
@@ -121,7 +122,8 @@ pub(crate) fn load_snapshot(
 
 /// Removes some of what is old enough; answers how many records.
 pub(crate) fn purge(connection: &Connection, expiry: Expiry) -> rusqlite::Result<u64> {
-    let claims = purge_claims(connection, nanoseconds(expiry.claims_before))?;
+    let claims = purge_claims(connection, nanoseconds(expiry.claims_before))?
+        + purge_processed(connection, nanoseconds(expiry.processed_before))?;
     let commands = purge_commands(connection, expiry)?;
     let letters = connection.execute(
         "DELETE FROM potter_dead_letters WHERE rowid IN (SELECT rowid FROM potter_dead_letters \
@@ -133,8 +135,15 @@ pub(crate) fn purge(connection: &Connection, expiry: Expiry) -> rusqlite::Result
 
 /// The oldest claims have the lowest numbers: the first that is young enough ends the search.
 fn purge_claims(connection: &Connection, before: i64) -> rusqlite::Result<usize> {
-    let mut oldest =
-        connection.prepare_cached("SELECT number, claimed_at FROM potter_idempotency ORDER BY number LIMIT ?1")?;
+    let Some(last) = last_claim(connection, "subscription IS NULL", before)? else { return Ok(0) };
+    connection.execute("DELETE FROM potter_idempotency WHERE subscription IS NULL AND number <= ?1", [last])
+}
+
+/// The number of the last claim that is old enough, among the oldest.
+fn last_claim(connection: &Connection, of_kind: &str, before: i64) -> rusqlite::Result<Option<i64>> {
+    let mut oldest = connection.prepare_cached(&format!(
+        "SELECT number, claimed_at FROM potter_idempotency WHERE {of_kind} ORDER BY number LIMIT ?1"
+    ))?;
     let mut last = None;
     let mut rows = oldest.query([PURGED_AT_ONCE])?;
     while let Some(row) = rows.next()? {
@@ -143,8 +152,32 @@ fn purge_claims(connection: &Connection, before: i64) -> rusqlite::Result<usize>
         }
         last = Some(row.get::<_, i64>(0)?);
     }
-    let Some(last) = last else { return Ok(0) };
-    connection.execute("DELETE FROM potter_idempotency WHERE number <= ?1", [last])
+    Ok(last)
+}
+
+/// Claims of processed events of whose stream no dead letter waits; how far the streams are is noted instead.
+const LONG_PROCESSED: &str = "subscription IS NOT NULL AND NOT EXISTS (SELECT 1 FROM potter_dead_letters l \
+    WHERE l.source = subscription AND l.key = source_stream)";
+
+fn purge_processed(connection: &Connection, before: i64) -> rusqlite::Result<usize> {
+    let Some(last) = last_claim(connection, LONG_PROCESSED, before)? else { return Ok(0) };
+    connection.execute(
+        &format!(
+            "INSERT INTO potter_processed_events \
+             SELECT subscription, source_stream, max(source_version) FROM potter_idempotency \
+             WHERE {LONG_PROCESSED} AND number <= ?1 GROUP BY subscription, source_stream \
+             ON CONFLICT (subscription, stream) DO UPDATE SET version = max(version, excluded.version)"
+        ),
+        [last],
+    )?;
+    connection.execute(&format!("DELETE FROM potter_idempotency WHERE {LONG_PROCESSED} AND number <= ?1"), [last])
+}
+
+/// See [`potter_core::store::Store::processed_up_to`].
+pub(crate) fn processed_up_to(connection: &Connection, subscription: &str, stream: &str) -> rusqlite::Result<u64> {
+    let mut statement = connection
+        .prepare_cached("SELECT version FROM potter_processed_events WHERE subscription = ?1 AND stream = ?2")?;
+    Ok(statement.query_row([subscription, stream], |row| row.get(0)).optional()?.unwrap_or_default())
 }
 
 /// The ids of commands begin with the time: only those that are old enough are looked at.

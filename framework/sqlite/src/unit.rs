@@ -55,11 +55,14 @@ impl<'c> Statements<'c> {
             insert_event: connection
                 .prepare("INSERT INTO potter_events VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)")?,
             claim: connection.prepare(records::FIND_CLAIM)?,
-            insert_claim: connection
-                .prepare("INSERT INTO potter_idempotency VALUES (NULL, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")?,
+            insert_claim: connection.prepare(
+                "INSERT INTO potter_idempotency (command, caller, key, request_hash, reply, aggregate_id, version, \
+                     command_id, claimed_at, subscription, source_stream, source_version) \
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+            )?,
             insert_command: connection.prepare(
                 "INSERT INTO potter_commands (id, name, aggregate, aggregate_id, request, expected_version, \
-                 correlation_id, actor, accepted_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                 correlation_id, actor, accepted_at, causation_id) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
             )?,
             unsettled: connection.prepare("SELECT 1 FROM potter_commands WHERE id = ?1 AND outcome IS NULL")?,
             settle: connection.prepare(
@@ -175,7 +178,7 @@ impl<'c> Statements<'c> {
     }
 
     fn insert_claim(&mut self, claim: &Claim) -> rusqlite::Result<()> {
-        let Claim { key, request_hash, reply } = claim;
+        let Claim { key, request_hash, reply, event } = claim;
         self.insert_claim.execute(params![
             key.command,
             key.caller,
@@ -186,6 +189,9 @@ impl<'c> Statements<'c> {
             reply.version,
             reply.command_id.as_ref().map(uuid::Uuid::as_bytes),
             nanoseconds(SystemTime::now()),
+            event.as_ref().map(|event| &event.subscription),
+            event.as_ref().map(|event| &event.stream),
+            event.as_ref().map(|event| event.version),
         ])?;
         Ok(())
     }
@@ -201,6 +207,7 @@ impl<'c> Statements<'c> {
             command.correlation_id,
             command.actor,
             nanoseconds(command.accepted_at),
+            command.causation_id,
         ])?;
         Ok(())
     }

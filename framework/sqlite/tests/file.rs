@@ -52,6 +52,7 @@ fn accepting(id: Uuid) -> Unit {
         request: Bytes::new(),
         expected_version: None,
         correlation_id: String::new(),
+        causation_id: None,
         actor: None,
         accepted_at: SystemTime::now(),
     };

@@ -20,8 +20,8 @@ use crate::failure::{Failure, FailureKind, codes};
 use crate::identity;
 use crate::panics::caught;
 use crate::store::{
-    AcceptedCommand, Append, Claim, ClaimKey, CommandOutcome, CommitError, RecordedClaim, RecordedReply, Settlement,
-    Unit,
+    AcceptedCommand, Append, Claim, ClaimKey, CommandOutcome, CommitError, ProcessedEvent, RecordedClaim,
+    RecordedReply, Settlement, Unit,
 };
 use crate::telemetry::CommandMeter;
 
@@ -102,13 +102,28 @@ struct Execution {
     id_is_new: bool,
     command_id: Uuid,
     correlation_id: String,
+    /// What caused the command, if that was said.
+    causation_id: Option<String>,
     actor: Option<String>,
     time: SystemTime,
     expected_version: Option<u64>,
     deadline: Instant,
-    claim: Option<(ClaimKey, [u8; 32])>,
+    claim: Option<Claiming>,
     /// The outcome of an accepted command is settled together with its events.
     settles: bool,
+}
+
+/// What a repeat of an execution is known by.
+struct Claiming {
+    key: ClaimKey,
+    request_hash: [u8; 32],
+    event: Option<ProcessedEvent>,
+}
+
+impl Claiming {
+    fn reply(&self, reply: RecordedReply) -> Claim {
+        Claim { key: self.key.clone(), request_hash: self.request_hash, reply, event: self.event.clone() }
+    }
 }
 
 /// What an execution decides on.
@@ -154,7 +169,7 @@ impl<A: Aggregate> BoundCommand for Bound<A> {
             version: 0,
             command_id: Some(execution.command_id),
         };
-        let claim = execution.claim.map(|(key, request_hash)| Claim { key, request_hash, reply: recorded });
+        let claim = execution.claim.map(|claiming| claiming.reply(recorded));
         let command = AcceptedCommand {
             id: execution.command_id,
             name: self.spec().name.to_owned(),
@@ -163,6 +178,7 @@ impl<A: Aggregate> BoundCommand for Bound<A> {
             request: request.body,
             expected_version: execution.expected_version,
             correlation_id: execution.correlation_id,
+            causation_id: execution.causation_id,
             actor: execution.actor,
             accepted_at: execution.time,
         };
@@ -213,10 +229,16 @@ impl<A: Aggregate> Bound<A> {
         let spec = self.spec();
         let command_id = metadata.command_id.unwrap_or_else(Uuid::now_v7);
         let claim = match (&metadata.effect_of, &metadata.idempotency_key) {
-            (Some(effect), _) => Some(claim_key(spec, attempt, &effect.key, Some(&inbox(&effect.subscription)))?),
-            (None, Some(key)) if spec.idempotent => Some(claim_key(spec, attempt, key, metadata.actor.as_deref())?),
+            (Some(effect), _) => {
+                let claiming = claiming(spec, attempt, &effect.key, Some(&inbox(&effect.event.subscription)))?;
+                Some(Claiming { event: Some(effect.event.clone()), ..claiming })
+            }
+            (None, Some(key)) if spec.idempotent => Some(claiming(spec, attempt, key, metadata.actor.as_deref())?),
             _ => None,
         };
+        if let Some(cause) = &metadata.causation_id {
+            identity::check_causation_id(cause)?;
+        }
         let deadline = began + spec.timeout.unwrap_or(self.runtime.options.command_timeout);
         let id_is_new = spec.creates && attempt.id().is_empty();
         let aggregate_id = if id_is_new {
@@ -230,6 +252,7 @@ impl<A: Aggregate> Bound<A> {
             id_is_new,
             command_id,
             correlation_id: metadata.correlation_id.unwrap_or_else(|| command_id.to_string()),
+            causation_id: metadata.causation_id,
             actor: metadata.actor,
             time: SystemTime::now(),
             expected_version: metadata.expected_version,
@@ -246,6 +269,7 @@ impl<A: Aggregate> Bound<A> {
             id_is_new: false,
             command_id: command.id,
             correlation_id: command.correlation_id.clone(),
+            causation_id: command.causation_id.clone(),
             actor: command.actor.clone(),
             time: command.accepted_at,
             expected_version: command.expected_version,
@@ -281,8 +305,8 @@ impl<A: Aggregate> Bound<A> {
     /// Asked only after a refusal: what can be done is answered by the commit itself if it is a repeat, which saves
     /// the hot path a read.
     async fn recorded(&self, execution: &Execution) -> Result<Option<Reply>, Failure> {
-        let Some((key, _)) = &execution.claim else { return Ok(None) };
-        let found = self.runtime.store.find_claim(key.clone()).await?;
+        let Some(claiming) = &execution.claim else { return Ok(None) };
+        let found = self.runtime.store.find_claim(claiming.key.clone()).await?;
         found.map(|claim| self.replay(execution, claim)).transpose()
     }
 
@@ -368,11 +392,7 @@ impl<A: Aggregate> Bound<A> {
     async fn commit(&self, execution: &Execution, version: u64, decision: &Decision<A>) -> Result<u64, CommitError> {
         let store = &self.runtime.store;
         let append = (!decision.events.is_empty()).then(|| execution.append::<A>(version, &decision.events));
-        let claim = execution.claim.as_ref().map(|(key, request_hash)| Claim {
-            key: key.clone(),
-            request_hash: *request_hash,
-            reply: execution.recorded_reply(decision),
-        });
+        let claim = execution.claim.as_ref().map(|claiming| claiming.reply(execution.recorded_reply(decision)));
         let settle = execution.settles.then(|| settlement(execution.command_id, decision));
         if append.is_none() && claim.is_none() && settle.is_none() {
             return Ok(*store.head().borrow());
@@ -402,7 +422,7 @@ impl<A: Aggregate> Bound<A> {
 
     /// The recorded reply, if it was recorded for the same request.
     fn replay(&self, execution: &Execution, claim: RecordedClaim) -> Result<Reply, Failure> {
-        let hash = execution.claim.as_ref().map(|(_, hash)| *hash);
+        let hash = execution.claim.as_ref().map(|claiming| claiming.request_hash);
         replay(claim, hash, *self.runtime.store.head().borrow())
     }
 }
@@ -450,7 +470,7 @@ impl Execution {
             events: (EVENT_IDS..).zip(events).map(new_event).collect(),
             metadata: EventMetadata {
                 correlation_id: self.correlation_id.clone(),
-                causation_id: self.command_id.to_string(),
+                causation_id: self.causation_id.clone().unwrap_or_else(|| self.command_id.to_string()),
                 actor: self.actor.clone(),
             },
             time: self.time,
@@ -473,16 +493,16 @@ fn inbox(subscription: &str) -> String {
 }
 
 /// Scope of the idempotency key and hash of the request.
-fn claim_key<A: Aggregate>(
+fn claiming<A: Aggregate>(
     spec: &CommandSpec,
     attempt: &dyn Attempt<A>,
     key: &str,
     caller: Option<&str>,
-) -> Result<(ClaimKey, [u8; 32]), Failure> {
+) -> Result<Claiming, Failure> {
     identity::check_idempotency_key(key)?;
     let caller = caller.unwrap_or_default().to_owned();
-    let hash = Sha256::digest(attempt.canonical());
-    Ok((ClaimKey { command: spec.name, caller, key: key.to_owned() }, hash.into()))
+    let request_hash = Sha256::digest(attempt.canonical()).into();
+    Ok(Claiming { key: ClaimKey { command: spec.name, caller, key: key.to_owned() }, request_hash, event: None })
 }
 
 fn check_existence<A: Aggregate>(spec: &CommandSpec, id: &str, loaded: &Loaded<A>) -> Result<(), Failure> {

@@ -75,6 +75,8 @@ macro_rules! store_contract {
             keeps_dead_letters_until_they_are_removed
             keeps_a_dead_letter_once
             forgets_old_dead_letters
+            knows_for_ever_how_far_streams_are_processed
+            keeps_claims_of_a_stream_while_a_letter_of_it_waits
         );
         $crate::store_contract!(@group $open, read_models:
             puts_and_removes_rows

@@ -114,6 +114,11 @@ impl<L: Layer> Store for Layered<L> {
         self.layer.again("find a claim", move || self.store.find_claim(key.clone())).boxed()
     }
 
+    fn processed_up_to(&self, subscription: String, stream: String) -> BoxFuture<'_, Result<u64, StoreError>> {
+        let look = move || self.store.processed_up_to(subscription.clone(), stream.clone());
+        self.layer.again("look for processed events", look).boxed()
+    }
+
     fn pending_commands(&self) -> BoxFuture<'_, Result<Vec<AcceptedCommand>, StoreError>> {
         self.layer.again("list the pending commands", || self.store.pending_commands()).boxed()
     }

@@ -178,6 +178,10 @@ impl Store for TestStore {
         self.memory.find_claim(key)
     }
 
+    fn processed_up_to(&self, subscription: String, stream: String) -> BoxFuture<'_, Result<u64, StoreError>> {
+        self.memory.processed_up_to(subscription, stream)
+    }
+
     fn pending_commands(&self) -> BoxFuture<'_, Result<Vec<AcceptedCommand>, StoreError>> {
         self.memory.pending_commands()
     }

@@ -238,6 +238,7 @@ async fn a_command_that_the_service_no_longer_has_is_settled() {
         request: bytes::Bytes::new(),
         expected_version: None,
         correlation_id: String::new(),
+        causation_id: None,
         actor: None,
         accepted_at: std::time::SystemTime::now(),
     };

@@ -73,6 +73,7 @@ async fn nobody_waits_for_an_outcome_at_the_end() {
         request: Vec::new().into(),
         expected_version: None,
         correlation_id: "c1".to_owned(),
+        causation_id: None,
         actor: None,
         accepted_at: SystemTime::UNIX_EPOCH,
     };

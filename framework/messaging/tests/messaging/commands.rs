@@ -35,6 +35,18 @@ async fn a_command_is_executed_and_its_outcome_told() {
     assert_eq!(event.get(headers::ACTOR), Some("ada"));
 }
 
+/// Also through the store, where the command waits for a worker.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_events_of_a_command_say_what_has_caused_it() {
+    let shop = Shop::start().await;
+    let mut events = shop.listen("shop.events.>").await;
+    let id = Uuid::now_v7();
+    shop.send(create(id, "c").header(headers::CAUSATION_ID, "event-7")).await;
+    assert_eq!(next(&mut events).await.get(headers::CAUSATION_ID), Some("event-7"));
+    let status = shop.dispatcher.store().command_status(id).await.expect("readable").expect("known");
+    assert_eq!(status.command.causation_id.as_deref(), Some("event-7"));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_command_in_json_is_understood() {
     let shop = Shop::start().await;

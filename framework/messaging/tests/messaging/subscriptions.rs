@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use potter_broker::{Broker, Channel, Keeps, MemoryBroker, Message, headers};
 use potter_core::failure::Failure;
 use potter_core::prost::Message as _;
-use potter_core::store::{DeadLetter, DeadLetterFilter};
+use potter_core::store::{DeadLetter, DeadLetterFilter, Expiry};
 use potter_messaging::replay::Replayer;
 use potter_messaging::subscription::Effect;
 use potter_messaging::{Options, Subscription};
@@ -85,8 +85,29 @@ async fn an_event_has_its_effect_once_however_often_it_comes() {
     assert_eq!(products(&shop, 3).await, ["Pen", "Ink", "Nib"], "in order, and none twice");
     let event = shop.dispatcher.store().read_all(0, 1).await.expect("readable").remove(0);
     assert_eq!((event.metadata.correlation_id.as_str(), event.metadata.actor.as_deref()), ("c-1", Some("ada")));
+    assert_eq!(event.metadata.causation_id, "1", "the event that it is an effect of");
     shop.messaging.stop(SOON).await;
     assert_eq!(shop.dispatcher.store().read_all(0, 100).await.expect("readable").len(), 3);
+}
+
+/// However late: when the claims of its effects are forgotten, the store still knows how far its stream is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_that_comes_again_after_years_has_no_second_effect() {
+    let shop = start(articles(no_bad_ones)).await;
+    let old = |id: &str, version: &str, name: &str| {
+        listed(id, "a", name).header(headers::VERSION, version).header(headers::TIME, "2020-01-01T00:00:00Z")
+    };
+    shop.send(old("1", "1", "Pen")).await;
+    shop.send(old("2", "4", "Ink")).await;
+    assert_eq!(products(&shop, 2).await, ["Pen", "Ink"]);
+    let later = SystemTime::now() + Duration::from_secs(60);
+    let expiry = Expiry { processed_before: later, claims_before: later, ..Expiry::nothing() };
+    assert_eq!(shop.dispatcher.store().purge(expiry).await.expect("purged"), 2);
+
+    shop.send(old("1", "1", "Pen")).await;
+    shop.send(old("2", "4", "Ink")).await;
+    shop.send(old("3", "5", "Nib")).await;
+    assert_eq!(products(&shop, 3).await, ["Pen", "Ink", "Nib"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -22,7 +22,7 @@ fn claim(key: ClaimKey, body: &str) -> Claim {
         version: 7,
         command_id: Some(Uuid::from_u128(9)),
     };
-    Claim { key, request_hash: [5; 32], reply }
+    Claim { key, request_hash: [5; 32], reply, event: None }
 }
 
 fn recorded(claim: Claim) -> RecordedClaim {
@@ -43,6 +43,7 @@ pub(super) fn command(seconds: u64) -> AcceptedCommand {
         request: Bytes::from_static(b"request"),
         expected_version: seconds.is_multiple_of(2).then_some(seconds),
         correlation_id: "correlation".to_owned(),
+        causation_id: seconds.is_multiple_of(3).then(|| "cause".to_owned()),
         actor: (!seconds.is_multiple_of(2)).then(|| "ada".to_owned()),
         accepted_at: SystemTime::UNIX_EPOCH + Duration::from_secs(seconds),
     }
@@ -238,7 +239,7 @@ pub async fn forgets_what_is_old_enough(Fixture { store, guard: _guard, .. }: Fi
 }
 
 fn expiry(claims_before: SystemTime, commands_before: SystemTime) -> Expiry {
-    Expiry { claims_before, commands_before, dead_letters_before: SystemTime::UNIX_EPOCH }
+    Expiry { claims_before, commands_before, ..Expiry::nothing() }
 }
 
 async fn purge_all(store: &SharedStore, expiry: Expiry) -> u64 {

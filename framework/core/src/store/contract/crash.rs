@@ -112,7 +112,7 @@ fn unit(id: Uuid, stream: &str, version: u64) -> Unit {
             version: version + 1,
             command_id: None,
         };
-        Unit { claim: Some(Claim { key: key(id), request_hash: [0; 32], reply }), ..unit }
+        Unit { claim: Some(Claim { key: key(id), request_hash: [0; 32], reply, event: None }), ..unit }
     } else {
         let outcome = CommandOutcome::Succeeded { version: version + 1, events: Vec::new() };
         Unit { settle: Some(Settlement { command_id: id, outcome }), ..unit }
@@ -145,6 +145,7 @@ fn accepted(id: Uuid) -> AcceptedCommand {
         request: Bytes::new(),
         expected_version: None,
         correlation_id: String::new(),
+        causation_id: None,
         actor: None,
         accepted_at: SystemTime::now(),
     }

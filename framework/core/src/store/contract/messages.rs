@@ -7,7 +7,10 @@ use uuid::Uuid;
 
 use super::commands::{accepting, command, failed, settling, succeeded};
 use super::{Fixture, a_time};
-use crate::store::{DeadAttempt, DeadLetter, DeadLetterFilter, Expiry, SharedStore};
+use crate::store::{
+    Claim, ClaimKey, CommitError, DeadAttempt, DeadLetter, DeadLetterFilter, Expiry, ProcessedEvent, RecordedReply,
+    SharedStore, Unit,
+};
 
 async fn unannounced(store: &SharedStore, limit: u32) -> Vec<Uuid> {
     let found = store.unannounced_outcomes(limit).await.expect("readable");
@@ -100,10 +103,57 @@ pub async fn forgets_old_dead_letters(Fixture { store, guard: _guard, .. }: Fixt
     for letter in [letter(1, "a", "x"), young] {
         store.keep_dead_letter(letter).await.expect("writable");
     }
-    let never = SystemTime::UNIX_EPOCH;
-    let expiry = Expiry { claims_before: never, commands_before: never, dead_letters_before: never };
+    let expiry = Expiry::nothing();
     assert_eq!(store.purge(expiry).await.expect("purged"), 0);
     let old = Expiry { dead_letters_before: a_time() + Duration::from_secs(2), ..expiry };
     assert_eq!(store.purge(old).await.expect("purged"), 1);
     assert_eq!(letters(&store, DeadLetterFilter::default()).await, [2]);
+}
+
+fn processed(subscription: &str, stream: &str, version: u64) -> Unit {
+    let caller = format!("inbox {subscription}");
+    let key = ClaimKey { command: "thing.make", caller, key: format!("{stream} {version}") };
+    let reply = RecordedReply { body: Bytes::new(), aggregate_id: "1".to_owned(), version: 1, command_id: None };
+    let event = ProcessedEvent { subscription: subscription.to_owned(), stream: stream.to_owned(), version };
+    Unit { claim: Some(Claim { key, request_hash: [0; 32], reply, event: Some(event) }), ..Unit::default() }
+}
+
+async fn up_to(store: &SharedStore, subscription: &str, stream: &str) -> u64 {
+    store.processed_up_to(subscription.to_owned(), stream.to_owned()).await.expect("readable")
+}
+
+/// Claims of events have a time of their own; when they are forgotten, how far their streams are isn't.
+pub async fn knows_for_ever_how_far_streams_are_processed(Fixture { store, guard: _guard, .. }: Fixture) {
+    for (subscription, stream, version) in [("s", "a", 3), ("s", "a", 5), ("s", "a", 4), ("s", "b", 1), ("t", "a", 9)] {
+        store.commit(processed(subscription, stream, version)).await.expect("a new key");
+    }
+    let later = SystemTime::now() + Duration::from_secs(60);
+    let callers = Expiry { claims_before: later, ..Expiry::nothing() };
+    assert_eq!(store.purge(callers).await.expect("purged"), 0, "those of callers only");
+    assert!(matches!(store.commit(processed("s", "a", 3)).await, Err(CommitError::Claimed(_))));
+    assert_eq!(up_to(&store, "s", "a").await, 0, "each is known by its claim");
+
+    let events = Expiry { processed_before: later, ..Expiry::nothing() };
+    assert_eq!(store.purge(events).await.expect("purged"), 5);
+    assert_eq!((up_to(&store, "s", "a").await, up_to(&store, "s", "b").await), (5, 1));
+    assert_eq!((up_to(&store, "t", "a").await, up_to(&store, "t", "b").await), (9, 0));
+
+    store.commit(processed("s", "a", 2)).await.expect("its claim is forgotten");
+    assert_eq!(store.purge(events).await.expect("purged"), 1);
+    assert_eq!(up_to(&store, "s", "a").await, 5, "it never goes back");
+}
+
+/// What waits may have had some of its effects: its claims tell which.
+pub async fn keeps_claims_of_a_stream_while_a_letter_of_it_waits(Fixture { store, guard: _guard, .. }: Fixture) {
+    let waiting = letter(1, "s", "a");
+    store.keep_dead_letter(waiting.clone()).await.expect("writable");
+    for (subscription, stream) in [("s", "a"), ("s", "b"), ("t", "a")] {
+        store.commit(processed(subscription, stream, 1)).await.expect("a new key");
+    }
+    let events = Expiry { processed_before: SystemTime::now() + Duration::from_secs(60), ..Expiry::nothing() };
+    assert_eq!(store.purge(events).await.expect("purged"), 2);
+    assert!(matches!(store.commit(processed("s", "a", 1)).await, Err(CommitError::Claimed(_))));
+    assert!(store.remove_dead_letter(waiting.id).await.expect("writable"));
+    assert_eq!(store.purge(events).await.expect("purged"), 1);
+    assert_eq!(up_to(&store, "s", "a").await, 1);
 }

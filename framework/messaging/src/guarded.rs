@@ -1,0 +1,195 @@
+//! A broker behind a guard: no call hangs, one that may be repeated is, and a broker that is ill is left alone for a
+//! while.
+
+use std::time::Duration;
+
+use futures::future::{BoxFuture, FutureExt};
+use potter_broker::{
+    Broker, BrokerError, BrokerErrorKind, Calls, Channel, Consumer, Deliveries, Message, Messages, SharedBroker,
+};
+use potter_core::resilience::Guard;
+use potter_core::store::{Layer, MayBeOutage, StoreError};
+
+/// A broker behind a [`Guard`].
+///
+/// What is published under an id may be published again, because the broker drops repeats or whoever takes it in does.
+/// Pings go past the guard: who asks for readiness wants to know how it is now. So do questions, whose caller has a
+/// patience of its own.
+pub struct GuardedBroker {
+    broker: SharedBroker,
+    guard: Guard,
+}
+
+impl GuardedBroker {
+    /// `broker` behind `guard`.
+    #[must_use]
+    pub fn new(broker: SharedBroker, guard: Guard) -> Self {
+        Self { broker, guard }
+    }
+}
+
+/// A call that failed, in the guard's words.
+struct Failed(BrokerError);
+
+impl From<StoreError> for Failed {
+    /// The guard itself says so: there was no answer in time, or the circuit is open.
+    fn from(error: StoreError) -> Self {
+        Self(BrokerError::new(BrokerErrorKind::Unreachable, error.to_string()))
+    }
+}
+
+impl MayBeOutage for Failed {
+    fn is_outage(&self) -> bool {
+        matches!(self.0.kind, BrokerErrorKind::Unreachable | BrokerErrorKind::TimedOut)
+    }
+}
+
+impl GuardedBroker {
+    fn again<'a, T: Send + 'a>(
+        &'a self,
+        operation: &'static str,
+        call: impl Fn() -> BoxFuture<'a, Result<T, BrokerError>> + Send + Sync + 'a,
+    ) -> BoxFuture<'a, Result<T, BrokerError>> {
+        async move {
+            let called = self.guard.again(operation, || call().map(|it| it.map_err(Failed))).await;
+            called.map_err(|failed: Failed| failed.0)
+        }
+        .boxed()
+    }
+
+    fn once<'a, T: Send + 'a>(
+        &'a self,
+        operation: &'static str,
+        call: BoxFuture<'a, Result<T, BrokerError>>,
+    ) -> BoxFuture<'a, Result<T, BrokerError>> {
+        async move {
+            let called = self.guard.once(operation, call.map(|it| it.map_err(Failed))).await;
+            called.map_err(|failed: Failed| failed.0)
+        }
+        .boxed()
+    }
+}
+
+impl Broker for GuardedBroker {
+    fn declare(&self, channel: Channel) -> BoxFuture<'_, Result<(), BrokerError>> {
+        self.again("declare a channel", move || self.broker.declare(channel.clone()))
+    }
+
+    fn publish(&self, message: Message) -> BoxFuture<'_, Result<(), BrokerError>> {
+        match message.id.is_empty() {
+            true => self.once("publish", self.broker.publish(message)),
+            false => self.again("publish", move || self.broker.publish(message.clone())),
+        }
+    }
+
+    fn consume(&self, consumer: Consumer) -> BoxFuture<'_, Result<Deliveries, BrokerError>> {
+        self.once("consume", self.broker.consume(consumer))
+    }
+
+    fn backlog(&self, consumer: Consumer) -> BoxFuture<'_, Result<u64, BrokerError>> {
+        self.once("look at a consumer", self.broker.backlog(consumer))
+    }
+
+    fn listen(&self, pattern: String) -> BoxFuture<'_, Result<Messages, BrokerError>> {
+        self.once("listen", self.broker.listen(pattern))
+    }
+
+    fn serve(&self, pattern: String, group: String) -> BoxFuture<'_, Result<Calls, BrokerError>> {
+        self.once("serve", self.broker.serve(pattern, group))
+    }
+
+    fn request(&self, message: Message, patience: Duration) -> BoxFuture<'_, Result<Message, BrokerError>> {
+        self.broker.request(message, patience)
+    }
+
+    fn ping(&self) -> BoxFuture<'_, Result<(), BrokerError>> {
+        self.broker.ping()
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        self.broker.close()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use potter_broker::MemoryBroker;
+    use potter_broker::contract::Fixture;
+    use potter_core::resilience::Limits;
+
+    use super::*;
+
+    async fn open() -> Fixture {
+        let guard = Guard::new("broker", Limits::default());
+        Fixture::new(Arc::new(GuardedBroker::new(Arc::new(MemoryBroker::new()), guard)))
+    }
+
+    potter_broker::broker_contract!(open);
+
+    #[tokio::test]
+    async fn a_broker_that_is_ill_is_left_alone() {
+        let closed = Arc::new(MemoryBroker::new());
+        let limits = Limits { outages: 1, open_for: Duration::from_secs(600), ..Limits::default() };
+        let broker = GuardedBroker::new(Arc::new(Silent(closed)), Guard::new("broker", limits));
+        let message = || Message::new("a", "").id("1");
+        let told = broker.publish(message()).await.expect_err("it doesn't answer").to_string();
+        assert_eq!(told, "no answer");
+        let told = broker.publish(message()).await.expect_err("it isn't asked");
+        assert_eq!(told.kind, BrokerErrorKind::Unreachable);
+        assert!(told.to_string().contains("isn't tried at the moment"), "{told}");
+    }
+
+    #[tokio::test]
+    async fn what_the_broker_refuses_is_no_outage() {
+        let limits = Limits { outages: 1, ..Limits::default() };
+        let broker = GuardedBroker::new(Arc::new(MemoryBroker::new()), Guard::new("broker", limits));
+        for _ in 0..3 {
+            let refused = broker.publish(Message::new("a", "").id("1")).await.expect_err("nobody keeps it");
+            assert_eq!(refused.kind, BrokerErrorKind::NoChannel);
+        }
+    }
+
+    /// Keeps everything, and says that it isn't there.
+    struct Silent(SharedBroker);
+
+    impl Broker for Silent {
+        fn publish(&self, _: Message) -> BoxFuture<'_, Result<(), BrokerError>> {
+            let away = BrokerError::new(BrokerErrorKind::Unreachable, "no answer");
+            futures::future::ready(Err(away)).boxed()
+        }
+
+        fn declare(&self, channel: Channel) -> BoxFuture<'_, Result<(), BrokerError>> {
+            self.0.declare(channel)
+        }
+
+        fn consume(&self, consumer: Consumer) -> BoxFuture<'_, Result<Deliveries, BrokerError>> {
+            self.0.consume(consumer)
+        }
+
+        fn backlog(&self, consumer: Consumer) -> BoxFuture<'_, Result<u64, BrokerError>> {
+            self.0.backlog(consumer)
+        }
+
+        fn listen(&self, pattern: String) -> BoxFuture<'_, Result<Messages, BrokerError>> {
+            self.0.listen(pattern)
+        }
+
+        fn serve(&self, pattern: String, group: String) -> BoxFuture<'_, Result<Calls, BrokerError>> {
+            self.0.serve(pattern, group)
+        }
+
+        fn request(&self, message: Message, patience: Duration) -> BoxFuture<'_, Result<Message, BrokerError>> {
+            self.0.request(message, patience)
+        }
+
+        fn ping(&self) -> BoxFuture<'_, Result<(), BrokerError>> {
+            self.0.ping()
+        }
+
+        fn close(&self) -> BoxFuture<'_, ()> {
+            self.0.close()
+        }
+    }
+}
