@@ -25,23 +25,35 @@ impl<'m> Payloads<'m> {
         Ok(Self { module, pool: module.descriptor_pool()? })
     }
 
-    /// The payload of an event as canonical JSON.
+    /// The payload of an event as canonical JSON; that of a former version as the service reads it: upcast.
     ///
     /// # Errors
     /// Why it cannot be read.
     pub fn read(&self, event: &RecordedEvent) -> Result<Value, String> {
-        let message = self
-            .module
-            .event_message(&event.event_type, event.schema_version)
-            .ok_or_else(|| format!("unknown event type in version {}", event.schema_version))?;
+        self.read_as(event).map(|(_, payload)| payload)
+    }
+
+    /// The version that an event is read as, and its payload.
+    fn read_as(&self, event: &RecordedEvent) -> Result<(u32, Value), String> {
+        let RecordedEvent { event_type, schema_version, payload, .. } = event;
+        if let Some(message) = self.module.event_message(event_type, *schema_version) {
+            return Ok((*schema_version, self.json(message, payload)?));
+        }
+        let current = self.module.current_event(event_type, *schema_version, payload);
+        let current = current.map_err(|error| error.to_string())?;
+        Ok((current.schema_version, self.json(current.message, &current.payload)?))
+    }
+
+    fn json(&self, message: &str, payload: &[u8]) -> Result<Value, String> {
         let descriptor =
             self.pool.get_message_by_name(message).ok_or_else(|| format!("unknown message `{message}`"))?;
-        let payload = DynamicMessage::decode(descriptor, event.payload.as_ref()).map_err(|error| error.to_string())?;
+        let payload = DynamicMessage::decode(descriptor, payload).map_err(|error| error.to_string())?;
         let options = SerializeOptions::new().skip_default_fields(false);
         payload.serialize_with_options(serde_json::value::Serializer, &options).map_err(|error| error.to_string())
     }
 
-    /// A recorded event with its payload; one that cannot be read is shown in hexadecimal, with the reason.
+    /// A recorded event with its payload; one of a former version says in `dataVersion` as which it is read, and one that
+    /// cannot be read is shown in hexadecimal, with the reason.
     #[must_use]
     pub fn event(&self, event: &RecordedEvent) -> Value {
         let mut record = json!({
@@ -58,8 +70,13 @@ impl<'m> Payloads<'m> {
             "causationId": event.metadata.causation_id,
             "actor": event.metadata.actor,
         });
-        match self.read(event) {
-            Ok(payload) => record["data"] = payload,
+        match self.read_as(event) {
+            Ok((version, payload)) => {
+                record["data"] = payload;
+                if version != event.schema_version {
+                    record["dataVersion"] = version.into();
+                }
+            }
             Err(problem) => {
                 record["problem"] = problem.into();
                 record["payloadHex"] = hex(&event.payload).into();
@@ -147,7 +164,92 @@ fn hex(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    use prost::Message as _;
+    use prost_types::{Duration, Timestamp};
+
     use super::*;
+    use crate::domain::{Aggregate, DomainEvent, UnreadableEvent};
+    use crate::event::EventMetadata;
+
+    /// An event that was a number in decimal digits, and is a duration since version 2.
+    #[derive(Clone, Debug)]
+    pub struct Waited(Duration);
+
+    impl DomainEvent for Waited {
+        fn event_type(&self) -> &'static str {
+            "waited"
+        }
+
+        fn version(&self) -> u32 {
+            2
+        }
+
+        fn encode(&self) -> Vec<u8> {
+            self.0.encode_to_vec()
+        }
+
+        fn decode(event_type: &str, version: u32, payload: &[u8]) -> Result<Self, UnreadableEvent> {
+            let unreadable = |reason| UnreadableEvent { event_type: event_type.to_owned(), version, reason };
+            let digits = String::from_utf8_lossy(payload);
+            match version {
+                1 => digits.parse().map(|seconds| Waited(Duration { seconds, nanos: 0 })).map_err(|it| it.to_string()),
+                _ => Duration::decode(payload).map(Waited).map_err(|it| it.to_string()),
+            }
+            .map_err(unreadable)
+        }
+    }
+
+    impl Aggregate for Timestamp {
+        const NAME: &'static str = "Wait";
+        const SNAPSHOT_EVERY: u32 = 0;
+        const SCHEMA: &'static str = "";
+        type Event = Waited;
+
+        fn with_id(_: &str) -> Self {
+            Self::default()
+        }
+
+        fn apply(&mut self, _: Waited) {}
+
+        fn ends(_: &Waited) -> bool {
+            false
+        }
+    }
+
+    fn recorded(schema_version: u32, payload: &[u8]) -> RecordedEvent {
+        RecordedEvent {
+            position: 1,
+            id: uuid::Uuid::nil(),
+            aggregate: "Wait".to_owned(),
+            aggregate_id: "a".to_owned(),
+            version: 1,
+            event_type: "waited".to_owned(),
+            schema_version,
+            payload: payload.to_vec().into(),
+            metadata: EventMetadata::default(),
+            recorded_at: SystemTime::UNIX_EPOCH,
+        }
+    }
+
+    #[test]
+    fn events_of_former_versions_are_shown_as_they_are_read() {
+        let descriptors = STANDARD.encode(DescriptorPool::global().encode_to_vec());
+        let mut module = Module::new("wait", descriptors.leak());
+        module.aggregate::<Timestamp>(&[("waited", 2, "google.protobuf.Duration")]);
+        let payloads = Payloads::of(&module).expect("descriptors");
+        let now = payloads.event(&recorded(2, &Duration { seconds: 8, nanos: 0 }.encode_to_vec()));
+        assert_eq!((&now["data"], &now["dataVersion"]), (&"8s".into(), &Value::Null));
+        let former = payloads.event(&recorded(1, b"7"));
+        assert_eq!(
+            (&former["schemaVersion"], &former["data"], &former["dataVersion"]),
+            (&1.into(), &"7s".into(), &2.into())
+        );
+        let wrong = payloads.event(&recorded(1, b"x"));
+        assert_eq!(wrong["payloadHex"], "78");
+        assert!(wrong["problem"].as_str().is_some_and(|it| it.contains("version 1")), "{wrong}");
+    }
 
     #[test]
     fn bytes_are_shown_in_hex() {

@@ -9,7 +9,7 @@ use prost_reflect::DescriptorPool;
 
 use crate::command::{Command, CommandSpec};
 use crate::dispatch::DeclaredCommand;
-use crate::domain::Aggregate;
+use crate::domain::{Aggregate, DomainEvent, UnreadableEvent};
 use crate::projection::{DeclaredProjection, TypedProjection};
 use crate::query::{AnyQuery, Cache, Query};
 use crate::read_model::ReadModel;
@@ -30,6 +30,8 @@ pub struct Module {
     pub(crate) queries: Vec<QueryDeclaration>,
     pub(crate) read_models: Vec<Arc<dyn DeclaredProjection>>,
     aggregates: Vec<AggregateInfo>,
+    /// For each of the aggregates, how its events are read as what they are now.
+    upcasting: Vec<Upcasting>,
     internal: &'static [&'static str],
     migrations: &'static [Migration],
 }
@@ -51,6 +53,29 @@ pub struct AggregateInfo {
     pub events: &'static [(&'static str, u32, &'static str)],
 }
 
+/// A recorded event as what it is now: events of former versions are upcast.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CurrentEvent {
+    /// The schema version of now.
+    pub schema_version: u32,
+    /// Full name of its message.
+    pub message: &'static str,
+    /// Protobuf bytes of that message.
+    pub payload: Vec<u8>,
+}
+
+/// Reads an event by stored type and schema version; its version of now, and its payload as that.
+type Upcasting = fn(&str, u32, &[u8]) -> Result<(u32, Vec<u8>), UnreadableEvent>;
+
+fn as_current<E: DomainEvent>(
+    event_type: &str,
+    version: u32,
+    payload: &[u8],
+) -> Result<(u32, Vec<u8>), UnreadableEvent> {
+    let event = E::decode(event_type, version, payload)?;
+    Ok((event.version(), event.encode()))
+}
+
 /// The messages that a module declares cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("the module's descriptors cannot be read: {0}")]
@@ -67,6 +92,7 @@ impl Module {
             queries: Vec::new(),
             read_models: Vec::new(),
             aggregates: Vec::new(),
+            upcasting: Vec::new(),
             internal: &[],
             migrations: &[],
         }
@@ -75,6 +101,7 @@ impl Module {
     /// Adds an aggregate and its events: stored type, schema version, full name of the message.
     pub fn aggregate<A: Aggregate>(&mut self, events: &'static [(&'static str, u32, &'static str)]) -> &mut Self {
         self.aggregates.push(AggregateInfo { name: A::NAME, events });
+        self.upcasting.push(as_current::<A::Event>);
         self
     }
 
@@ -162,6 +189,28 @@ impl Module {
     pub fn event_message(&self, event_type: &str, version: u32) -> Option<&'static str> {
         let events = self.aggregates.iter().flat_map(|aggregate| aggregate.events);
         events.into_iter().find(|(ty, v, _)| *ty == event_type && *v == version).map(|(_, _, message)| *message)
+    }
+
+    /// A recorded event as what it is now.
+    ///
+    /// # Errors
+    /// No aggregate has such an event, or its payload can't be read.
+    pub fn current_event(
+        &self,
+        event_type: &str,
+        version: u32,
+        payload: &[u8],
+    ) -> Result<CurrentEvent, UnreadableEvent> {
+        let declared = self.aggregates.iter().zip(&self.upcasting).find_map(|(aggregate, upcasting)| {
+            let (.., message) = aggregate.events.iter().find(|(ty, ..)| *ty == event_type)?;
+            Some((*message, upcasting))
+        });
+        let Some((message, upcasting)) = declared else {
+            let (event_type, reason) = (event_type.to_owned(), "this service knows no such event".to_owned());
+            return Err(UnreadableEvent { event_type, version, reason });
+        };
+        let (schema_version, payload) = upcasting(event_type, version, payload)?;
+        Ok(CurrentEvent { schema_version, message, payload })
     }
 
     /// The descriptors of all messages.
