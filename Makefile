@@ -13,7 +13,7 @@ quickstart: ## Generates the quick-start service into DIR, builds it and serves 
 	cd "$(DIR)" && CARGO_TARGET_DIR="$(CURDIR)/target/quickstart" cargo run
 
 test: tools ## Runs every test; installs what they need first.
-	scripts/with-servers postgres nats -- cargo test --workspace --quiet
+	scripts/with-servers postgres nats redis -- cargo test --workspace --quiet
 	scripts/test-services
 
 services: ## Generates services; builds, tests, lints, starts and calls each.

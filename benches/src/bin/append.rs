@@ -16,7 +16,7 @@ use bytes::Bytes;
 use potter_benches::drive::{Summary, drive};
 use potter_benches::probe_disk;
 use potter_core::event::{EventMetadata, NewEvent};
-use potter_core::store::{Append, Store, Unit};
+use potter_core::store::{Append, ReadModels, Store, Unit};
 use potter_sqlite::SqliteStore;
 use uuid::Uuid;
 

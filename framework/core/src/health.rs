@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use crate::dispatch::Runtime;
 use crate::projection::{ProjectionHandle, ProjectionState, ProjectionStatus};
+use crate::store::{ReadModels, StoreError};
 use crate::worker::Workers;
 
 /// How one part is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ComponentHealth {
-    /// `intake`, `store`, `workers`, `broker`, `projection ProductReadModel`.
+    /// `intake`, `store`, `read models in redis`, `workers`, `broker`, `projection ProductReadModel`.
     pub name: String,
     /// How it is.
     pub status: HealthStatus,
@@ -35,6 +36,9 @@ pub(crate) async fn examine(
     workers: &Workers,
 ) -> Vec<ComponentHealth> {
     let mut components = vec![intake(runtime), store(runtime).await, waiting_commands(workers)];
+    for (place, keeper) in runtime.store.elsewhere() {
+        components.push(read_models(place, &*keeper).await);
+    }
     components.extend(runtime.health_of_parts());
     components.extend(projections.iter().map(|projection| self::projection(&projection.status())));
     components
@@ -49,14 +53,22 @@ fn intake(runtime: &Runtime) -> ComponentHealth {
 }
 
 async fn store(runtime: &Runtime) -> ComponentHealth {
-    let (status, detail) = match runtime.store.ping().await {
+    answering("store".to_owned(), runtime.store.ping().await)
+}
+
+async fn read_models(place: &str, keeper: &dyn ReadModels) -> ComponentHealth {
+    answering(format!("read models in {place}"), keeper.ping().await)
+}
+
+fn answering(name: String, answer: Result<(), StoreError>) -> ComponentHealth {
+    let (status, detail) = match answer {
         Ok(()) => (HealthStatus::Up, String::new()),
         Err(error) => {
-            tracing::warn!(%error, "the store doesn't answer");
+            tracing::warn!(%error, part = name, "doesn't answer");
             (HealthStatus::Down, "out of reach".to_owned())
         }
     };
-    ComponentHealth { name: "store".to_owned(), status, detail }
+    ComponentHealth { name, status, detail }
 }
 
 fn waiting_commands(workers: &Workers) -> ComponentHealth {

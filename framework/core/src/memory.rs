@@ -21,7 +21,7 @@ use crate::read_model::Table;
 use crate::store::{
     AcceptedCommand, Append, AppliedMigration, ClaimKey, CommandStatus, CommitError, Committed, DeadLetter,
     DeadLetterFilter, Expiry, Generation, Migration, ParkedEvent, ProcessedEvent, ProjectionBatch, ProjectionError,
-    ProjectionRecord, RecordedClaim, Selected, Selection, Snapshot, Store, StoreError, Unit,
+    ProjectionRecord, ReadModels, RecordedClaim, Selected, Selection, Snapshot, Store, StoreError, Unit,
 };
 
 /// A store in memory.
@@ -216,6 +216,12 @@ impl Store for MemoryStore {
         })
     }
 
+    fn purge(&self, expiry: Expiry) -> BoxFuture<'_, Result<u64, StoreError>> {
+        self.with("purge", |state| Ok(state.purge(expiry)))
+    }
+}
+
+impl ReadModels for MemoryStore {
     fn rows_by_key(
         &self,
         table: Table,
@@ -296,10 +302,6 @@ impl Store for MemoryStore {
         expected_checkpoint: u64,
     ) -> BoxFuture<'_, Result<(), ProjectionError>> {
         self.with("finish a rebuild", |state| state.finish_rebuild(projection, table, expected_checkpoint))
-    }
-
-    fn purge(&self, expiry: Expiry) -> BoxFuture<'_, Result<u64, StoreError>> {
-        self.with("purge", |state| Ok(state.purge(expiry)))
     }
 
     fn ping(&self) -> BoxFuture<'_, Result<(), StoreError>> {

@@ -12,7 +12,7 @@ use crate::dispatch::DeclaredCommand;
 use crate::domain::{Aggregate, DomainEvent, UnreadableEvent};
 use crate::projection::{DeclaredProjection, TypedProjection};
 use crate::query::{AnyQuery, Cache, Query};
-use crate::read_model::ReadModel;
+use crate::read_model::{KeptIn, ReadModel, Table};
 use crate::store::Migration;
 
 /// A module: its messages, aggregates, commands, queries, read models and migrations.
@@ -182,6 +182,11 @@ impl Module {
     /// Names of the read models, in the order in which they were declared.
     pub fn read_models(&self) -> impl Iterator<Item = &'static str> {
         self.read_models.iter().map(|model| model.name())
+    }
+
+    /// The read models, each with its table and where it is kept if configuration doesn't say otherwise.
+    pub fn tables(&self) -> impl Iterator<Item = (&'static str, Table, KeptIn)> {
+        self.read_models.iter().map(|model| (model.name(), model.table(), model.kept_in()))
     }
 
     /// Full name of the message that is stored as that event type in that schema version.

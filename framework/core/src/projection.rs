@@ -18,7 +18,7 @@ use self::follower::Follower;
 use crate::dispatch::Runtime;
 use crate::failure::Failure;
 use crate::module::Module;
-use crate::read_model::{ReadModel, Table};
+use crate::read_model::{KeptIn, ReadModel, Table};
 use crate::store::{Generation, ParkedEvent, ProjectionRecord, SharedStore};
 use crate::telemetry::ProjectionMeter;
 
@@ -32,6 +32,9 @@ pub(crate) trait DeclaredProjection: Send + Sync {
 
     /// The table.
     fn table(&self) -> Table;
+
+    /// Where it is kept if configuration doesn't say otherwise.
+    fn kept_in(&self) -> KeptIn;
 
     /// Builds it anew from the events after `from`, in this process; tells position and head as it goes.
     fn rebuild(
@@ -160,7 +163,7 @@ impl ProjectionHandle {
 
     /// Waits until it has seen the event at `position`; false if it has ended before.
     pub async fn reach(&self, position: u64) -> bool {
-        if self.board.progress.borrow().position >= position {
+        if self.has_reached(position) {
             return true;
         }
         let mut progress = self.board.progress.subscribe();
@@ -180,6 +183,16 @@ impl ProjectionHandle {
     /// Takes nothing in any more, or goes on.
     pub async fn set_paused(&self, paused: bool) -> Result<(), Failure> {
         self.order(|done| Order::Pause(paused, done)).await
+    }
+
+    /// Whether it cannot go on now.
+    pub fn is_failing(&self) -> bool {
+        matches!(self.board.condition().state, ProjectionState::Error(_))
+    }
+
+    /// Whether it has seen the event at `position`.
+    pub fn has_reached(&self, position: u64) -> bool {
+        self.board.progress.borrow().position >= position
     }
 
     /// Whether it is paused, as far as this process knows.
@@ -218,6 +231,10 @@ impl<M: ReadModel> DeclaredProjection for TypedProjection<M> {
 
     fn table(&self) -> Table {
         M::TABLE
+    }
+
+    fn kept_in(&self) -> KeptIn {
+        M::KEPT_IN
     }
 
     fn rebuild(

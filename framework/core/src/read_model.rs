@@ -13,6 +13,8 @@ pub trait ReadModel: Send + Sync + 'static {
     const NAME: &'static str;
     /// The table.
     const TABLE: Table;
+    /// Where its rows are kept if configuration doesn't say otherwise.
+    const KEPT_IN: KeptIn = KeptIn::Database;
     /// What it is built from: pairs of aggregate and stored event type.
     const EVENTS: &'static [(&'static str, &'static str)];
     /// A row, whole.
@@ -28,6 +30,33 @@ pub trait ReadModel: Send + Sync + 'static {
 
     /// The row's values in the order of the table's columns.
     fn values(row: &Self::Row) -> Vec<Value>;
+}
+
+/// Where the rows of a read model are kept, together with its checkpoint.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum KeptIn {
+    /// In the database of the events.
+    #[default]
+    Database,
+    /// In Redis.
+    Redis,
+    /// In a PostgreSQL database of its own.
+    Postgres,
+}
+
+impl KeptIn {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Database, Self::Redis, Self::Postgres];
+
+    /// What it is called in configuration.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Database => "database",
+            Self::Redis => "redis",
+            Self::Postgres => "postgres",
+        }
+    }
 }
 
 /// A table: the key, the columns, and the whole row as protobuf bytes in [`crate::store::sql::ROW_COLUMN`].

@@ -4,14 +4,19 @@
 //! an accepted command or its outcome. A store commits many units in one transaction and answers each only
 //! after that commit.
 //!
+//! [`ReadModels`] is the part that keeps read models; [`Routed`] is a store of which some are kept elsewhere.
+//!
 //! `contract` (feature `contract`) is the suite that every store passes; [`sql`] is the text that the relational
-//! ones share with the generator, [`columns`] what they share among themselves.
+//! ones share with the generator, [`columns`] what they share among themselves; [`rows`] searches for those that have no language of their own.
 
 pub mod columns;
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
 mod dead_letter;
 mod layered;
+mod read_models;
+mod routed;
+pub mod rows;
 pub mod sql;
 
 use std::sync::Arc;
@@ -24,12 +29,16 @@ use uuid::Uuid;
 
 pub use self::dead_letter::{DeadAttempt, DeadLetter, DeadLetterFilter};
 pub use self::layered::{Layer, Layered, MayBeOutage};
+pub use self::read_models::{
+    Condition, Generation, OrderBy, ParkedEvent, ProjectionBatch, ProjectionError, ProjectionRecord, ReadModels,
+    RowChange, Selected, Selection, SharedReadModels, Test, contains_in_any_case,
+};
+pub use self::routed::{Elsewhere, Routed};
 
 use crate::event::{EventMetadata, NewEvent, RecordedEvent, StreamId};
-use crate::read_model::{Table, Value};
 
-/// A store: the event log and what shares its transactions.
-pub trait Store: Send + Sync + 'static {
+/// A store: the event log, what shares its transactions, and the read models.
+pub trait Store: ReadModels {
     /// Commits one unit, all of it or nothing, together with whatever else is waiting.
     ///
     /// When it fails for several reasons, a taken idempotency key is told before a wrong version: a repeat gets its
@@ -99,79 +108,14 @@ pub trait Store: Send + Sync + 'static {
     /// The migrations that have been applied, in that order; none before the first.
     fn applied_migrations(&self) -> BoxFuture<'_, Result<Vec<AppliedMigration>, StoreError>>;
 
-    /// Rows of a read model by key; a missing row is missing in the answer.
-    fn rows_by_key(
-        &self,
-        table: Table,
-        generation: Generation,
-        keys: Vec<String>,
-    ) -> BoxFuture<'_, Result<Vec<(String, Bytes)>, StoreError>>;
-
-    /// Rows of a read model's live generation by condition.
-    fn select(&self, table: Table, selection: Selection) -> BoxFuture<'_, Result<Selected, StoreError>>;
-
-    /// Checkpoint of a projection; 0 before its first commit.
-    fn checkpoint(&self, projection: &'static str, generation: Generation) -> BoxFuture<'_, Result<u64, StoreError>>;
-
-    /// Writes rows, parked events and checkpoint in one transaction, if the checkpoint is still the expected one, the live
-    /// generation still the same and the projection not paused.
-    ///
-    /// Uniqueness is judged by the rows as they are after the whole batch: two rows may exchange their values.
-    fn commit_projection(&self, batch: ProjectionBatch) -> BoxFuture<'_, Result<(), ProjectionError>>;
-
-    /// Moves the checkpoint of somebody who follows the log without keeping rows, if it is still the expected one.
-    fn commit_checkpoint(
-        &self,
-        follower: &'static str,
-        expected_checkpoint: u64,
-        checkpoint: u64,
-    ) -> BoxFuture<'_, Result<(), ProjectionError>> {
-        const NO_TABLE: Table = Table { name: "", key: "", columns: &[] };
-        self.commit_projection(ProjectionBatch::moving(follower, NO_TABLE, expected_checkpoint, checkpoint))
-    }
-
-    /// The events that a projection has parked, in the order of their positions.
-    fn parked(
-        &self,
-        projection: &'static str,
-        generation: Generation,
-    ) -> BoxFuture<'_, Result<Vec<ParkedEvent>, StoreError>>;
-
-    /// What is kept of a projection beside its checkpoints.
-    fn projection(&self, projection: &'static str) -> BoxFuture<'_, Result<ProjectionRecord, StoreError>>;
-
-    /// Pauses a projection: nothing of its live generation is written any more, by no process; or lets it go on.
-    fn set_paused(&self, projection: &'static str, paused: bool) -> BoxFuture<'_, Result<(), StoreError>>;
-
-    /// Makes an empty table with nothing parked as the next generation of a read model, beside the live one; what an
-    /// unfinished rebuild has left is dropped. It takes in the events after position `from`.
-    fn begin_rebuild(&self, projection: &'static str, table: Table, from: u64)
-    -> BoxFuture<'_, Result<(), StoreError>>;
-
-    /// Empties the live generation of a read model: no rows, nothing parked, checkpoint 0, the next epoch.
-    fn reset_projection(&self, projection: &'static str, table: Table) -> BoxFuture<'_, Result<(), StoreError>>;
-
-    /// Puts the next generation, with its checkpoint and what it parked, in place of the live one, in one
-    /// transaction, if its checkpoint is still the expected one; the next epoch begins.
-    ///
-    /// Refused with [`ProjectionError::Moved`] while the live generation is ahead, so that readers never see time
-    /// go back: catch up and try again.
-    fn finish_rebuild(
-        &self,
-        projection: &'static str,
-        table: Table,
-        expected_checkpoint: u64,
-    ) -> BoxFuture<'_, Result<(), ProjectionError>>;
-
     /// Forgets what is older than [`Expiry`] says, a bounded number of records at a time; answers how many that were,
     /// 0 when nothing is left to forget. Of processed events it goes on knowing how far their streams are.
     fn purge(&self, expiry: Expiry) -> BoxFuture<'_, Result<u64, StoreError>>;
 
-    /// Answers when the store works, for readiness.
-    fn ping(&self) -> BoxFuture<'_, Result<(), StoreError>>;
-
-    /// Finishes what was accepted and releases the database.
-    fn close(&self) -> BoxFuture<'_, ()>;
+    /// What keeps read models in place of this store, each with the name of its place.
+    fn elsewhere(&self) -> Vec<(&'static str, SharedReadModels)> {
+        Vec::new()
+    }
 }
 
 /// A store, shared.
@@ -502,188 +446,4 @@ impl Expiry {
         let never = SystemTime::UNIX_EPOCH;
         Self { claims_before: never, processed_before: never, commands_before: never, dead_letters_before: never }
     }
-}
-
-/// Which of a read model's tables.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Generation {
-    /// The one that queries read.
-    #[default]
-    Live,
-    /// The one that a rebuild fills beside it.
-    Next,
-}
-
-/// What is kept of a projection beside its checkpoints.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ProjectionRecord {
-    /// Whether it is paused.
-    pub paused: bool,
-    /// Whether a rebuild has been begun and not finished.
-    pub rebuilding: bool,
-    /// How often the live generation has been replaced or emptied: rows read in one epoch say nothing in the next.
-    pub epoch: u64,
-}
-
-/// An event that a projection could not take in; it blocks the row that it is about, and no other.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ParkedEvent {
-    /// Position of the event in the log.
-    pub position: u64,
-    /// Key of the row that it is about; the aggregate's identity if the event can't even be read.
-    pub key: String,
-    /// Stored type of the event.
-    pub event_type: String,
-    /// Why.
-    pub reason: String,
-    /// When.
-    pub parked_at: SystemTime,
-}
-
-/// What a projection writes in one transaction.
-#[derive(Clone, Debug)]
-pub struct ProjectionBatch {
-    /// The projection's name.
-    pub projection: &'static str,
-    /// The read model's table.
-    pub table: Table,
-    /// Which of its generations.
-    pub generation: Generation,
-    /// The epoch that the live generation must be in; see [`ProjectionRecord::epoch`].
-    pub epoch: u64,
-    /// The checkpoint that must be there.
-    pub expected_checkpoint: u64,
-    /// The new one.
-    pub checkpoint: u64,
-    /// Rows to put: key, values in the order of the table's columns, the whole row.
-    pub put: Vec<RowChange>,
-    /// Keys of rows to remove.
-    pub remove: Vec<String>,
-    /// Events to park.
-    pub park: Vec<ParkedEvent>,
-    /// Positions of parked events that have been taken in meanwhile.
-    pub unpark: Vec<u64>,
-}
-
-impl ProjectionBatch {
-    /// Nothing but a move of the live generation's checkpoint, in its first epoch.
-    #[must_use]
-    pub fn moving(projection: &'static str, table: Table, expected_checkpoint: u64, checkpoint: u64) -> Self {
-        Self {
-            projection,
-            table,
-            generation: Generation::Live,
-            epoch: 0,
-            expected_checkpoint,
-            checkpoint,
-            put: Vec::new(),
-            remove: Vec::new(),
-            park: Vec::new(),
-            unpark: Vec::new(),
-        }
-    }
-}
-
-/// A row to put.
-#[derive(Clone, Debug)]
-pub struct RowChange {
-    /// The key.
-    pub key: String,
-    /// In the order of the table's columns.
-    pub values: Vec<Value>,
-    /// Protobuf bytes of the whole row.
-    pub row: Bytes,
-}
-
-/// Why a projection's batch wasn't written.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ProjectionError {
-    /// Somebody else moved the checkpoint, or replaced the live generation.
-    #[error("the checkpoint is {actual}")]
-    Moved {
-        /// Where it is.
-        actual: u64,
-    },
-    /// It is paused, and the batch is one of the live generation.
-    #[error("the projection is paused")]
-    Paused,
-    /// Two rows would have the same value in a unique column; nothing of the batch was written.
-    #[error("`{column}` is not unique: row `{key}`")]
-    NotUnique {
-        /// The row that could not be put.
-        key: String,
-        /// The column.
-        column: String,
-    },
-    /// The database failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-/// Which rows of a read model, in which order.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Selection {
-    /// All must hold.
-    pub conditions: Vec<Condition>,
-    /// First the most important; the key comes last by itself, so that pages don't overlap.
-    pub order: Vec<OrderBy>,
-    /// At most so many rows; `None`: all.
-    pub limit: Option<u32>,
-    /// Rows to pass over.
-    pub offset: u64,
-    /// Whether all matching rows are counted.
-    pub count: bool,
-}
-
-/// One condition on a column (or the key).
-#[derive(Clone, Debug, PartialEq)]
-pub struct Condition {
-    /// Column name, always from generated code, never from a caller.
-    pub column: &'static str,
-    /// What must hold.
-    pub test: Test,
-}
-
-/// What must hold of a column.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Test {
-    /// Equal; to `Null`: absent. Every other test fails on an absent value.
-    Equals(Value),
-    /// Greater or equal.
-    AtLeast(Value),
-    /// Less or equal.
-    AtMost(Value),
-    /// Greater.
-    MoreThan(Value),
-    /// Less.
-    LessThan(Value),
-    /// One of these; with `Null` among them, or absent.
-    AnyOf(Vec<Value>),
-    /// Text that contains this, whatever the case.
-    Contains(String),
-}
-
-/// Whether [`Test::Contains`] holds of a text; one function for the stores that can call it.
-#[must_use]
-pub fn contains_in_any_case(text: &str, part: &str) -> bool {
-    text.to_lowercase().contains(&part.to_lowercase())
-}
-
-/// One column of an order: absent values first, texts byte by byte.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OrderBy {
-    /// Column name.
-    pub column: &'static str,
-    /// Largest first.
-    pub descending: bool,
-}
-
-/// Rows that were selected.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Selected {
-    /// Protobuf bytes of each row.
-    pub rows: Vec<Bytes>,
-    /// How many match, if that was asked.
-    pub total: Option<u64>,
 }

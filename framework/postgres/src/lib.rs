@@ -2,9 +2,10 @@
 //!
 //! [`PostgresStore::open`] takes a `DATABASE_DSN` and gives what [`potter_core::store::Store`] asks for. What goes where:
 //! `writer` is the task that commits (group commit), `batch` what it writes, as columns for the function
-//! `potter_commit`; `head` hears of what other nodes commit; `pool` lends connections to whoever reads, projects
-//! (`rows`) or administrates (`admin`); `records` are claims, commands and snapshots; `connection` makes connections
-//! (`dsn`, `tls`) and the tables, which `schema.sql` and the steps after it describe together with the functions.
+//! `potter_commit`; `head` hears of what other nodes commit; `pool` lends connections to whoever reads, keeps read models
+//! (`models`, `rows`) or administrates (`admin`); `records` are claims, commands and snapshots; `connection` makes
+//! connections (`dsn`, `tls`) and the tables, which `schema.sql` and the steps after it describe together with the
+//! functions.
 //!
 //! Durable means: a command is answered after the commit, with `synchronous_commit` at least `on`. What is derived from
 //! the log (read models with their checkpoints, snapshots) is written with `synchronous_commit = off`: a crash of the
@@ -20,6 +21,7 @@ mod convert;
 mod dsn;
 mod head;
 mod messages;
+mod models;
 mod pool;
 mod records;
 mod rows;
@@ -35,24 +37,25 @@ use potter_core::event::{RecordedEvent, StreamId};
 use potter_core::read_model::Table;
 use potter_core::store::{
     AcceptedCommand, AppliedMigration, ClaimKey, CommandStatus, CommitError, Committed, DeadLetter, DeadLetterFilter,
-    Expiry, Generation, Migration, ParkedEvent, ProjectionBatch, ProjectionError, ProjectionRecord, RecordedClaim,
-    Selected, Selection, Snapshot, Store, StoreError, Unit,
+    Expiry, Generation, Migration, ParkedEvent, ProjectionBatch, ProjectionError, ProjectionRecord, ReadModels,
+    RecordedClaim, Selected, Selection, Snapshot, Store, StoreError, Unit,
 };
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
+pub use crate::models::PostgresReadModels;
+
 use crate::connection::{Connection, Connector, bring_up_to_date, failure};
 use crate::convert::{EVENT_COLUMNS, Text, recorded_event, stored};
 use crate::dsn::Dsn;
 use crate::head::Head;
-use crate::pool::Pool;
 use crate::writer::{Node, Refusal, Writer};
 
 /// A store in a PostgreSQL database.
 pub struct PostgresStore {
     writer: Writer,
-    pool: Pool,
+    models: PostgresReadModels,
     head: Arc<Head>,
     following: JoinHandle<()>,
     node: Node,
@@ -120,7 +123,7 @@ impl PostgresStore {
         let node = Arc::new(Mutex::new(None));
         let writer = Writer::start(connector.clone(), head.clone(), node.clone()).await.map_err(failed)?;
         let following = head.clone().follow(connector.clone());
-        Ok(Self { writer, pool: Pool::new(connector), head, following, node })
+        Ok(Self { writer, models: PostgresReadModels::of_store(connector), head, following, node })
     }
 
     /// Whether the framework's tables are there.
@@ -146,12 +149,17 @@ impl PostgresStore {
         let read = |connection: Arc<Connection>| async move {
             connection.query(sql, parameters).await?.iter().map(recorded_event).collect()
         };
-        self.pool.read(operation, read).await
+        self.models.pool.read(operation, read).await
     }
 
     /// The claim that somebody else has made; it stays for days, so it is there.
     async fn taken(&self, key: &ClaimKey) -> CommitError {
-        match self.pool.read("commit", |connection| async move { records::find_claim(&connection, key).await }).await {
+        match self
+            .models
+            .pool
+            .read("commit", |connection| async move { records::find_claim(&connection, key).await })
+            .await
+        {
             Ok(Some(claim)) => CommitError::Claimed(claim),
             Ok(None) => StoreError::new("commit", "the claim that was in the way has been removed").into(),
             Err(error) => error.into(),
@@ -211,7 +219,7 @@ impl Store for PostgresStore {
             let stream = &stream;
             let load =
                 |connection: Arc<Connection>| async move { records::load_snapshot(&connection, stream, schema).await };
-            self.pool.read("load a snapshot", load).await
+            self.models.pool.read("load a snapshot", load).await
         }
         .boxed()
     }
@@ -220,7 +228,7 @@ impl Store for PostgresStore {
         async move {
             let snapshot = &snapshot;
             let save = |connection: Arc<Connection>| async move { records::save_snapshot(&connection, snapshot).await };
-            self.pool.read("save a snapshot", save).await
+            self.models.pool.read("save a snapshot", save).await
         }
         .boxed()
     }
@@ -229,7 +237,7 @@ impl Store for PostgresStore {
         async move {
             let key = &key;
             let find = |connection: Arc<Connection>| async move { records::find_claim(&connection, key).await };
-            self.pool.read("find a claim", find).await
+            self.models.pool.read("find a claim", find).await
         }
         .boxed()
     }
@@ -240,14 +248,14 @@ impl Store for PostgresStore {
             let look = |connection: Arc<Connection>| async move {
                 records::processed_up_to(&connection, subscription, stream).await
             };
-            self.pool.read("look for processed events", look).await
+            self.models.pool.read("look for processed events", look).await
         }
         .boxed()
     }
 
     fn pending_commands(&self) -> BoxFuture<'_, Result<Vec<AcceptedCommand>, StoreError>> {
         let list = |connection: Arc<Connection>| async move { records::pending_commands(&connection).await };
-        self.pool.read("list the pending commands", list).boxed()
+        self.models.pool.read("list the pending commands", list).boxed()
     }
 
     fn adopt_commands(&self, node: Uuid) -> BoxFuture<'_, Result<Vec<AcceptedCommand>, StoreError>> {
@@ -258,27 +266,27 @@ impl Store for PostgresStore {
                 adopted.map_err(|error| failure("adopt commands", &error))
             };
             // Not as a read: what is adopted and then not told would be looked after by nobody.
-            self.pool.act("adopt commands", adopt).await
+            self.models.pool.act("adopt commands", adopt).await
         }
         .boxed()
     }
 
     fn command_status(&self, id: Uuid) -> BoxFuture<'_, Result<Option<CommandStatus>, StoreError>> {
         let find = move |connection: Arc<Connection>| async move { records::command_status(&connection, id).await };
-        self.pool.read("find a command", find).boxed()
+        self.models.pool.read("find a command", find).boxed()
     }
 
     fn unannounced_outcomes(&self, limit: u32) -> BoxFuture<'_, Result<Vec<CommandStatus>, StoreError>> {
         let list =
             move |connection: Arc<Connection>| async move { records::unannounced_outcomes(&connection, limit).await };
-        self.pool.read("list the outcomes", list).boxed()
+        self.models.pool.read("list the outcomes", list).boxed()
     }
 
     fn mark_announced(&self, ids: Vec<Uuid>) -> BoxFuture<'_, Result<(), StoreError>> {
         async move {
             let ids = &ids;
             let mark = |connection: Arc<Connection>| async move { records::mark_announced(&connection, ids).await };
-            self.pool.read("note what is announced", mark).await
+            self.models.pool.read("note what is announced", mark).await
         }
         .boxed()
     }
@@ -287,7 +295,7 @@ impl Store for PostgresStore {
         async move {
             let letter = &letter;
             let keep = |connection: Arc<Connection>| async move { messages::keep(&connection, letter).await };
-            self.pool.read("keep a dead letter", keep).await
+            self.models.pool.read("keep a dead letter", keep).await
         }
         .boxed()
     }
@@ -296,7 +304,7 @@ impl Store for PostgresStore {
         async move {
             let filter = &filter;
             let list = |connection: Arc<Connection>| async move { messages::list(&connection, filter).await };
-            self.pool.act("list the dead letters", list).await
+            self.models.pool.act("list the dead letters", list).await
         }
         .boxed()
     }
@@ -306,58 +314,45 @@ impl Store for PostgresStore {
             let removed = messages::remove(&connection, id).await;
             removed.map_err(|error| failure("remove a dead letter", &error))
         };
-        self.pool.act("remove a dead letter", remove).boxed()
+        self.models.pool.act("remove a dead letter", remove).boxed()
     }
 
     fn migrate(&self, migrations: &'static [Migration]) -> BoxFuture<'_, Result<Vec<&'static str>, StoreError>> {
         let migrate = move |connection: Arc<Connection>| async move { admin::migrate(&connection, migrations).await };
-        self.pool.act("migrate", migrate).boxed()
+        self.models.pool.act("migrate", migrate).boxed()
     }
 
     fn applied_migrations(&self) -> BoxFuture<'_, Result<Vec<AppliedMigration>, StoreError>> {
         let read = |connection: Arc<Connection>| async move { admin::applied_migrations(&connection).await };
-        self.pool.read("read migrations", read).boxed()
+        self.models.pool.read("read migrations", read).boxed()
     }
 
+    fn purge(&self, expiry: Expiry) -> BoxFuture<'_, Result<u64, StoreError>> {
+        let purge = move |connection: Arc<Connection>| async move { records::purge(&connection, expiry).await };
+        self.models.pool.read("purge", purge).boxed()
+    }
+}
+
+impl ReadModels for PostgresStore {
     fn rows_by_key(
         &self,
         table: Table,
         generation: Generation,
         keys: Vec<String>,
     ) -> BoxFuture<'_, Result<Vec<(String, Bytes)>, StoreError>> {
-        async move {
-            let (table, keys) = (&table, &keys);
-            let read = |connection: Arc<Connection>| async move {
-                rows::rows_by_key(&connection, table, generation, keys).await
-            };
-            self.pool.read("read rows", read).await
-        }
-        .boxed()
+        self.models.rows_by_key(table, generation, keys)
     }
 
     fn select(&self, table: Table, selection: Selection) -> BoxFuture<'_, Result<Selected, StoreError>> {
-        async move {
-            let (table, selection) = (&table, &selection);
-            let select = |connection: Arc<Connection>| async move { rows::select(&connection, table, selection).await };
-            self.pool.read("select rows", select).await
-        }
-        .boxed()
+        self.models.select(table, selection)
     }
 
     fn checkpoint(&self, projection: &'static str, generation: Generation) -> BoxFuture<'_, Result<u64, StoreError>> {
-        let read = move |connection: Arc<Connection>| async move {
-            rows::checkpoint(&connection, projection, generation).await
-        };
-        self.pool.read("read a checkpoint", read).boxed()
+        self.models.checkpoint(projection, generation)
     }
 
     fn commit_projection(&self, batch: ProjectionBatch) -> BoxFuture<'_, Result<(), ProjectionError>> {
-        async move {
-            let batch = &batch;
-            let write = |connection: Arc<Connection>| async move { rows::write_batch(&connection, batch).await };
-            self.pool.act("commit a projection", write).await
-        }
-        .boxed()
+        self.models.commit_projection(batch)
     }
 
     fn parked(
@@ -365,20 +360,15 @@ impl Store for PostgresStore {
         projection: &'static str,
         generation: Generation,
     ) -> BoxFuture<'_, Result<Vec<ParkedEvent>, StoreError>> {
-        let read =
-            move |connection: Arc<Connection>| async move { rows::parked(&connection, projection, generation).await };
-        self.pool.read("list the parked events", read).boxed()
+        self.models.parked(projection, generation)
     }
 
     fn projection(&self, projection: &'static str) -> BoxFuture<'_, Result<ProjectionRecord, StoreError>> {
-        let read = move |connection: Arc<Connection>| async move { rows::projection(&connection, projection).await };
-        self.pool.read("read about a projection", read).boxed()
+        self.models.projection(projection)
     }
 
     fn set_paused(&self, projection: &'static str, paused: bool) -> BoxFuture<'_, Result<(), StoreError>> {
-        let set =
-            move |connection: Arc<Connection>| async move { rows::set_paused(&connection, projection, paused).await };
-        self.pool.read("pause a projection", set).boxed()
+        self.models.set_paused(projection, paused)
     }
 
     fn begin_rebuild(
@@ -387,19 +377,11 @@ impl Store for PostgresStore {
         table: Table,
         from: u64,
     ) -> BoxFuture<'_, Result<(), StoreError>> {
-        let begin = move |connection: Arc<Connection>| async move {
-            let begun = admin::begin_rebuild(&connection, projection, &table, from).await;
-            begun.map_err(|error| failure("begin a rebuild", &error))
-        };
-        self.pool.act("begin a rebuild", begin).boxed()
+        self.models.begin_rebuild(projection, table, from)
     }
 
     fn reset_projection(&self, projection: &'static str, table: Table) -> BoxFuture<'_, Result<(), StoreError>> {
-        let reset = move |connection: Arc<Connection>| async move {
-            let reset = admin::reset(&connection, projection, &table).await;
-            reset.map_err(|error| failure("reset a projection", &error))
-        };
-        self.pool.act("reset a projection", reset).boxed()
+        self.models.reset_projection(projection, table)
     }
 
     fn finish_rebuild(
@@ -408,30 +390,19 @@ impl Store for PostgresStore {
         table: Table,
         expected_checkpoint: u64,
     ) -> BoxFuture<'_, Result<(), ProjectionError>> {
-        let finish = move |connection: Arc<Connection>| async move {
-            admin::finish_rebuild(&connection, projection, &table, expected_checkpoint).await
-        };
-        self.pool.act("finish a rebuild", finish).boxed()
-    }
-
-    fn purge(&self, expiry: Expiry) -> BoxFuture<'_, Result<u64, StoreError>> {
-        let purge = move |connection: Arc<Connection>| async move { records::purge(&connection, expiry).await };
-        self.pool.read("purge", purge).boxed()
+        self.models.finish_rebuild(projection, table, expected_checkpoint)
     }
 
     /// A connection of the pool answers. The writer's own is made anew with the next command if it is broken.
     fn ping(&self) -> BoxFuture<'_, Result<(), StoreError>> {
-        let see = |connection: Arc<Connection>| async move {
-            connection.row("SELECT 1 FROM potter_schema", &[]).await.map(drop)
-        };
-        self.pool.read("ping", see).boxed()
+        self.models.ping()
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {
         async {
             self.writer.close().await;
             self.following.abort();
-            self.pool.close().await;
+            self.models.close().await;
         }
         .boxed()
     }

@@ -17,9 +17,9 @@ use crate::cli::dead_letters::{DeadLetters, Which};
 use crate::cli::{self, Output, Task};
 use crate::config::{Config, Database, LogFormat};
 use crate::error::{RunError, TaskError};
-use crate::logging;
 use crate::service::{self, Service, Transports};
 use crate::signals;
+use crate::{logging, read_models};
 
 /// A service: a module and the adapters that it runs with.
 ///
@@ -164,7 +164,7 @@ impl App {
         }
         let listeners = transports.listen(&config).await?;
         let metrics = service::metrics(&config);
-        let store = open(&config).await?;
+        let store = read_models::route(open(&config).await?, &module, &config)?;
         for migration in store.migrate(module.own_migrations()).await? {
             tracing::info!(migration, "applied");
         }
@@ -180,7 +180,7 @@ impl App {
         if !matches!(task, Task::Migrate(_)) {
             is_there(&config.database).await?;
         }
-        let store = open(config).await?;
+        let store = read_models::route(open(config).await?, &self.module, config)?;
         let mut stdout = std::io::stdout();
         let output = &mut Output::new(&mut stdout);
         let module = &self.module;

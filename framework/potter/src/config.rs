@@ -16,6 +16,8 @@ use potter_core::store::Retention;
 use potter_http::{AdminToken, HeaderName};
 use tracing_subscriber::EnvFilter;
 
+pub use crate::read_models::{Places, RedisAddress};
+
 use crate::env_file;
 
 /// An environment variable that every service understands.
@@ -39,7 +41,14 @@ pub const VARIABLES: &[Variable] = &[
         DEFAULT_DATABASE,
         "sqlite://PATH, postgres://USER:PASSWORD@HOST/DATABASE, or memory:// to keep nothing",
     ),
-    variable("DATABASE_TIMEOUT_MS", "5000", "how long a call to postgres may take"),
+    variable(
+        "READ_MODELS_STORE",
+        "",
+        "where read models are kept: database (beside the events), redis or postgres; or NAME=redis,NAME=postgres",
+    ),
+    variable("READ_MODELS_DSN", "", "postgres://… of read models that are kept in a PostgreSQL of their own"),
+    variable("REDIS_ADDR", "", "HOST:6379 or redis://… of read models that are kept in Redis"),
+    variable("DATABASE_TIMEOUT_MS", "5000", "how long a call to postgres or redis may take"),
     variable("DATABASE_ATTEMPTS", "3", "how often a read is tried before the database counts as out of reach"),
     variable("DATABASE_CONCURRENCY", "512", "reads that run at the same time; others wait for their turn"),
     variable("DATABASE_BREAKER_OUTAGES", "5", "after so many outages in a row calls fail at once"),
@@ -71,7 +80,6 @@ pub const VARIABLES: &[Variable] = &[
     variable("NATS_URL", "", "nats://HOST:4222, several separated by commas; without it messages stay in the process"),
     variable("NATS_PAYLOAD", "protobuf", "how events and outcomes are written: protobuf or json"),
     variable("KAFKA_BROKERS", "", NOT_YET),
-    variable("REDIS_ADDR", "", NOT_YET),
     variable("AMQP_URL", "", NOT_YET),
 ];
 
@@ -95,6 +103,12 @@ pub struct Config {
     pub grpc_port: u16,
     /// `DATABASE_DSN`
     pub database: Database,
+    /// `READ_MODELS_STORE`
+    pub read_models: Places,
+    /// `READ_MODELS_DSN`
+    pub read_models_dsn: Option<Database>,
+    /// `REDIS_ADDR`
+    pub redis_addr: Option<RedisAddress>,
     /// `DATABASE_TIMEOUT_MS`, `DATABASE_ATTEMPTS`, `DATABASE_CONCURRENCY`, `DATABASE_BREAKER_OUTAGES` and
     /// `DATABASE_BREAKER_MS`: what a database that may be out of reach is given.
     pub database_limits: Limits,
@@ -216,6 +230,9 @@ impl Config {
             server_port: reader.get("SERVER_PORT", PORT, parse).unwrap_or(8080),
             grpc_port: reader.get("GRPC_PORT", PORT, parse).unwrap_or(50051),
             database: reader.database(database),
+            read_models: reader.get("READ_MODELS_STORE", PLACES, parse).unwrap_or_default(),
+            read_models_dsn: reader.secret("READ_MODELS_DSN", "postgres://…", read_models_dsn),
+            redis_addr: reader.secret("REDIS_ADDR", "HOST:6379 or redis://…", RedisAddress::parse),
             database_limits: reader.database_limits(),
             retention: reader.retention(),
             metrics: reader.get("METRICS_ENABLED", "true or false", switch).unwrap_or(true),
@@ -239,6 +256,7 @@ impl Config {
 
 const COUNT: &str = "a number, 1 or more";
 const MILLISECONDS: &str = "a number of milliseconds, 1 or more";
+const PLACES: &str = "database, redis or postgres, for all or as NAME=redis, separated by commas";
 const PORT: &str = "a port number from 0 to 65535";
 const NATS: &str = "URLs such as nats://host:4222, separated by commas";
 const LEVEL: &str = "error, warn, info, debug, trace or off, or levels by target such as `info,potter=debug`";
@@ -402,6 +420,10 @@ fn database(dsn: &str) -> Result<Database, String> {
     }
 }
 
+fn read_models_dsn(dsn: &str) -> Option<Database> {
+    database(dsn).ok().filter(|database| matches!(database, Database::Postgres(_)))
+}
+
 #[cfg(feature = "postgres")]
 fn postgres(dsn: &str) -> Result<Database, String> {
     potter_postgres::check(dsn)?;
@@ -521,8 +543,8 @@ mod tests {
 
     #[test]
     fn variables_of_later_versions_are_named() {
-        let config = read(&[("REDIS_ADDR", "localhost:6379"), ("AMQP_URL", "amqp://localhost")]).expect("valid");
-        assert_eq!(config.unused, ["REDIS_ADDR", "AMQP_URL"]);
+        let config = read(&[("KAFKA_BROKERS", "localhost:9092"), ("AMQP_URL", "amqp://localhost")]).expect("valid");
+        assert_eq!(config.unused, ["KAFKA_BROKERS", "AMQP_URL"]);
     }
 
     #[test]
@@ -552,6 +574,20 @@ mod tests {
             let wrong = problems(&[("DATABASE_DSN", &format!("{dsn}&pool_size=0"))]);
             assert!(wrong.contains("pool_size is a number from 2 to 1000") && !wrong.contains("hunter2"), "{wrong}");
         }
+    }
+
+    #[test]
+    fn places_of_read_models_are_checked_and_their_passwords_not_shown() {
+        let text = problems(&[
+            ("READ_MODELS_STORE", "Orders=mysql"),
+            ("READ_MODELS_DSN", "sqlite://hunter2.db"),
+            ("REDIS_ADDR", "http://:hunter2@redis"),
+        ]);
+        assert!(text.contains("READ_MODELS_STORE=Orders=mysql: expected database, redis or postgres"), "{text}");
+        assert!(text.contains("READ_MODELS_DSN: expected postgres://…"), "{text}");
+        assert!(text.contains("REDIS_ADDR: expected HOST:6379 or redis://…") && !text.contains("hunter2"), "{text}");
+        let config = read(&[("REDIS_ADDR", "redis://:hunter2@redis:6379/1")]).expect("valid");
+        assert!(!format!("{config:?}").contains("hunter2"), "{config:?}");
     }
 
     #[test]

@@ -30,6 +30,12 @@ pub enum RunError {
         /// Why.
         reason: String,
     },
+    /// Read models that cannot be kept where they should be.
+    #[error("cannot keep the read models: {reason}")]
+    ReadModels {
+        /// Why.
+        reason: String,
+    },
     /// Migrations that cannot be applied, for one.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -29,6 +29,7 @@
 //! | `nats` | `App::nats`: events, commands and queries over NATS JetStream |
 //! | `mimalloc` (default) | mimalloc as the binary's allocator; without it the system's, or one of your own |
 //! | `postgres` (default) | `DATABASE_DSN=postgres://…` |
+//! | `redis` (default) | read models in Redis, at `REDIS_ADDR` |
 //! | `sqlite` (default) | `DATABASE_DSN=sqlite://…`; without both there is only `memory://` |
 //!
 //! [`testing`] needs no feature: nothing of it is left in a binary that doesn't call it.
@@ -42,6 +43,7 @@ mod error;
 mod logging;
 #[cfg(feature = "nats")]
 mod messages;
+mod read_models;
 mod service;
 mod signals;
 

@@ -33,8 +33,8 @@ use potter_core::event::{RecordedEvent, StreamId};
 use potter_core::read_model::Table;
 use potter_core::store::{
     AcceptedCommand, AppliedMigration, ClaimKey, CommandStatus, CommitError, Committed, DeadLetter, DeadLetterFilter,
-    Expiry, Generation, Migration, ParkedEvent, ProjectionBatch, ProjectionError, ProjectionRecord, RecordedClaim,
-    Selected, Selection, Snapshot, Store, StoreError, Unit,
+    Expiry, Generation, Migration, ParkedEvent, ProjectionBatch, ProjectionError, ProjectionRecord, ReadModels,
+    RecordedClaim, Selected, Selection, Snapshot, Store, StoreError, Unit,
 };
 use rusqlite::{Connection, params};
 use tokio::sync::{oneshot, watch};
@@ -274,6 +274,12 @@ impl Store for SqliteStore {
         self.read("read migrations", admin::applied_migrations)
     }
 
+    fn purge(&self, expiry: Expiry) -> BoxFuture<'_, Result<u64, StoreError>> {
+        self.administer("purge", move |connection| admin::purge(connection, expiry))
+    }
+}
+
+impl ReadModels for SqliteStore {
     fn rows_by_key(
         &self,
         table: Table,
@@ -334,10 +340,6 @@ impl Store for SqliteStore {
             admin::finish_rebuild(connection, projection, &table, expected_checkpoint)
         })
         .boxed()
-    }
-
-    fn purge(&self, expiry: Expiry) -> BoxFuture<'_, Result<u64, StoreError>> {
-        self.administer("purge", move |connection| admin::purge(connection, expiry))
     }
 
     /// Both sides must answer: whoever writes and somebody who reads.

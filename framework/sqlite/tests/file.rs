@@ -12,7 +12,7 @@ use potter_core::store::contract::hot;
 use potter_core::store::sql::create_sqlite_table;
 use potter_core::store::{
     AcceptedCommand, Append, CommitError, DeadLetterFilter, Generation, Migration, ProjectionBatch, ProjectionError,
-    ProjectionRecord, RowChange, Selection, Snapshot, Store, Unit,
+    ProjectionRecord, ReadModels, RowChange, Selection, Snapshot, Store, Unit,
 };
 use potter_sqlite::SqliteStore;
 use tempfile::TempDir;

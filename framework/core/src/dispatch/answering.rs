@@ -132,14 +132,18 @@ impl BoundQuery {
     }
 
     /// Waits until the read models have seen the event at `position`; or else all that there are now, unless nothing is
-    /// taken in at present.
+    /// taken in at present. Nobody waits for one that cannot go on.
     async fn catch_up(&self, position: Option<u64>) -> Result<(), Failure> {
         let head = *self.runtime.store.head().borrow();
         for read_model in &self.reads {
             if position.is_none() && read_model.is_paused() {
                 continue;
             }
-            let reached = read_model.reach(position.unwrap_or(head));
+            let position = position.unwrap_or(head);
+            if read_model.is_failing() && !read_model.has_reached(position) {
+                return Err(Failure::unavailable(format!("the read model `{}` cannot go on now", read_model.name())));
+            }
+            let reached = read_model.reach(position);
             let in_time = tokio::time::timeout(self.runtime.options.catch_up_timeout, reached).await;
             if !in_time.unwrap_or(false) {
                 return Err(Failure::unavailable(format!("the read model `{}` is behind", read_model.name())));

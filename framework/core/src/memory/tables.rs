@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 
 use crate::read_model::{Table, Value};
-use crate::store::{Condition, OrderBy, ProjectionError, RowChange, Selected, Selection, Test, contains_in_any_case};
+use crate::store::rows::{self, compare, known};
+use crate::store::{ProjectionError, RowChange, Selected, Selection};
 
 /// The rows of one generation of a read model.
 #[derive(Debug, Default)]
@@ -75,118 +76,14 @@ impl Rows {
     }
 
     pub(super) fn select(&self, table: &Table, selection: &Selection) -> Selected {
-        let mut found: Vec<(&String, &Row)> =
-            self.rows.iter().filter(|(key, row)| holds_all(table, &selection.conditions, key, row)).collect();
-        // The sort is stable and the rows come by key, so the key is the last criterion by itself.
-        found.sort_by(|left, right| compare_rows(table, &selection.order, *left, *right));
-        let total = selection.count.then_some(found.len() as u64);
-        let offset = usize::try_from(selection.offset).unwrap_or(usize::MAX);
-        let limit = selection.limit.map_or(usize::MAX, |limit| limit as usize);
-        let rows = found.into_iter().skip(offset).take(limit).map(|(_, row)| row.bytes.clone()).collect();
-        Selected { rows, total }
+        let rows = self.rows.iter().map(|(key, row)| rows::Row { key, values: &row.values, bytes: &row.bytes });
+        rows::select(table, selection, rows)
     }
 }
 
 fn unique_values<'a>(table: &Table, values: &'a [Value]) -> impl Iterator<Item = (&'static str, Comparable)> + use<'a> {
     let columns = table.columns.iter().zip(values).filter(|(column, _)| column.unique);
     columns.filter_map(|(column, value)| known(value).map(|value| (column.name, Comparable(value.clone()))))
-}
-
-fn holds_all(table: &Table, conditions: &[Condition], key: &str, row: &Row) -> bool {
-    conditions.iter().all(|condition| holds(&condition.test, &value_of(table, condition.column, key, row)))
-}
-
-fn holds(test: &Test, value: &Value) -> bool {
-    let is = |wanted: &Value, orderings: &[Ordering]| {
-        known(value).zip(known(wanted)).is_some_and(|(value, wanted)| orderings.contains(&compare(value, wanted)))
-    };
-    let equals = |wanted: &Value| match known(wanted) {
-        None => known(value).is_none(),
-        Some(wanted) => is(wanted, &[Ordering::Equal]),
-    };
-    match test {
-        Test::Equals(wanted) => equals(wanted),
-        Test::AtLeast(bound) => is(bound, &[Ordering::Greater, Ordering::Equal]),
-        Test::AtMost(bound) => is(bound, &[Ordering::Less, Ordering::Equal]),
-        Test::MoreThan(bound) => is(bound, &[Ordering::Greater]),
-        Test::LessThan(bound) => is(bound, &[Ordering::Less]),
-        Test::AnyOf(wanted) => wanted.iter().any(equals),
-        Test::Contains(part) => matches!(value, Value::Text(text) if contains_in_any_case(text, part)),
-    }
-}
-
-fn compare_rows(table: &Table, order: &[OrderBy], left: (&String, &Row), right: (&String, &Row)) -> Ordering {
-    let by_column = order.iter().map(|by| {
-        let value = |(key, row): (&String, &Row)| value_of(table, by.column, key, row);
-        let ordering = compare(&value(left), &value(right));
-        if by.descending { ordering.reverse() } else { ordering }
-    });
-    by_column.fold(Ordering::Equal, Ordering::then)
-}
-
-/// A column that the table doesn't have is absent in every row.
-fn value_of(table: &Table, column: &str, key: &str, row: &Row) -> Value {
-    if column == table.key {
-        return Value::Text(key.to_owned());
-    }
-    let place = table.columns.iter().position(|it| it.name == column);
-    place.and_then(|place| row.values.get(place)).cloned().unwrap_or(Value::Null)
-}
-
-/// The value unless it is absent; what isn't a number counts as absent, as it does in SQLite.
-fn known(value: &Value) -> Option<&Value> {
-    match value {
-        Value::Null => None,
-        Value::Real(number) if number.is_nan() => None,
-        value => Some(value),
-    }
-}
-
-fn compare(left: &Value, right: &Value) -> Ordering {
-    match (known(left), known(right)) {
-        (Some(Value::Text(left)), Some(Value::Text(right))) => left.cmp(right),
-        (Some(Value::Bytes(left)), Some(Value::Bytes(right))) => left.cmp(right),
-        (Some(left), Some(right)) => match (number(left), number(right)) {
-            (Some(Number::Integer(left)), Some(Number::Integer(right))) => left.cmp(&right),
-            (Some(left), Some(right)) => left.approximate().total_cmp(&right.approximate()),
-            _ => class(left).cmp(&class(right)),
-        },
-        (left, right) => left.is_some().cmp(&right.is_some()),
-    }
-}
-
-#[derive(Clone, Copy)]
-enum Number {
-    Integer(i64),
-    Real(f64),
-}
-
-impl Number {
-    fn approximate(self) -> f64 {
-        match self {
-            Self::Integer(number) => number as f64,
-            // 0.0 and -0.0 are the same number.
-            Self::Real(number) => number + 0.0,
-        }
-    }
-}
-
-fn number(value: &Value) -> Option<Number> {
-    match value {
-        Value::Bool(yes) => Some(Number::Integer(i64::from(*yes))),
-        Value::Integer(number) => Some(Number::Integer(*number)),
-        Value::Real(number) => Some(Number::Real(*number)),
-        Value::Null | Value::Text(_) | Value::Bytes(_) => None,
-    }
-}
-
-fn class(value: &Value) -> u8 {
-    match value {
-        Value::Null => 0,
-        Value::Bool(_) | Value::Integer(_) | Value::Real(_) => 1,
-        Value::Text(_) => 2,
-        Value::Bytes(_) => 3,
-    }
 }
 
 impl Ord for Comparable {

@@ -6,9 +6,9 @@
 //! ```
 //!
 //! makes one test of each function in [`log`], [`commands`], [`messages`], [`read_models`] and
-//! [`operation`]. Every test opens a store of its own, empty. The crate that calls the macro needs `tokio` with `macros`
-//! and `rt-multi-thread`. [`crash`] and [`ledger`] are for tests that end or freeze processes, [`hot`] for several
-//! nodes.
+//! [`operation`]; `read_models_contract!` those of [`read_models`] alone, for what keeps nothing else. Every test opens a
+//! store of its own, empty. The crate that calls the macro needs `tokio` with `macros` and `rt-multi-thread`. [`crash`] and
+//! [`ledger`] are for tests that end or freeze processes, [`hot`] for several nodes.
 
 pub mod commands;
 pub mod crash;
@@ -27,7 +27,7 @@ use uuid::Uuid;
 
 use crate::event::{EventMetadata, NewEvent, RecordedEvent, StreamId};
 use crate::read_model::Table;
-use crate::store::{Append, SharedStore, Unit};
+use crate::store::{Append, SharedReadModels, SharedStore, Unit};
 
 /// A store to be tested.
 pub struct Fixture {
@@ -36,6 +36,14 @@ pub struct Fixture {
     /// The text of a migration that makes a read model's table; empty where tables come by themselves.
     pub create_table: fn(&Table) -> String,
     /// Lives as long as the test: a directory that is removed afterwards.
+    pub guard: Box<dyn Any + Send>,
+}
+
+/// Something that keeps read models, to be tested.
+pub struct ReadModelsFixture {
+    /// Empty, with a table for [`read_models::THINGS`] of [`read_models::PROJECTION`].
+    pub read_models: SharedReadModels,
+    /// See [`Fixture::guard`].
     pub guard: Box<dyn Any + Send>,
 }
 
@@ -78,7 +86,39 @@ macro_rules! store_contract {
             knows_for_ever_how_far_streams_are_processed
             keeps_claims_of_a_stream_while_a_letter_of_it_waits
         );
-        $crate::store_contract!(@group $open, read_models:
+        $crate::read_models_contract!(@of_store $open);
+        $crate::store_contract!(@group $open, operation:
+            applies_each_migration_once
+            tells_which_migrations_are_applied
+            refuses_a_changed_migration
+            answers_a_ping
+            refuses_everything_once_closed
+        );
+    };
+    (@group $open:path, $group:ident: $($name:ident)*) => {
+        mod $group {
+            use super::*;
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $name() {
+                    $crate::store::contract::$group::$name($open().await).await;
+                }
+            )*
+        }
+    };
+}
+
+/// Makes a test of each function of [`read_models`]; `$open` is an `async fn() -> ReadModelsFixture`.
+#[macro_export]
+macro_rules! read_models_contract {
+    ($open:path) => {
+        $crate::read_models_contract!(@tests $open, std::future::ready);
+    };
+    (@of_store $open:path) => {
+        $crate::read_models_contract!(@tests $open, $crate::store::contract::read_models::of_store);
+    };
+    (@tests $open:path, $into:path) => {
+        $crate::read_models_contract!(@each $open, $into:
             puts_and_removes_rows
             moves_the_checkpoint_only_from_the_expected_one
             moves_a_checkpoint_without_a_table
@@ -97,21 +137,15 @@ macro_rules! store_contract {
             pauses_a_projection
             empties_a_read_model
         );
-        $crate::store_contract!(@group $open, operation:
-            applies_each_migration_once
-            tells_which_migrations_are_applied
-            refuses_a_changed_migration
-            answers_a_ping
-            refuses_everything_once_closed
-        );
     };
-    (@group $open:path, $group:ident: $($name:ident)*) => {
-        mod $group {
+    (@each $open:path, $into:path: $($name:ident)*) => {
+        mod read_models {
             use super::*;
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $name() {
-                    $crate::store::contract::$group::$name($open().await).await;
+                    let fixture = $into($open().await).await;
+                    $crate::store::contract::read_models::$name(fixture).await;
                 }
             )*
         }

@@ -1,5 +1,7 @@
 //! A store with something around every call to it: a guard, or a test's faults.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -8,8 +10,8 @@ use uuid::Uuid;
 
 use super::{
     AcceptedCommand, AppliedMigration, ClaimKey, CommandStatus, CommitError, Committed, DeadLetter, DeadLetterFilter,
-    Expiry, Generation, Migration, ParkedEvent, ProjectionBatch, ProjectionError, ProjectionRecord, RecordedClaim,
-    Selected, Selection, SharedStore, Snapshot, Store, StoreError, Unit,
+    Expiry, Generation, Migration, ParkedEvent, ProjectionBatch, ProjectionError, ProjectionRecord, ReadModels,
+    RecordedClaim, Selected, Selection, SharedReadModels, Snapshot, Store, StoreError, Unit,
 };
 use crate::event::{RecordedEvent, StreamId};
 use crate::read_model::Table;
@@ -68,20 +70,20 @@ pub trait Layer: Send + Sync + 'static {
 ///
 /// What reads may be repeated. What writes may not, because after an outage nobody knows whether it was done.
 /// Migrations, rebuilds and purges take as long as they take.
-pub struct Layered<L> {
-    store: SharedStore,
+pub struct Layered<L, S: ?Sized = dyn Store> {
+    store: Arc<S>,
     layer: L,
 }
 
-impl<L: Layer> Layered<L> {
-    /// `store` with `layer` around it.
+impl<L: Layer, S: ReadModels + ?Sized> Layered<L, S> {
+    /// `store`, or what keeps read models alone, with `layer` around it.
     #[must_use]
-    pub fn new(store: SharedStore, layer: L) -> Self {
+    pub fn new(store: Arc<S>, layer: L) -> Self {
         Self { store, layer }
     }
 }
 
-impl<L: Layer> Store for Layered<L> {
+impl<L: Layer, S: Store + ?Sized> Store for Layered<L, S> {
     fn commit(&self, unit: Unit) -> BoxFuture<'_, Result<Committed, CommitError>> {
         self.layer.once("commit", self.store.commit(unit)).boxed()
     }
@@ -159,6 +161,16 @@ impl<L: Layer> Store for Layered<L> {
         self.layer.again("read migrations", || self.store.applied_migrations()).boxed()
     }
 
+    fn purge(&self, expiry: Expiry) -> BoxFuture<'_, Result<u64, StoreError>> {
+        self.layer.long("purge", self.store.purge(expiry)).boxed()
+    }
+
+    fn elsewhere(&self) -> Vec<(&'static str, SharedReadModels)> {
+        self.store.elsewhere()
+    }
+}
+
+impl<L: Layer, S: ReadModels + ?Sized> ReadModels for Layered<L, S> {
     fn rows_by_key(
         &self,
         table: Table,
@@ -216,10 +228,6 @@ impl<L: Layer> Store for Layered<L> {
         expected_checkpoint: u64,
     ) -> BoxFuture<'_, Result<(), ProjectionError>> {
         self.layer.long("finish a rebuild", self.store.finish_rebuild(projection, table, expected_checkpoint)).boxed()
-    }
-
-    fn purge(&self, expiry: Expiry) -> BoxFuture<'_, Result<u64, StoreError>> {
-        self.layer.long("purge", self.store.purge(expiry)).boxed()
     }
 
     /// Past the layer: who asks for readiness wants to know how it is now.

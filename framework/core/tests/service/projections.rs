@@ -9,7 +9,7 @@ use potter_core::health::HealthStatus;
 use potter_core::memory::MemoryStore;
 use potter_core::projection::{self, ProjectionState};
 use potter_core::read_model::ReadModel;
-use potter_core::store::{Append, Generation, ParkedEvent, Selection, SharedStore, Store, Unit};
+use potter_core::store::{Append, Generation, ParkedEvent, ReadModels, Selection, SharedStore, Store, Unit};
 use potter_core::testing::TestApp;
 use proptest::prelude::*;
 use prost::Message;
@@ -415,7 +415,7 @@ async fn a_running_service_notices_a_rebuild_by_another_process() {
 
 /// Writes a row that no event explains.
 async fn spoil(store: &TestStore) {
-    use potter_core::store::{ProjectionBatch, RowChange};
+    use potter_core::store::{ProjectionBatch, ReadModels, RowChange};
     let checkpoint = store.checkpoint(Products::NAME, Generation::Live).await.expect("the store answers");
     let row = Product { id: "p".to_owned(), name: "Wrong".to_owned(), stock: -1, created_by: String::new() };
     let batch = ProjectionBatch {

@@ -6,7 +6,7 @@ use potter_core::dispatch::{Options, RequestMetadata};
 use potter_core::failure::{FailureKind, codes};
 use potter_core::health::HealthStatus;
 use potter_core::read_model::ReadModel;
-use potter_core::store::{Generation, Store};
+use potter_core::store::{Generation, ReadModels, Store};
 
 use crate::commands::stream;
 use crate::product::*;

@@ -11,8 +11,8 @@ use potter_core::memory::MemoryStore;
 use potter_core::read_model::Table;
 use potter_core::store::{
     AcceptedCommand, AppliedMigration, ClaimKey, CommandStatus, CommitError, Committed, DeadLetter, DeadLetterFilter,
-    Expiry, Generation, Migration, ParkedEvent, ProjectionBatch, ProjectionError, ProjectionRecord, RecordedClaim,
-    Selected, Selection, Snapshot, Store, StoreError, Unit,
+    Expiry, Generation, Migration, ParkedEvent, ProjectionBatch, ProjectionError, ProjectionRecord, ReadModels,
+    RecordedClaim, Selected, Selection, Snapshot, Store, StoreError, Unit,
 };
 use potter_core::testing::TestApp;
 use tokio::sync::watch;
@@ -137,21 +137,9 @@ impl Store for TestStore {
         })
     }
 
-    fn commit_projection(&self, batch: ProjectionBatch) -> BoxFuture<'_, Result<(), ProjectionError>> {
-        if !counts_down(&self.projection_successes) && counts_down(&self.projection_failures) {
-            return Box::pin(ready(Err(failure().into())));
-        }
-        self.memory.commit_projection(batch)
-    }
-
     fn read_stream(&self, stream: StreamId, after: u64) -> BoxFuture<'_, Result<Vec<RecordedEvent>, StoreError>> {
         self.reads.lock().expect("no panic").push(after);
         self.memory.read_stream(stream, after)
-    }
-
-    /// The memory outlives each start.
-    fn close(&self) -> BoxFuture<'_, ()> {
-        Box::pin(ready(()))
     }
 
     fn read_all(&self, after: u64, limit: usize) -> BoxFuture<'_, Result<Vec<RecordedEvent>, StoreError>> {
@@ -222,6 +210,24 @@ impl Store for TestStore {
         self.memory.applied_migrations()
     }
 
+    fn purge(&self, expiry: Expiry) -> BoxFuture<'_, Result<u64, StoreError>> {
+        self.memory.purge(expiry)
+    }
+}
+
+impl ReadModels for TestStore {
+    fn commit_projection(&self, batch: ProjectionBatch) -> BoxFuture<'_, Result<(), ProjectionError>> {
+        if !counts_down(&self.projection_successes) && counts_down(&self.projection_failures) {
+            return Box::pin(ready(Err(failure().into())));
+        }
+        self.memory.commit_projection(batch)
+    }
+
+    /// The memory outlives each start.
+    fn close(&self) -> BoxFuture<'_, ()> {
+        Box::pin(ready(()))
+    }
+
     fn rows_by_key(
         &self,
         table: Table,
@@ -275,10 +281,6 @@ impl Store for TestStore {
         expected_checkpoint: u64,
     ) -> BoxFuture<'_, Result<(), ProjectionError>> {
         self.memory.finish_rebuild(projection, table, expected_checkpoint)
-    }
-
-    fn purge(&self, expiry: Expiry) -> BoxFuture<'_, Result<u64, StoreError>> {
-        self.memory.purge(expiry)
     }
 
     fn ping(&self) -> BoxFuture<'_, Result<(), StoreError>> {

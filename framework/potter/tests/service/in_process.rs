@@ -20,7 +20,7 @@ pub fn config(variables: &[(&str, &str)]) -> Config {
     Config::from_lookup(|name| variables.get(name).map(|value| (*value).to_owned())).expect("a valid configuration")
 }
 
-fn sqlite(directory: &Path) -> String {
+pub fn sqlite(directory: &Path) -> String {
     format!("sqlite://{}", directory.join("data.db").display())
 }
 

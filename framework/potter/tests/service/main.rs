@@ -11,6 +11,7 @@ mod logs;
 mod nats;
 #[cfg(unix)]
 mod process;
+mod read_models;
 mod sdk;
 #[cfg(unix)]
 mod signals;

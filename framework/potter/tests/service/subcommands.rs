@@ -301,7 +301,7 @@ fn letter(subject: &str, payload: Vec<u8>) -> potter::store::DeadLetter {
 
 /// Puts letters into the database of a service that isn't running.
 async fn keep(directory: &std::path::Path, letters: &[potter::store::DeadLetter]) {
-    use potter::store::Store;
+    use potter::store::{ReadModels as _, Store};
 
     let store = potter_sqlite::SqliteStore::open(&format!("sqlite://{}", directory.join("data.db").display()));
     let store = store.expect("a database");

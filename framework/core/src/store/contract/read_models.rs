@@ -2,17 +2,18 @@
 
 use bytes::Bytes;
 
-use super::{Fixture, a_time};
+use super::{Fixture, ReadModelsFixture, a_time};
 use crate::read_model::{ColumnType, Table, TableColumn, Value};
 use crate::store::{
     Condition, Generation, Migration, OrderBy, ParkedEvent, ProjectionBatch, ProjectionError, ProjectionRecord,
-    RowChange, Selected, Selection, SharedStore, Test,
+    RowChange, Selected, Selection, SharedReadModels, Test,
 };
 
-const PROJECTION: &str = "Things";
+/// The projection of the suite.
+pub const PROJECTION: &str = "Things";
 
-/// One column of each type; a keyword among the names.
-const THINGS: Table = Table {
+/// Its table: one column of each type; a keyword among the names.
+pub const THINGS: Table = Table {
     name: "things",
     key: "id",
     columns: &[
@@ -59,41 +60,46 @@ fn next(batch: ProjectionBatch) -> ProjectionBatch {
     ProjectionBatch { generation: Generation::Next, ..batch }
 }
 
-async fn with_table(fixture: &Fixture) -> SharedStore {
+/// The read models of a store, with the table that a migration makes.
+pub async fn of_store(fixture: Fixture) -> ReadModelsFixture {
     // A migration lives as long as its program; that of a test isn't long.
     let sql: &'static str = Box::leak((fixture.create_table)(&THINGS).into_boxed_str());
     let migrations: &'static [Migration] = Box::leak(Box::new([Migration::of_any_database("0001_things", sql)]));
     fixture.store.migrate(migrations).await.expect("applied");
-    fixture.store.clone()
+    ReadModelsFixture { read_models: fixture.store, guard: fixture.guard }
 }
 
-async fn commit(store: &SharedStore, batch: ProjectionBatch) {
+fn with_table(fixture: &ReadModelsFixture) -> SharedReadModels {
+    fixture.read_models.clone()
+}
+
+async fn commit(store: &SharedReadModels, batch: ProjectionBatch) {
     store.commit_projection(batch).await.expect("it fits");
 }
 
-async fn checkpoint(store: &SharedStore, generation: Generation) -> u64 {
+async fn checkpoint(store: &SharedReadModels, generation: Generation) -> u64 {
     store.checkpoint(PROJECTION, generation).await.expect("readable")
 }
 
-async fn select(store: &SharedStore, selection: Selection) -> Selected {
+async fn select(store: &SharedReadModels, selection: Selection) -> Selected {
     store.select(THINGS, selection).await.expect("readable")
 }
 
 /// All rows, in the order of the keys.
-async fn all(store: &SharedStore) -> Vec<Bytes> {
+async fn all(store: &SharedReadModels) -> Vec<Bytes> {
     select(store, Selection::default()).await.rows
 }
 
 /// The keys of the rows that a selection finds.
-async fn keys(store: &SharedStore, selection: Selection) -> Vec<String> {
+async fn keys(store: &SharedReadModels, selection: Selection) -> Vec<String> {
     let rows = select(store, selection).await.rows;
     let text = |row: &Bytes| String::from_utf8(row.to_vec()).expect("rows of the suite are text");
     rows.iter().map(text).map(|row| row.split(':').next().unwrap_or_default().to_owned()).collect()
 }
 
 /// Rows are made, changed and removed, and found by key in their generation.
-pub async fn puts_and_removes_rows(fixture: Fixture) {
-    let store = with_table(&fixture).await;
+pub async fn puts_and_removes_rows(fixture: ReadModelsFixture) {
+    let store = with_table(&fixture);
     commit(&store, batch(0, vec![row("a", None, None, 1), row("b", None, None, 2)])).await;
     let remove = vec!["b".to_owned(), "never there".to_owned()];
     commit(&store, ProjectionBatch { remove, ..batch(1, vec![row("a", None, None, 3), row("c", None, None, 4)]) })
@@ -106,8 +112,8 @@ pub async fn puts_and_removes_rows(fixture: Fixture) {
 }
 
 /// Rows and checkpoint go together, so an event is never taken in twice.
-pub async fn moves_the_checkpoint_only_from_the_expected_one(fixture: Fixture) {
-    let store = with_table(&fixture).await;
+pub async fn moves_the_checkpoint_only_from_the_expected_one(fixture: ReadModelsFixture) {
+    let store = with_table(&fixture);
     assert_eq!(checkpoint(&store, Generation::Live).await, 0);
     commit(&store, ProjectionBatch { checkpoint: 5, ..batch(0, vec![row("a", None, None, 1)]) }).await;
     assert_eq!(checkpoint(&store, Generation::Live).await, 5);
@@ -123,7 +129,8 @@ pub async fn moves_the_checkpoint_only_from_the_expected_one(fixture: Fixture) {
 }
 
 /// For whoever follows the log and keeps no rows.
-pub async fn moves_a_checkpoint_without_a_table(Fixture { store, guard: _guard, .. }: Fixture) {
+pub async fn moves_a_checkpoint_without_a_table(fixture: ReadModelsFixture) {
+    let store = with_table(&fixture);
     store.commit_checkpoint("publisher", 0, 7).await.expect("moved");
     assert_eq!(store.checkpoint("publisher", Generation::Live).await.expect("readable"), 7);
     match store.commit_checkpoint("publisher", 0, 8).await {
@@ -133,8 +140,8 @@ pub async fn moves_a_checkpoint_without_a_table(Fixture { store, guard: _guard, 
 }
 
 /// The error says which row and which column, and nothing of the batch was written.
-pub async fn refuses_equal_values_in_a_unique_column(fixture: Fixture) {
-    let store = with_table(&fixture).await;
+pub async fn refuses_equal_values_in_a_unique_column(fixture: ReadModelsFixture) {
+    let store = with_table(&fixture);
     commit(&store, batch(0, vec![row("a", None, Some("x"), 1), row("b", None, None, 2), row("c", None, None, 3)]))
         .await;
     let with_stored = vec![row("d", None, Some("y"), 4), row("b", None, Some("x"), 9)];
@@ -156,8 +163,8 @@ pub async fn refuses_equal_values_in_a_unique_column(fixture: Fixture) {
 }
 
 /// Only the end of a batch counts.
-pub async fn lets_rows_exchange_unique_values(fixture: Fixture) {
-    let store = with_table(&fixture).await;
+pub async fn lets_rows_exchange_unique_values(fixture: ReadModelsFixture) {
+    let store = with_table(&fixture);
     commit(&store, batch(0, vec![row("a", None, Some("x"), 1), row("b", None, Some("y"), 2)])).await;
     commit(&store, batch(1, vec![row("a", None, Some("y"), 3), row("b", None, Some("x"), 4)])).await;
     assert_eq!(all(&store).await, ["a:3", "b:4"]);
@@ -178,8 +185,8 @@ fn parked(position: u64, key: &str) -> ParkedEvent {
 }
 
 /// By position, each projection and generation its own; taken in after all, they are gone.
-pub async fn parks_and_unparks_events(fixture: Fixture) {
-    let store = with_table(&fixture).await;
+pub async fn parks_and_unparks_events(fixture: ReadModelsFixture) {
+    let store = with_table(&fixture);
     let park = vec![parked(7, "b"), parked(3, "a")];
     commit(&store, ProjectionBatch { park, ..batch(0, vec![row("c", None, None, 1)]) }).await;
     let found = || store.parked(PROJECTION, Generation::Live);
@@ -195,8 +202,8 @@ pub async fn parks_and_unparks_events(fixture: Fixture) {
 }
 
 /// Five rows: groups red, red, blue, absent, Grün; stocks 0 to 4.
-async fn with_rows(fixture: &Fixture) -> SharedStore {
-    let store = with_table(fixture).await;
+async fn with_rows(fixture: &ReadModelsFixture) -> SharedReadModels {
+    let store = with_table(fixture);
     let groups = [Some("red"), Some("red"), Some("blue"), None, Some("Grün 50%")];
     let names = ["a", "b", "c", "d", "e"];
     let rows = names.iter().zip(groups).zip(0..).map(|((key, group), stock)| row(key, group, Some(key), stock));
@@ -213,7 +220,7 @@ fn text(text: &str) -> Value {
 }
 
 /// Each test on each type of column, the key included.
-pub async fn selects_by_every_test(fixture: Fixture) {
+pub async fn selects_by_every_test(fixture: ReadModelsFixture) {
     let store = with_rows(&fixture).await;
     let two = || Value::Integer(2);
     for (column, test, expected) in [
@@ -250,7 +257,7 @@ pub async fn selects_by_every_test(fixture: Fixture) {
 }
 
 /// Also of letters that ASCII doesn't have; no character is a wildcard.
-pub async fn selects_whatever_the_case(fixture: Fixture) {
+pub async fn selects_whatever_the_case(fixture: ReadModelsFixture) {
     let store = with_rows(&fixture).await;
     for (part, expected) in [
         ("RE", &["a", "b"][..]),
@@ -267,7 +274,7 @@ pub async fn selects_whatever_the_case(fixture: Fixture) {
 }
 
 /// Pages don't overlap, because the key decides at last; the total counts all pages.
-pub async fn orders_and_pages(fixture: Fixture) {
+pub async fn orders_and_pages(fixture: ReadModelsFixture) {
     let store = with_rows(&fixture).await;
     let by_group = OrderBy { column: "group", descending: true };
     let page = |offset, limit| Selection { order: vec![by_group], limit, offset, count: true, ..Selection::default() };
@@ -288,15 +295,15 @@ pub async fn orders_and_pages(fixture: Fixture) {
 }
 
 /// Absent, then texts byte by byte: upper case first.
-pub async fn orders_absent_values_first(fixture: Fixture) {
+pub async fn orders_absent_values_first(fixture: ReadModelsFixture) {
     let store = with_rows(&fixture).await;
     let by_group = vec![OrderBy { column: "group", descending: false }];
     assert_eq!(keys(&store, Selection { order: by_group, ..Selection::default() }).await, ["d", "e", "c", "a", "b"]);
 }
 
 /// Readers see the old rows until the swap, and then the new ones, with what belongs to them.
-pub async fn builds_the_next_generation_beside_the_live_one(fixture: Fixture) {
-    let store = with_table(&fixture).await;
+pub async fn builds_the_next_generation_beside_the_live_one(fixture: ReadModelsFixture) {
+    let store = with_table(&fixture);
     commit(&store, ProjectionBatch { park: vec![parked(1, "old")], ..batch(0, vec![row("a", None, Some("x"), 1)]) })
         .await;
     store.begin_rebuild(PROJECTION, THINGS, 0).await.expect("begun");
@@ -316,8 +323,8 @@ pub async fn builds_the_next_generation_beside_the_live_one(fixture: Fixture) {
 }
 
 /// What a rebuild that was killed has left doesn't get in the way of another.
-pub async fn begins_a_rebuild_anew(fixture: Fixture) {
-    let store = with_table(&fixture).await;
+pub async fn begins_a_rebuild_anew(fixture: ReadModelsFixture) {
+    let store = with_table(&fixture);
     store.begin_rebuild(PROJECTION, THINGS, 0).await.expect("begun");
     let park = vec![parked(1, "new")];
     commit(&store, next(ProjectionBatch { park, ..batch(0, vec![row("a", None, None, 1)]) })).await;
@@ -329,8 +336,8 @@ pub async fn begins_a_rebuild_anew(fixture: Fixture) {
 }
 
 /// The table that came by a rebuild is like the one that came by a migration.
-pub async fn rebuilds_again_and_again(fixture: Fixture) {
-    let store = with_table(&fixture).await;
+pub async fn rebuilds_again_and_again(fixture: ReadModelsFixture) {
+    let store = with_table(&fixture);
     for round in 1..=4 {
         store.begin_rebuild(PROJECTION, THINGS, 0).await.expect("begun");
         for step in 0..round {
@@ -347,8 +354,8 @@ pub async fn rebuilds_again_and_again(fixture: Fixture) {
 }
 
 /// Readers never see time go back.
-pub async fn does_not_finish_a_rebuild_that_is_behind(fixture: Fixture) {
-    let store = with_table(&fixture).await;
+pub async fn does_not_finish_a_rebuild_that_is_behind(fixture: ReadModelsFixture) {
+    let store = with_table(&fixture);
     let result = store.finish_rebuild(PROJECTION, THINGS, 0).await;
     assert!(matches!(result, Err(ProjectionError::Store(_))), "never begun: {result:?}");
     store.begin_rebuild(PROJECTION, THINGS, 0).await.expect("begun");
@@ -367,8 +374,8 @@ pub async fn does_not_finish_a_rebuild_that_is_behind(fixture: Fixture) {
 }
 
 /// One that needs only what has happened since.
-pub async fn rebuilds_from_a_position(fixture: Fixture) {
-    let store = with_table(&fixture).await;
+pub async fn rebuilds_from_a_position(fixture: ReadModelsFixture) {
+    let store = with_table(&fixture);
     assert_eq!(record(&store).await, ProjectionRecord::default());
     store.begin_rebuild(PROJECTION, THINGS, 40).await.expect("begun");
     assert_eq!(checkpoint(&store, Generation::Next).await, 40);
@@ -379,8 +386,8 @@ pub async fn rebuilds_from_a_position(fixture: Fixture) {
 }
 
 /// Nobody writes it, and a rebuild beside it goes on.
-pub async fn pauses_a_projection(fixture: Fixture) {
-    let store = with_table(&fixture).await;
+pub async fn pauses_a_projection(fixture: ReadModelsFixture) {
+    let store = with_table(&fixture);
     store.set_paused(PROJECTION, true).await.expect("paused");
     assert!(record(&store).await.paused);
     let refused = store.commit_projection(batch(0, vec![row("a", None, None, 1)])).await;
@@ -396,8 +403,8 @@ pub async fn pauses_a_projection(fixture: Fixture) {
 }
 
 /// As if nothing had been taken in yet; who has read rows before cannot write them any more.
-pub async fn empties_a_read_model(fixture: Fixture) {
-    let store = with_table(&fixture).await;
+pub async fn empties_a_read_model(fixture: ReadModelsFixture) {
+    let store = with_table(&fixture);
     commit(&store, ProjectionBatch { park: vec![parked(1, "b")], ..batch(0, vec![row("a", None, None, 1)]) }).await;
     store.reset_projection(PROJECTION, THINGS).await.expect("emptied");
     assert_eq!((all(&store).await.len(), checkpoint(&store, Generation::Live).await), (0, 0));
@@ -408,6 +415,6 @@ pub async fn empties_a_read_model(fixture: Fixture) {
     assert_eq!(all(&store).await, ["a:2"]);
 }
 
-async fn record(store: &SharedStore) -> ProjectionRecord {
+async fn record(store: &SharedReadModels) -> ProjectionRecord {
     store.projection(PROJECTION).await.expect("readable")
 }

@@ -1,0 +1,23 @@
+//! Read models in Redis pass the part of the stores' suite that is about read models.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use potter_core::store::contract::ReadModelsFixture;
+use potter_core::store::contract::read_models::{PROJECTION, THINGS};
+use potter_redis::RedisReadModels;
+
+fn server() -> String {
+    std::env::var("POTTER_TEST_REDIS")
+        .unwrap_or_else(|_| panic!("there is no Redis: run `scripts/with-servers redis -- cargo test -p potter-redis`"))
+}
+
+/// Each test is a service of its own.
+async fn open() -> ReadModelsFixture {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let service = format!("contract-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+    let read_models = RedisReadModels::new(&server(), &service, &[(PROJECTION, THINGS)]).expect("an address");
+    ReadModelsFixture { read_models: Arc::new(read_models), guard: Box::new(()) }
+}
+
+potter_core::read_models_contract!(open);
