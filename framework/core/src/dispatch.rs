@@ -35,6 +35,7 @@ use crate::health::{self, ComponentHealth};
 use crate::module::{DescriptorError, Module};
 use crate::projection::{ProjectionHandle, ProjectionStatus};
 use crate::store::{CommandStatus, ProcessedEvent, Retention, SharedStore, StoreError};
+use crate::subscription::Subscription;
 use crate::worker::Workers;
 
 /// A running module; clones share it.
@@ -204,6 +205,9 @@ pub enum StartError {
     /// Two commands or queries have the same rpc.
     #[error("the rpc `{0}` is declared twice")]
     DuplicateRpc(&'static str),
+    /// Two subscriptions have the same name: the claims of their effects would be taken for each other's.
+    #[error("two subscriptions are called `{0}`")]
+    DuplicateSubscription(String),
     /// A query reads what the module doesn't have.
     #[error("the query `{rpc}` reads `{read_model}`, which is not a read model of the module")]
     UnknownReadModel {
@@ -459,6 +463,7 @@ impl Parts {
         let projections: Vec<_> = module.read_models.iter().map(|model| model.clone().start(runtime)).collect();
         let commands = bind_commands(module, runtime);
         let workers = Workers::start(runtime.clone(), &commands).await?;
+        distinct_subscriptions(module)?;
         let mut routes = HashMap::new();
         for command in commands {
             let rpc = command.spec().rpc;
@@ -470,6 +475,14 @@ impl Parts {
         }
         runtime.spawn(forget_old_records(runtime.clone()));
         Ok(Self { routes, projections, workers })
+    }
+}
+
+fn distinct_subscriptions(module: &Module) -> Result<(), StartError> {
+    let names: Vec<&str> = module.subscriptions().iter().map(Subscription::name).collect();
+    match names.iter().enumerate().find(|(at, name)| names[..*at].contains(name)) {
+        Some((_, name)) => Err(StartError::DuplicateSubscription((*name).to_owned())),
+        None => Ok(()),
     }
 }
 

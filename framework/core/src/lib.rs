@@ -6,7 +6,7 @@
 //!
 //! Where to look: [`domain`] is what rules are written with (pure); [`event`] what is recorded; [`store`] the port
 //! that every database implements, [`memory`] the plainest of them; [`command`], [`query`] and [`read_model`] what
-//! generated code declares, gathered in a [`module::Module`]; [`dispatch`], `worker` and [`projection`] what runs it;
+//! generated code declares, [`subscription`] what is done about other modules' events, all gathered in a [`module::Module`]; [`dispatch`], `worker` and [`projection`] what runs it;
 //! [`resilience`] what stands before a store that may be out of reach; [`failure`] how things go wrong; [`health`], [`inspect`] and `telemetry` what is seen of it from outside; [`testing`] what the
 //! tests of a service are written with.
 
@@ -28,6 +28,7 @@ pub mod query;
 pub mod read_model;
 pub mod resilience;
 pub mod store;
+pub mod subscription;
 mod telemetry;
 pub mod testing;
 pub mod value;

@@ -14,8 +14,9 @@ use crate::projection::{DeclaredProjection, TypedProjection};
 use crate::query::{AnyQuery, Cache, Query};
 use crate::read_model::{KeptIn, ReadModel, Table};
 use crate::store::Migration;
+use crate::subscription::Subscription;
 
-/// A module: its messages, aggregates, commands, queries, read models and migrations.
+/// A module: its messages, aggregates, commands, queries, read models, subscriptions and migrations.
 ///
 /// ```text
 /// let mut module = Module::new("shop", DESCRIPTORS);
@@ -33,6 +34,7 @@ pub struct Module {
     /// For each of the aggregates, how its events are read as what they are now.
     upcasting: Vec<Upcasting>,
     internal: &'static [&'static str],
+    subscriptions: Vec<Subscription>,
     migrations: &'static [Migration],
 }
 
@@ -94,6 +96,7 @@ impl Module {
             aggregates: Vec::new(),
             upcasting: Vec::new(),
             internal: &[],
+            subscriptions: Vec::new(),
             migrations: &[],
         }
     }
@@ -139,6 +142,12 @@ impl Module {
         self
     }
 
+    /// Adds what is done about events of another module.
+    pub fn subscription(&mut self, subscription: Subscription) -> &mut Self {
+        self.subscriptions.push(subscription);
+        self
+    }
+
     /// Names the migrations of the module's own tables, in the order in which they apply.
     pub fn migrations(&mut self, migrations: &'static [Migration]) -> &mut Self {
         self.migrations = migrations;
@@ -167,6 +176,12 @@ impl Module {
     #[must_use]
     pub fn is_internal(&self, event_type: &str) -> bool {
         self.internal.contains(&event_type)
+    }
+
+    /// What is done about other modules' events.
+    #[must_use]
+    pub fn subscriptions(&self) -> &[Subscription] {
+        &self.subscriptions
     }
 
     /// The commands, in the order in which they were declared.

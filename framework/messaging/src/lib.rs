@@ -2,7 +2,7 @@
 //!
 //! [`Messaging::start`] stands beside a running [`Dispatcher`] and needs nothing of it but its public interface.
 //! `outgoing` follows the log and publishes; `outcomes` announces how accepted commands went; `intake` accepts the
-//! commands that the broker brings; [`subscription`] has effects of other modules' events, and [`replay`] tries again
+//! commands that the broker brings; `subscription` brings other modules' events, and [`replay`] tries again
 //! what could not be taken in; `queries` answers questions; `wire` puts all of it into messages and back; `link`
 //! is the broker as those parts see it, with its endless patience.
 //!
@@ -20,7 +20,7 @@ mod outcomes;
 mod outgoing;
 mod queries;
 pub mod replay;
-pub mod subscription;
+mod subscription;
 mod wire;
 
 use std::sync::Arc;
@@ -36,7 +36,6 @@ pub use potter_broker as broker;
 
 use crate::link::Link;
 use crate::meter::Meter;
-pub use crate::subscription::Subscription;
 use crate::wire::Wire;
 pub use crate::wire::{DescriptorsError, Payload};
 
@@ -51,8 +50,6 @@ pub struct Options {
     pub commands_at_once: usize,
     /// Queries that are being answered at the same time, in each process.
     pub queries_at_once: usize,
-    /// What the module does about other modules' events.
-    pub subscriptions: Vec<Subscription>,
 }
 
 impl Default for Options {
@@ -62,7 +59,6 @@ impl Default for Options {
             events_are_kept: Duration::from_secs(7 * 24 * 60 * 60),
             commands_at_once: 256,
             queries_at_once: 256,
-            subscriptions: Vec::new(),
         }
     }
 }
@@ -108,7 +104,8 @@ impl Messaging {
             tokio::spawn(intake::run(link.clone(), options.commands_at_once)),
             tokio::spawn(queries::run(link.clone(), options.queries_at_once)),
         ];
-        let followed = options.subscriptions.into_iter().map(|it| tokio::spawn(subscription::run(link.clone(), it)));
+        let subscriptions = dispatcher.module().subscriptions().iter().cloned();
+        let followed = subscriptions.map(|it| tokio::spawn(subscription::run(link.clone(), it)));
         tasks.extend(followed);
         let health = link.clone();
         dispatcher.watch_health(move || health.health());

@@ -10,9 +10,8 @@ use potter_core::store::{DeadLetter, DeadLetterFilter, StoreError};
 
 use crate::link::Link;
 use crate::meter::Meter;
-use crate::subscription::Subscription;
 use crate::wire::{DescriptorsError, Payload, Wire};
-use crate::{Options, channels, intake};
+use crate::{Options, channels, intake, subscription};
 
 /// What came of a letter.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,7 +25,6 @@ pub struct Replayed {
 /// Tries dead letters again.
 pub struct Replayer {
     link: Link,
-    subscriptions: Vec<Subscription>,
 }
 
 impl Replayer {
@@ -34,13 +32,13 @@ impl Replayer {
     ///
     /// # Errors
     /// The module's descriptors contradict those of Potter's own messages.
-    pub fn new(dispatcher: &Dispatcher, subscriptions: Vec<Subscription>) -> Result<Self, DescriptorsError> {
+    pub fn new(dispatcher: &Dispatcher) -> Result<Self, DescriptorsError> {
         let wire = Wire::new(dispatcher, Payload::Protobuf)?;
         let channels = channels(&wire, &Options::default());
         let meter = Meter::new(dispatcher.module().name());
         // Nothing goes over it: outcomes are announced by whoever serves.
         let broker = std::sync::Arc::new(MemoryBroker::new());
-        Ok(Self { link: Link::new(broker, dispatcher.clone(), wire, meter, channels), subscriptions })
+        Ok(Self { link: Link::new(broker, dispatcher.clone(), wire, meter, channels) })
     }
 
     /// Tries letters again, the oldest first, and removes those that are taken in. Behind one that fails again its
@@ -72,9 +70,9 @@ impl Replayer {
         if letter.source == intake::SOURCE {
             return intake::accept(&self.link, &message).await.map(|_| ());
         }
-        let subscription = self.subscriptions.iter().find(|it| it.name() == letter.source);
-        match subscription {
-            Some(subscription) => subscription.apply(&self.link, &message).await,
+        let found = self.link.dispatcher.module().subscriptions().iter().find(|it| it.name() == letter.source);
+        match found {
+            Some(subscription) => subscription::apply(subscription, &self.link, &message).await,
             None => Err(Failure::not_found("subscription", &letter.source)),
         }
     }

@@ -1,4 +1,4 @@
-//! What a module does about another module's events: commands of its own, each executed once for each event.
+//! Brings other modules' events to the module's subscriptions.
 //!
 //! Events of one stream are taken in one after the other, different streams side by side. An effect is recorded
 //! together with the claim of its event, so that an event that comes again, and be it after the broker's window for
@@ -7,19 +7,17 @@
 //! given up.
 
 use std::collections::{HashMap, VecDeque};
-use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use bytes::Bytes;
 use futures::StreamExt;
 use futures::TryStreamExt;
 use potter_broker::subject::{Subjects, token};
 use potter_broker::{BrokerErrorKind, Consumer, Delivery, Message, headers};
-use potter_core::dispatch::{EffectOf, Request, RequestMetadata};
-use potter_core::failure::{Failure, FailureKind, codes};
+use potter_core::failure::{Failure, FailureKind};
 use potter_core::prost_types::Timestamp;
-use potter_core::store::{DeadAttempt, DeadLetter, DeadLetterFilter, ProcessedEvent, StoreError};
+use potter_core::store::{DeadAttempt, DeadLetter, DeadLetterFilter, StoreError};
+use potter_core::subscription::{EventContext, Subscription};
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
@@ -31,115 +29,16 @@ const ATTEMPTS: u32 = 4;
 /// An event that isn't acknowledged for that long is delivered again, perhaps to another process.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What becomes of an event: its effects, or why there are none.
-type Handler = Arc<dyn Fn(&EventContext, Bytes) -> Result<Vec<Effect>, Failure> + Send + Sync>;
-
-/// What a module does about events of one other module.
-#[derive(Clone)]
-pub struct Subscription {
-    name: String,
-    module: String,
-    handlers: Vec<(String, Handler)>,
-}
-
-/// What is known of an event beside its payload.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EventContext {
-    /// Identity of the event.
-    pub event_id: String,
-    /// Its stored type.
-    pub event_type: String,
-    /// Kind of its aggregate.
-    pub aggregate: String,
-    /// Identity of its aggregate.
-    pub aggregate_id: String,
-    /// Its place in its stream.
-    pub version: u64,
-    /// Ties together everything that follows from one request; the effects get it too.
-    pub correlation_id: String,
-    /// Who; the effects are done on the same one's behalf.
-    pub actor: Option<String>,
-}
-
-/// A command of the subscriber's own module.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Effect {
-    command: String,
-    body: Bytes,
-}
-
-impl Effect {
-    /// The command with that stable name: `warehouse.reserve_stock`.
-    #[must_use]
-    pub fn command(name: &str, request: &impl prost::Message) -> Self {
-        Self { command: name.to_owned(), body: request.encode_to_vec().into() }
+/// Has the effects of an event, each once.
+pub(crate) async fn apply(subscription: &Subscription, link: &Link, message: &Message) -> Result<(), Failure> {
+    let context = context(message)?;
+    if !subscription.handles(&context.event_type) {
+        return Ok(());
     }
-}
-
-impl Subscription {
-    /// The subscription `name`, unique within the subscriber, to events of `module`. The name is kept by the broker and
-    /// beside each effect: another name begins again with the oldest event.
-    #[must_use]
-    pub fn new(name: &str, module: &str) -> Self {
-        Self { name: name.to_owned(), module: module.to_owned(), handlers: Vec::new() }
-    }
-
-    /// Handles events of that stored type, messages of the type `M`: a pure function from the event to its effects.
-    #[must_use]
-    pub fn on<M: prost::Message + Default>(
-        mut self,
-        event_type: &str,
-        handle: impl Fn(M, &EventContext) -> Result<Vec<Effect>, Failure> + Send + Sync + 'static,
-    ) -> Self {
-        let handler = move |context: &EventContext, payload: Bytes| {
-            let unreadable = |error| Failure::malformed(format!("not a valid `{}`: {error}", context.event_type));
-            handle(M::decode(payload).map_err(unreadable)?, context)
-        };
-        self.handlers.push((event_type.to_owned(), Arc::new(handler)));
-        self
-    }
-
-    /// Its name.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// Has the effects of an event, each once.
-    pub(crate) async fn apply(&self, link: &Link, message: &Message) -> Result<(), Failure> {
-        let context = context(message)?;
-        let handler = self.handlers.iter().find(|(event_type, _)| *event_type == context.event_type);
-        let Some((_, handler)) = handler else { return Ok(()) };
-        let payload = link.wire.protobuf(message.get(headers::MESSAGE).unwrap_or_default(), message)?;
-        for (number, effect) in handler(&context, payload)?.into_iter().enumerate() {
-            self.execute(link, &context, number, effect).await?;
-        }
-        Ok(())
-    }
-
-    async fn execute(&self, link: &Link, event: &EventContext, number: usize, effect: Effect) -> Result<(), Failure> {
-        let stream = format!("{}-{}", event.aggregate, event.aggregate_id);
-        let processed = ProcessedEvent { subscription: self.name.clone(), stream, version: event.version };
-        let effect_of = EffectOf { event: processed, key: format!("{}/{number}", event.event_id) };
-        let metadata = RequestMetadata {
-            correlation_id: Some(event.correlation_id.clone()),
-            causation_id: Some(event.event_id.clone()),
-            actor: event.actor.clone(),
-            ..RequestMetadata::default()
-        };
-        let request = Request { body: effect.body, metadata };
-        match link.dispatcher.effect(&effect.command, request, effect_of).await {
-            // The event has had another effect before: handlers change, what has happened doesn't.
-            Err(failure) if failure.code == codes::IDEMPOTENCY_KEY_REUSED => Ok(()),
-            done => done.map(|_| ()),
-        }
-    }
-}
-
-impl fmt::Debug for Subscription {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Subscription").field("name", &self.name).field("module", &self.module).finish_non_exhaustive()
-    }
+    let published = message.get(headers::MESSAGE).unwrap_or_default();
+    let name = subscription.message(&context.event_type).unwrap_or(published);
+    let payload = link.wire.event_payload(name, message)?;
+    subscription.apply(&link.dispatcher, &context, payload).await
 }
 
 fn context(message: &Message) -> Result<EventContext, Failure> {
@@ -151,6 +50,7 @@ fn context(message: &Message) -> Result<EventContext, Failure> {
     Ok(EventContext {
         event_id: message.get(headers::EVENT_ID).unwrap_or(&message.id).to_owned(),
         event_type,
+        schema_version: message.parse(headers::SCHEMA_VERSION).map_err(Failure::malformed)?.unwrap_or_default(),
         aggregate: text(headers::AGGREGATE),
         aggregate_id: text(headers::AGGREGATE_ID),
         version: message.parse(headers::VERSION).map_err(Failure::malformed)?.unwrap_or_default(),
@@ -193,9 +93,9 @@ impl Following {
     /// Takes events in until the broker fails or the intake is closed.
     async fn consume(self: &Arc<Self>) {
         let Self { link, subscription, .. } = &**self;
-        let source = Subjects::of(&subscription.module);
-        let name = format!("{}-{}", token(link.dispatcher.module().name()), token(&subscription.name));
-        let wanted = subscription.handlers.iter().map(|(event_type, _)| source.event(event_type));
+        let source = Subjects::of(subscription.module());
+        let name = format!("{}-{}", token(link.dispatcher.module().name()), token(subscription.name()));
+        let wanted = subscription.event_types().map(|event_type| source.event(event_type));
         let consumer =
             Consumer { patience: PATIENCE, ..Consumer::new(source.channel("events"), name).subjects(wanted) };
         let deliveries = match link.broker.consume(consumer).await {
@@ -251,7 +151,7 @@ impl Following {
                 Ok(Applied::Behind) => return self.set_aside(key, message, BEHIND.to_owned(), history).await,
                 Err(failure) => failure,
             };
-            tracing::warn!(subscription = self.subscription.name, id = message.id, %failure, "cannot take an event in");
+            tracing::warn!(subscription = self.subscription.name(), id = message.id, %failure, "cannot take an event in");
             let patient = failure.kind == FailureKind::Unavailable;
             if !patient {
                 history.push(DeadAttempt { at: SystemTime::now(), reason: failure.to_string() });
@@ -273,13 +173,13 @@ impl Following {
         if self.is_long_done(key, message).await? {
             return Ok(Applied::Done);
         }
-        self.subscription.apply(&self.link, message).await.map(|()| Applied::Done)
+        apply(&self.subscription, &self.link, message).await.map(|()| Applied::Done)
     }
 
     /// Whether an earlier event of the stream waits for a person.
     async fn is_parked(&self, key: &str) -> Result<bool, StoreError> {
         let filter = DeadLetterFilter {
-            source: Some(self.subscription.name.clone()),
+            source: Some(self.subscription.name().to_owned()),
             key: Some(key.to_owned()),
             limit: Some(1),
             ..DeadLetterFilter::default()
@@ -302,7 +202,7 @@ impl Following {
     async fn set_aside(&self, key: &str, message: &Message, reason: String, history: Vec<DeadAttempt>) -> Option<()> {
         let letter = DeadLetter {
             id: Uuid::now_v7(),
-            source: self.subscription.name.clone(),
+            source: self.subscription.name().to_owned(),
             key: key.to_owned(),
             message_id: message.id.clone(),
             subject: message.subject.clone(),

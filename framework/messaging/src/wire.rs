@@ -134,16 +134,26 @@ impl Wire {
         self.protobuf(&name.unwrap_or_default(), message)
     }
 
-    /// Protobuf bytes of a message's payload, of the type `name`, however it is written.
+    /// Protobuf bytes of a message's payload, of the type `name`, however it is written; nothing may be in it that isn't
+    /// known.
     pub fn protobuf(&self, name: &str, message: &Message) -> Result<Bytes, Failure> {
+        self.read(name, message, &DeserializeOptions::new().deny_unknown_fields(true))
+    }
+
+    /// Protobuf bytes of an event of the type `name`, however it is written. As in protobuf itself, fields that a newer
+    /// publisher has added are passed over.
+    pub fn event_payload(&self, name: &str, message: &Message) -> Result<Bytes, Failure> {
+        self.read(name, message, &DeserializeOptions::new().deny_unknown_fields(false))
+    }
+
+    fn read(&self, name: &str, message: &Message, options: &DeserializeOptions) -> Result<Bytes, Failure> {
         if payload_of(message)? == Payload::Protobuf {
             return Ok(message.payload.clone());
         }
         let descriptor = self.pool.get_message_by_name(name);
         let descriptor = descriptor.ok_or_else(|| Failure::malformed(format!("`{name}` in JSON is not known here")))?;
-        let options = DeserializeOptions::new().deny_unknown_fields(true);
         let mut json = serde_json::Deserializer::from_slice(&message.payload);
-        let read = DynamicMessage::deserialize_with_options(descriptor, &mut json, &options);
+        let read = DynamicMessage::deserialize_with_options(descriptor, &mut json, options);
         let read = read.and_then(|read| json.end().map(|()| read));
         read.map(|read| read.encode_to_vec().into()).map_err(|error| Failure::malformed(format!("not valid: {error}")))
     }

@@ -73,10 +73,10 @@ impl App {
         self
     }
 
-    /// Has effects of another module's events; takes [`App::nats`].
+    /// Has effects of another module's events, beside those that the module declares; takes [`App::nats`].
     #[cfg(feature = "nats")]
-    pub fn subscribe(mut self, subscription: potter_messaging::Subscription) -> Self {
-        self.transports.subscriptions.push(subscription);
+    pub fn subscribe(mut self, subscription: potter_core::subscription::Subscription) -> Self {
+        self.module.subscription(subscription);
         self
     }
 
@@ -162,6 +162,9 @@ impl App {
         if config.nats_url.is_some() && !transports.nats {
             tracing::warn!("NATS_URL is set, and this service has no transport `NATS`");
         }
+        if !module.subscriptions().is_empty() && !transports.nats {
+            tracing::warn!("the module has subscriptions and this service no transport `NATS`: nothing is heard");
+        }
         let listeners = transports.listen(&config).await?;
         let metrics = service::metrics(&config);
         let store = read_models::route(open(&config).await?, &module, &config)?;
@@ -203,9 +206,9 @@ impl App {
     /// Runs the module for as long as dead letters are tried again.
     #[cfg(feature = "nats")]
     async fn replay(self, which: &Which, store: SharedStore, output: &mut Output<'_>) -> Result<(), TaskError> {
-        let Self { module, options, transports, .. } = self;
+        let Self { module, options, .. } = self;
         let dispatcher = Dispatcher::start(module, store, options).await.map_err(RunError::from)?;
-        let replayed = crate::cli::dead_letters::replay(which, &dispatcher, transports.subscriptions, output).await;
+        let replayed = crate::cli::dead_letters::replay(which, &dispatcher, output).await;
         dispatcher.shutdown().await;
         replayed
     }

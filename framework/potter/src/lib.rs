@@ -17,6 +17,7 @@
 //! - rules: [`domain`], [`events!`], [`Context`], and [`testing`] for their given/when/then tests;
 //! - replies and queries: [`Accepted`], [`Executed`], [`Failure`], [`query`];
 //! - read models: [`read_model`], [`RecordedEvent`];
+//! - effects of other modules' events: [`subscription`];
 //! - `main.rs`: [`App`], [`config`] for the environment variables of every service;
 //! - generated code: [`command`], [`module`], [`store`], [`value`] and, with the feature `rest`, `http`.
 //!
@@ -56,13 +57,9 @@ pub use potter_core::failure::Failure;
 pub use potter_core::{bytes, prost, prost_reflect, prost_types, uuid};
 pub use potter_core::{
     command, dispatch, domain, event, events, failure, health, identity, memory, module, projection, query, read_model,
-    store, testing, value,
+    store, subscription, testing, value,
 };
 pub use service::Service;
-
-/// Effects of other modules' events: what [`App::subscribe`] takes.
-#[cfg(feature = "nats")]
-pub use potter_messaging::subscription;
 
 #[cfg(feature = "rest")]
 pub use potter_http as http;

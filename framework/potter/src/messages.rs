@@ -5,17 +5,13 @@ use std::time::Duration;
 
 use potter_core::dispatch::Dispatcher;
 use potter_messaging::broker::{MemoryBroker, SharedBroker};
-use potter_messaging::{Messaging, Options, Payload, Subscription};
+use potter_messaging::{Messaging, Options, Payload};
 
 use crate::config::{self, Config};
 use crate::error::RunError;
 
 /// Begins to publish what the module records and to take in what is sent to it.
-pub(crate) async fn start(
-    dispatcher: &Dispatcher,
-    subscriptions: Vec<Subscription>,
-    config: &Config,
-) -> Result<Messaging, RunError> {
+pub(crate) async fn start(dispatcher: &Dispatcher, config: &Config) -> Result<Messaging, RunError> {
     let module = dispatcher.module().name();
     let broker: SharedBroker = match &config.nats_url {
         Some(url) => Arc::new(potter_nats::NatsBroker::connect(url, module).await.map_err(RunError::broker)?),
@@ -24,7 +20,7 @@ pub(crate) async fn start(
             Arc::new(MemoryBroker::new())
         }
     };
-    let options = Options { payload: payload(config.nats_payload), subscriptions, ..Options::default() };
+    let options = Options { payload: payload(config.nats_payload), ..Options::default() };
     Messaging::start(dispatcher, broker, options).map_err(RunError::broker)
 }
 

@@ -21,8 +21,6 @@ pub(crate) struct Transports {
     pub(crate) rest: Option<Rest>,
     pub(crate) grpc: bool,
     pub(crate) nats: bool,
-    #[cfg(feature = "nats")]
-    pub(crate) subscriptions: Vec<potter_messaging::Subscription>,
 }
 
 /// Ports that are taken, with nobody answering yet.
@@ -88,7 +86,7 @@ impl Listeners {
         let grpc_address = self.grpc.as_ref().map(TcpListener::local_addr).transpose().map_err(RunError::System)?;
         #[cfg(feature = "nats")]
         let messaging = match self.transports.nats {
-            true => Some(crate::messages::start(&dispatcher, self.transports.subscriptions, config).await?),
+            true => Some(crate::messages::start(&dispatcher, config).await?),
             false => None,
         };
         let docs = self.transports.rest.as_ref().is_some_and(Rest::has_docs);

@@ -10,6 +10,7 @@ use crate::failure::Failure;
 use crate::memory::MemoryStore;
 use crate::module::Module;
 use crate::store::SharedStore;
+use crate::subscription::EventContext;
 
 /// How long a test waits for what should take no time.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -74,6 +75,20 @@ impl TestApp {
     pub async fn send<Q: Message>(&self, rpc: &str, request: &Q, metadata: RequestMetadata) -> Result<Reply, Failure> {
         let body = request.encode_to_vec().into();
         self.dispatcher.call(rpc, Request { body, metadata }).await
+    }
+
+    /// Brings an event of another module to the subscription of that name, as the broker would.
+    ///
+    /// # Errors
+    /// Why it cannot be taken in.
+    ///
+    /// # Panics
+    /// When the module has no such subscription.
+    pub async fn hear<M: Message>(&self, subscription: &str, context: &EventContext, event: &M) -> Result<(), Failure> {
+        let mut subscriptions = self.dispatcher.module().subscriptions().iter();
+        let found = subscriptions.find(|it| it.name() == subscription);
+        let found = found.unwrap_or_else(|| panic!("the module has no subscription `{subscription}`"));
+        found.apply(&self.dispatcher, context, event.encode_to_vec().into()).await
     }
 
     /// Waits until all accepted commands are executed and all read models are up to date.

@@ -5,12 +5,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use potter_broker::{Broker, Channel, Keeps, MemoryBroker, Message, headers};
+use potter_core::dispatch::{self, Dispatcher};
 use potter_core::failure::Failure;
+use potter_core::memory::MemoryStore;
+use potter_core::module::Module;
 use potter_core::prost::Message as _;
 use potter_core::store::{DeadLetter, DeadLetterFilter, Expiry};
+use potter_core::subscription::{Effect, EventContext, Subscription};
+use potter_messaging::Options;
 use potter_messaging::replay::Replayer;
-use potter_messaging::subscription::Effect;
-use potter_messaging::{Options, Subscription};
 use potter_sample::{CreateProductRequest, ProductCreated};
 
 use crate::shop::{SOON, Shop};
@@ -28,6 +31,13 @@ fn no_bad_ones(name: &str) -> Result<(), Failure> {
     if name.starts_with("bad") { Err(Failure::refused("BAD", format!("`{name}` is bad"))) } else { Ok(()) }
 }
 
+/// What the shop can do, and a subscription of it.
+fn module(subscription: Subscription) -> Module {
+    let mut module = potter_sample::module();
+    module.subscription(subscription);
+    module
+}
+
 /// The shop, and a supplier's channel that doesn't notice repeats.
 async fn start(subscription: Subscription) -> Shop {
     let broker = MemoryBroker::new();
@@ -38,8 +48,7 @@ async fn start(subscription: Subscription) -> Shop {
         repeats_within: Duration::ZERO,
     };
     broker.declare(channel).await.expect("the channel can be made");
-    let options = Options { subscriptions: vec![subscription], ..Options::default() };
-    Shop::with(Arc::new(broker), options).await
+    Shop::over(Arc::new(MemoryStore::new()), Arc::new(broker), Options::default(), module(subscription)).await
 }
 
 fn listed(id: &str, stream: &str, name: &str) -> Message {
@@ -125,12 +134,14 @@ async fn a_poison_message_parks_its_own_stream_and_no_other() {
     assert_eq!(letters[1].reason, "waits behind an earlier event of its stream");
 
     // As long as it is bad, its stream goes on waiting.
-    let stuck = Replayer::new(&shop.dispatcher, vec![articles(no_bad_ones)]).expect("descriptors");
+    let stuck = Replayer::new(&shop.dispatcher).expect("descriptors");
     let replayed = stuck.replay(DeadLetterFilter::default()).await.expect("the store is there");
     assert_eq!(replayed.len(), 1);
     assert_eq!(replayed[0].failure.as_ref().map(|failure| failure.code.as_ref()), Some("BAD"));
 
-    let mended = Replayer::new(&shop.dispatcher, vec![articles(|_| Ok(()))]).expect("descriptors");
+    let store = shop.dispatcher.store().clone();
+    let mended = Dispatcher::start(module(articles(|_| Ok(()))), store, dispatch::Options::default()).await;
+    let mended = Replayer::new(&mended.expect("it starts")).expect("descriptors");
     let replayed = mended.replay(DeadLetterFilter::default()).await.expect("the store is there");
     assert!(replayed.iter().all(|it| it.failure.is_none()), "{replayed:?}");
     assert_eq!(products(&shop, 4).await, ["Pen", "bad one", "Ink", "Nib"]);
@@ -162,4 +173,28 @@ async fn an_event_that_cannot_be_read_is_set_aside() {
     let letter = letters(&shop, 1).await.remove(0);
     assert!(letter.reason.contains("not a valid `article.listed`"), "{letter:?}");
     assert_eq!(letter.payload, [0xff].as_slice());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn json_of_a_newer_publisher_is_read_as_the_message_that_is_known_here() {
+    let own = |event: ProductCreated, context: &EventContext| {
+        assert_eq!(context.schema_version, 7);
+        let request = CreateProductRequest { name: event.name, ..CreateProductRequest::default() };
+        Ok(vec![Effect::command("shop.create_product", &request)])
+    };
+    let articles = Subscription::new("articles", "supplier");
+    let shop = start(articles.on_message("article.listed", "shop.v1.ProductCreated", own)).await;
+    let newer = Message { payload: r#"{"name": "Pen", "colour": "blue"}"#.into(), ..listed("1", "a", "") };
+    let newer = newer.header(headers::MESSAGE, "supplier.v2.ArticleListed").header(headers::SCHEMA_VERSION, "7");
+    shop.send(newer.header(headers::CONTENT_TYPE, headers::JSON)).await;
+    assert_eq!(products(&shop, 1).await, ["Pen"]);
+}
+
+#[tokio::test]
+async fn two_subscriptions_need_two_names() {
+    let mut module = module(articles(no_bad_ones));
+    module.subscription(articles(no_bad_ones));
+    let started = Dispatcher::start(module, Arc::new(MemoryStore::new()), dispatch::Options::default()).await;
+    let error = started.err().expect("refused").to_string();
+    assert_eq!(error, "two subscriptions are called `articles`");
 }

@@ -117,11 +117,10 @@ fn payload(letter: &DeadLetter) -> Value {
 pub(crate) async fn replay(
     which: &Which,
     dispatcher: &potter_core::dispatch::Dispatcher,
-    subscriptions: Vec<potter_messaging::Subscription>,
     output: &mut Output<'_>,
 ) -> Result<(), TaskError> {
-    let replayer = potter_messaging::replay::Replayer::new(dispatcher, subscriptions)
-        .map_err(|error| TaskError::new(error.to_string()))?;
+    let replayer =
+        potter_messaging::replay::Replayer::new(dispatcher).map_err(|error| TaskError::new(error.to_string()))?;
     let replayed = replayer.replay(which.filter()).await?;
     let failed = replayed.iter().filter(|it| it.failure.is_some()).count();
     for it in &replayed {

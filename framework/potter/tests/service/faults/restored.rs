@@ -117,9 +117,10 @@ impl Shop {
         let broker = Arc::new(MemoryBroker::new());
         let events = broker.listen("shop.events.>".to_owned()).await.expect("it can listen");
         let outcomes = broker.listen("shop.outcomes.>".to_owned()).await.expect("it can listen");
-        let dispatcher = Dispatcher::start(potter_sample::module(), store, Options::default()).await.expect("starts");
-        let options = potter_messaging::Options { subscriptions: vec![marking()], ..Default::default() };
-        let messaging = Messaging::start(&dispatcher, broker, options).expect("it starts");
+        let mut module = potter_sample::module();
+        module.subscription(marking());
+        let dispatcher = Dispatcher::start(module, store, Options::default()).await.expect("starts");
+        let messaging = Messaging::start(&dispatcher, broker, Default::default()).expect("it starts");
         Self { dispatcher, messaging, events, outcomes }
     }
 
@@ -169,6 +170,7 @@ fn reservation(product: &str) -> AcceptedCommand {
         request: ReserveStockRequest { product_id: product.to_owned(), quantity: 1 }.encode_to_vec().into(),
         expected_version: None,
         correlation_id: "c-1".to_owned(),
+        causation_id: None,
         actor: None,
         accepted_at: SystemTime::now(),
     }
