@@ -21,6 +21,7 @@ mod routes;
 mod rpcs;
 mod scope;
 mod services;
+mod subscriptions;
 mod told;
 mod validation;
 pub mod words;
@@ -67,8 +68,10 @@ pub struct Module {
     pub value_objects: Vec<MessageDescriptor>,
     /// Declared read models first, then the default ones that queries ask for.
     pub read_models: Vec<ReadModel>,
+    /// What it does about other modules' events.
+    pub subscriptions: Vec<Subscription>,
     /// Every message that needs a Rust type in the service: those of the module's files, and those that they reach
-    /// in imports. Top-level ones only: nested messages and enums come with the message around them. Well-known
+    /// in imports, events of other modules that it subscribes to included. Top-level ones only: nested messages and enums come with the message around them. Well-known
     /// types are not among them.
     pub messages: Vec<MessageDescriptor>,
     /// See [`Module::messages`].
@@ -316,6 +319,29 @@ pub struct ErrorEvent {
     pub code: String,
     /// Whether trying again may help.
     pub retryable: bool,
+}
+
+/// What the module does about events of another one.
+#[derive(Clone, Debug)]
+pub struct Subscription {
+    /// Stable name, unique in the module.
+    pub name: String,
+    /// The other module's name.
+    pub module: String,
+    /// The events, in the order in which they are named; never empty.
+    pub events: Vec<SubscribedEvent>,
+}
+
+/// An event of another module.
+#[derive(Clone, Debug)]
+pub struct SubscribedEvent {
+    /// The message that carries it.
+    pub message: MessageDescriptor,
+    /// The published type name.
+    pub event_type: String,
+    /// Full name of the rpc that does the same here, where names make that plain: `CustomerRegistered` and
+    /// `RegisterCustomer`.
+    pub mirrored_by: Option<String>,
 }
 
 /// A read model.

@@ -22,6 +22,19 @@ pub struct ServiceOptions {
     pub openapi_version: String,
     /// The `info` object.
     pub openapi_info: Option<OpenApiInfo>,
+    /// What it wants to hear of other modules.
+    pub subscribes: Vec<Subscription>,
+}
+
+/// `potter.Subscription`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Subscription {
+    /// The other module.
+    pub module: String,
+    /// Names of messages, or event types.
+    pub events: Vec<String>,
+    /// Stable name; empty: the other module's.
+    pub name: String,
 }
 
 /// `potter.OpenAPIInfo`.
@@ -173,7 +186,12 @@ pub fn service(service: &ServiceDescriptor) -> Option<ServiceOptions> {
         enable_openapi: it.has("enable_openapi").then(|| it.bool("enable_openapi")),
         openapi_version: it.string("openapi_version"),
         openapi_info: it.message("openapi_info").map(|info| openapi_info(&info)),
+        subscribes: it.messages("subscribes").iter().map(subscription).collect(),
     })
+}
+
+fn subscription(it: &Reader) -> Subscription {
+    Subscription { module: it.string("module"), events: it.strings("events"), name: it.string("name") }
 }
 
 fn openapi_info(it: &Reader) -> OpenApiInfo {

@@ -21,6 +21,7 @@ mod replies;
 mod rules;
 pub(crate) mod samples;
 mod sdk;
+mod subscriptions;
 mod symbols;
 mod tests;
 mod transport;

@@ -11,7 +11,7 @@ use self::calls::{Call, calls};
 use crate::docs::Comments;
 use crate::file::{Class, File};
 use crate::framework::{Framework, normalise};
-use crate::model::{Module, Transport};
+use crate::model::{Module, Subscription, Transport};
 use crate::render::{self, Bug};
 
 /// What the project's own files are made from.
@@ -39,6 +39,15 @@ struct View {
     /// Where the service is built inside the image.
     place_in_image: String,
     calls: Vec<Call>,
+    subscriptions: Vec<Heard>,
+}
+
+/// What is heard of another module.
+#[derive(Serialize)]
+struct Heard {
+    module: String,
+    /// The event types, as a sentence names them.
+    events: String,
 }
 
 /// Everything that the project files depend on beside the model.
@@ -121,7 +130,13 @@ fn view(module: &Module, setting: &Setting<'_>) -> View {
         checkout: checkout.map(|path| path.to_string_lossy().into_owned()),
         place_in_image: place.to_string_lossy().into_owned(),
         calls: calls(module, setting.comments),
+        subscriptions: module.subscriptions.iter().map(heard).collect(),
     }
+}
+
+fn heard(subscription: &Subscription) -> Heard {
+    let events: Vec<_> = subscription.events.iter().map(|it| format!("`{}`", it.event_type)).collect();
+    Heard { module: subscription.module.clone(), events: events.join(", ") }
 }
 
 /// A directory as deep as the way up to a checkout asks for, so that its relative path holds in the image too.

@@ -26,6 +26,8 @@ pub struct Renaming {
     words: BTreeMap<String, String>,
     /// Methods, where the generated traits' are written or called.
     methods: BTreeMap<String, String>,
+    /// Functions of the generated module `effects`.
+    effects: BTreeMap<String, String>,
     /// Files that are called after what was renamed: new path by old path.
     moves: BTreeMap<String, String>,
     /// The project's own crates, which paths may begin with.
@@ -50,7 +52,7 @@ impl Renaming {
 
     /// Whether nothing was renamed.
     pub fn is_empty(&self) -> bool {
-        self.words.is_empty() && self.methods.is_empty() && self.moves.is_empty()
+        self.words.is_empty() && self.methods.is_empty() && self.effects.is_empty() && self.moves.is_empty()
     }
 
     /// Where a file goes that was called after what was renamed.
@@ -60,8 +62,9 @@ impl Renaming {
 
     /// What was renamed, for a person: `ProductCreated` to `ProductAdded`.
     pub fn told(&self) -> String {
-        let pairs = self.words.iter().chain(&self.methods);
-        pairs.map(|(old, new)| format!("{old} is {new}")).collect::<Vec<_>>().join(", ")
+        let mut pairs: Vec<_> = self.words.iter().chain(&self.methods).collect();
+        pairs.extend(self.effects.iter().filter(|(old, _)| !self.methods.contains_key(*old)));
+        pairs.into_iter().map(|(old, new)| format!("{old} is {new}")).collect::<Vec<_>>().join(", ")
     }
 
     /// The text with the new names of types and modules.
@@ -94,11 +97,13 @@ impl Renaming {
         let is_type = word.starts_with(char::is_uppercase);
         let is_named = || scope.may_be_own(near.place) && (is_type || scope.is_module(near.place));
         let is_written = near.text(-1) == "fn";
-        let is_called = || near.text(1) == "(" || (near.text(1), near.text(2)) == (":", ":");
+        let is_called = || near.text(1) == "(" || (near.text(1), near.text(2)) == (":", ":") || near.text(-1) == ":";
         let is_method = || (is_written || is_called()) && scope.is_answer(near.place);
-        match (self.words.get(word), self.methods.get(word)) {
-            (Some(new), _) if is_named() => new,
-            (_, Some(new)) if is_method() => new,
+        let is_effect = || scope.is_of_module(near.place, "effects");
+        match (self.words.get(word), self.methods.get(word), self.effects.get(word)) {
+            (_, _, Some(new)) if is_effect() => new,
+            (Some(new), _, _) if is_named() => new,
+            (_, Some(new), _) if is_method() => new,
             _ => word,
         }
     }
@@ -114,7 +119,8 @@ impl Renaming {
     fn same_identity(&mut self, identity: &str, name: &str, now: &Names) {
         let Some(new) = now.get(identity).filter(|new| *new != name) else { return };
         match identity.split_once(' ') {
-            Some(("answer" | "rule", _)) => drop(self.methods.insert(name.to_owned(), new.clone())),
+            Some(("effect", _)) => drop(self.effects.insert(name.to_owned(), new.clone())),
+            Some(("answer" | "handler" | "rule", _)) => drop(self.methods.insert(name.to_owned(), new.clone())),
             Some(("command", _)) => {}
             Some(("view", _)) => {
                 let path = |module: &str| format!("src/application/{module}.rs");
@@ -126,12 +132,16 @@ impl Renaming {
     }
 
     fn rpc(&mut self, old: &str, new: &str, before: &Names, now: &Names) {
-        for (role, is_method) in [("answer", true), ("rule", true), ("request", false), ("reply", false)] {
+        for role in ["answer", "rule", "effect", "request", "reply"] {
             let (from, to) = (before.get(&format!("{role} {old}")), now.get(&format!("{role} {new}")));
             if let (Some(from), Some(to)) = (from, to)
                 && from != to
             {
-                let names = if is_method { &mut self.methods } else { &mut self.words };
+                let names = match role {
+                    "answer" | "rule" => &mut self.methods,
+                    "effect" => &mut self.effects,
+                    _ => &mut self.words,
+                };
                 names.insert(from.clone(), to.clone());
             }
         }
@@ -140,7 +150,7 @@ impl Renaming {
     /// A name that still stands for something, or a new one that did already, is not renamed.
     fn drop_the_doubtful(&mut self, before: &Names, now: &Names) {
         let (were, are): (BTreeSet<_>, BTreeSet<_>) = (before.values().collect(), now.values().collect());
-        for names in [&mut self.words, &mut self.methods] {
+        for names in [&mut self.words, &mut self.methods, &mut self.effects] {
             names.retain(|old, new| !are.contains(old) && !were.contains(new));
         }
         let words = &self.words;
@@ -198,6 +208,7 @@ mod tests {
         Renaming {
             words: names(&[("Placed", "Ordered"), ("PlaceRequest", "OrderRequest")]),
             methods: names(&[("place", "order")]),
+            effects: names(&[("place_it", "order_it")]),
             moves: BTreeMap::new(),
             crates: BTreeSet::from(["shop".to_owned()]),
         }
@@ -297,6 +308,27 @@ mod tests {
             let text = format!("use super::*;\n{DECIDER}{text}");
             assert_eq!(renaming().of_all(&text), text.replace("place", "order"));
         }
+    }
+
+    #[test]
+    fn effects_follow_behind_the_path_of_their_module() {
+        let renaming = renaming();
+        let text = "use crate::generated::application::effects;\nfn f() { effects::place_it(&it) }\n";
+        assert_eq!(renaming.of_all(text), text.replace("place_it", "order_it"));
+        for text in [
+            "use other::effects;\nfn f() { effects::place_it(&it) }\n",
+            "use crate::generated::application::effects;\nfn place_it() { place_it(); own::place_it(); it.place_it() }\n",
+        ] {
+            assert_eq!(renaming.of_all(text), text);
+        }
+    }
+
+    #[test]
+    fn handlers_follow_where_they_are_named_as_values() {
+        let text = "use super::*;\nimpl OrdersEventHandlers for Orders { fn place() {} }\n\
+                    fn f() { heard(1).when(Orders::place); own::place; Kind::place }\n";
+        let expected = text.replacen("fn place", "fn order", 1).replace("Orders::place", "Orders::order");
+        assert_eq!(renaming().of_all(text), expected);
     }
 
     #[test]

@@ -35,9 +35,11 @@ static TERA: LazyLock<Tera> = LazyLock::new(|| {
     tera.autoescape_on(Vec::<&str>::new());
     tera.register_filter("doc", doc);
     tera.add_raw_templates(templates![
+        "generated/application/effects.rs.tera",
         "generated/application/mod.rs.tera",
         "generated/application/read_model.rs.tera",
         "generated/application/service.rs.tera",
+        "generated/application/subscription.rs.tera",
         "generated/application/views.rs.tera",
         "generated/domain/aggregate.rs.tera",
         "generated/domain/event_impl.rs.tera",
@@ -71,6 +73,7 @@ static TERA: LazyLock<Tera> = LazyLock::new(|| {
         "seed/application/mod.rs.tera",
         "seed/application/read_model.rs.tera",
         "seed/application/service.rs.tera",
+        "seed/application/subscription.rs.tera",
         "seed/domain/aggregate.rs.tera",
         "seed/domain/mod.rs.tera",
         "seed/lib.rs.tera",

@@ -69,6 +69,12 @@ codes! {
     InvalidOpenApiVersion "P021" Error "unknown OpenAPI version";
     ServicesDisagree "P022" Warning "services of one module disagree";
     PartOfModule "P023" Error "only a part of the module is given";
+    UnknownSubscribedEvent "P024" Error "subscription to an unknown event";
+    InternalEventSubscribed "P025" Error "subscription to an internal event";
+    OwnEventSubscribed "P026" Error "subscription to an own event";
+    SubscriptionWithoutBroker "P027" Error "subscription without a broker";
+    InvalidSubscription "P028" Error "subscription incomplete or repeated";
+    RetiredEventSubscribed "P029" Warning "subscription to a retired event";
 
     NegativeNumber "P030" Error "number must not be negative";
     TtlWithoutCache "P031" Error "cache_ttl_seconds without cacheable";

@@ -9,7 +9,7 @@ use super::{
     events, lint, marks, roles,
     rpcs::{self, Drafts},
     scope::Scope,
-    services, told, validation,
+    services, subscriptions, told, validation,
 };
 use crate::{
     descriptors::Descriptors,
@@ -46,10 +46,10 @@ pub fn build(descriptors: &Descriptors, settings: &Settings) -> Result<(Module, 
 
 fn module(context: &mut Context<'_>, settings: &Settings) -> Option<Module> {
     let scope = Scope::of(context.descriptors());
-    let services = services::annotated(&scope, context);
-    let name = services::module_name(&services, settings, context);
-    let transports = services::transports(&services, context);
-    let openapi = services::openapi(&services, &transports, &name, context);
+    let annotated = services::annotated(&scope, context);
+    let name = services::module_name(&annotated, settings, context);
+    let transports = services::transports(&annotated, context);
+    let openapi = services::openapi(&annotated, &transports, &name, context);
 
     let aggregates = roles::aggregates(&scope, context);
     let events = events::events(&scope, &aggregates, context);
@@ -65,13 +65,16 @@ fn module(context: &mut Context<'_>, settings: &Settings) -> Option<Module> {
         errors: &errors,
         read_models,
     };
-    let services = rpcs::services(&services, (&transports, openapi.is_some()), &mut drafts, context);
+    let services = rpcs::services(&annotated, (&transports, openapi.is_some()), &mut drafts, context);
     let read_models = drafts.read_models;
     marks::check(&scope, &aggregates, &services, &read_models, context);
 
+    let subscriber = subscriptions::Subscriber { module: &name, transports: &transports, services: &services };
+    let subscriptions = subscriptions::subscriptions(&annotated, &subscriber, &scope, context);
+
     validation::check(context);
 
-    let (messages, enums) = scope.types();
+    let (messages, enums) = scope.types(&subscriptions);
     Some(Module {
         aggregates: finish_aggregates(aggregates, &events, &errors, &services)?,
         events: finish_events(events, &services)?,
@@ -82,6 +85,7 @@ fn module(context: &mut Context<'_>, settings: &Settings) -> Option<Module> {
         openapi,
         services,
         errors,
+        subscriptions,
         messages,
         enums,
     })

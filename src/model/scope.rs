@@ -4,6 +4,10 @@ use std::collections::BTreeSet;
 
 use prost_reflect::{EnumDescriptor, FileDescriptor, Kind, MessageDescriptor, ServiceDescriptor};
 
+use super::{
+    Subscription,
+    subscriptions::{self, ImportedEvent},
+};
 use crate::{
     descriptors::{Descriptors, bundled},
     options,
@@ -15,22 +19,26 @@ pub(super) struct Scope {
     pub services: Vec<ServiceDescriptor>,
     /// All messages of the module's files, each before those nested in it.
     pub messages: Vec<MessageDescriptor>,
+    /// Events in files that are imported, whosever they are.
+    pub imported: Vec<ImportedEvent>,
     files: Vec<FileDescriptor>,
 }
 
 impl Scope {
     pub fn of(descriptors: &Descriptors) -> Self {
-        let files = module_files(descriptors);
+        let imported = subscriptions::imported(descriptors);
+        let files = module_files(descriptors, &subscriptions::subscribed_files(descriptors, &imported));
         let services = descriptors.files().iter().flat_map(|it| it.services().collect::<Vec<_>>()).collect();
         let mut messages = Vec::new();
         for file in &files {
             file.messages().for_each(|it| push_with_nested(it, &mut messages));
         }
-        Scope { services, messages, files }
+        Scope { services, messages, imported, files }
     }
 
-    /// The top-level messages and enums that need a Rust type: the module's own, then those they reach in imports.
-    pub fn types(&self) -> (Vec<MessageDescriptor>, Vec<EnumDescriptor>) {
+    /// The top-level messages and enums that need a Rust type: the module's own, then those they reach in imports,
+    /// then those of the events that are subscribed to.
+    pub fn types(&self, subscriptions: &[Subscription]) -> (Vec<MessageDescriptor>, Vec<EnumDescriptor>) {
         let mut reached = Reached::default();
         self.files.iter().flat_map(|it| it.messages().collect::<Vec<_>>()).for_each(|it| reached.message(&it));
         self.files.iter().flat_map(|it| it.enums().collect::<Vec<_>>()).for_each(|it| reached.enumeration(&it));
@@ -38,20 +46,24 @@ impl Scope {
             reached.message(&method.input());
             reached.message(&method.output());
         }
+        subscriptions.iter().flat_map(|it| &it.events).for_each(|it| reached.message(&it.message));
         (reached.messages, reached.enums)
     }
 }
 
 /// The files to generate, and those they import that are nobody else's. An imported file with an annotated service
-/// of its own is another module: its messages can be used, its aggregates and events are not ours.
-fn module_files(descriptors: &Descriptors) -> Vec<FileDescriptor> {
+/// of its own is another module, and so is one with an event that is subscribed to: its messages can be used, its
+/// aggregates and events are not ours.
+fn module_files(descriptors: &Descriptors, subscribed: &BTreeSet<String>) -> Vec<FileDescriptor> {
     let mut files: Vec<FileDescriptor> = descriptors.files().to_vec();
     let mut seen: BTreeSet<String> = files.iter().map(|it| it.name().to_owned()).collect();
     let mut at = 0;
     while let Some(file) = files.get(at).cloned() {
         at += 1;
         for import in file.dependencies() {
-            if !bundled::is_foreign(import.name()) && !is_module(&import) && seen.insert(import.name().to_owned()) {
+            let is_others =
+                bundled::is_foreign(import.name()) || is_module(&import) || subscribed.contains(import.name());
+            if !is_others && seen.insert(import.name().to_owned()) {
                 files.push(import);
             }
         }
@@ -64,7 +76,7 @@ fn is_module(file: &FileDescriptor) -> bool {
     file.services().any(|it| options::service(&it).is_some())
 }
 
-fn push_with_nested(message: MessageDescriptor, messages: &mut Vec<MessageDescriptor>) {
+pub(super) fn push_with_nested(message: MessageDescriptor, messages: &mut Vec<MessageDescriptor>) {
     if message.is_map_entry() {
         return;
     }

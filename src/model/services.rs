@@ -19,7 +19,7 @@ use crate::{
 pub(super) type Annotated = (ServiceDescriptor, ServiceOptions);
 
 /// Fields of `potter.ServiceOptions`.
-mod key {
+pub(super) mod key {
     use super::Key;
 
     pub const MODULE_NAME: Key = (1, "module_name");
@@ -27,6 +27,7 @@ mod key {
     pub const ENABLE_OPENAPI: Key = (3, "enable_openapi");
     pub const OPENAPI_VERSION: Key = (4, "openapi_version");
     pub const OPENAPI_INFO: Key = (5, "openapi_info");
+    pub const SUBSCRIBES: Key = (6, "subscribes");
 }
 
 /// The services with `(potter.service)`.
@@ -331,7 +332,7 @@ fn report_disagreement(
     }
 }
 
-fn report(
+pub(super) fn report(
     service: &ServiceDescriptor,
     key: Key,
     value: Option<&str>,

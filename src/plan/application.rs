@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::{
     Scope,
     domain::Function,
-    queries, read_models, replies,
+    queries, read_models, replies, subscriptions,
     symbols::{ServiceSymbols, docs_or},
     types::{FieldType, Item, Shape},
 };
@@ -37,16 +37,24 @@ pub(super) fn files(scope: &Scope<'_>) -> Result<Vec<File>, Bug> {
         seeds.push(&scope.symbols.read_models[index].module);
         files.extend(read_models::files(scope, index)?);
     }
+    for (index, symbols) in scope.symbols.subscriptions.iter().enumerate() {
+        seeds.push(&symbols.module);
+        files.extend(subscriptions::files(scope, index)?);
+    }
     seeds.sort_unstable();
     seed_services.sort_by_key(|it| it.module);
     let name = &scope.module.name;
     let mut modules = seeds.clone();
+    if let Some(effects) = subscriptions::effects_file(scope)? {
+        files.push(effects);
+        modules.push("effects");
+    }
     if has_queries(scope) {
         modules.push("views");
-        modules.sort_unstable();
         let path = "src/generated/application/views.rs".to_owned();
         files.push(scope.generated(path, name, "generated/application/views.rs.tera", &views_view(scope))?);
     }
+    modules.sort_unstable();
     let path = "src/generated/application/mod.rs".to_owned();
     files.push(scope.generated(path, name, "generated/application/mod.rs.tera", &ModulesView { modules })?);
     let view = SeedModulesView { modules: seeds, services: seed_services };

@@ -28,9 +28,25 @@ pub(super) fn names(scope: &Scope<'_>) -> BTreeMap<String, String> {
         names.insert(format!("view {table}"), symbols.module.clone());
     }
     rpcs(scope, &mut names);
+    subscriptions(scope, &mut names);
     // Well-known types have no name of their own in user code.
     names.retain(|_, name| !name.is_empty());
     names
+}
+
+/// The events are other modules', and the names that this one has for them its own.
+fn subscriptions(scope: &Scope<'_>, names: &mut BTreeMap<String, String>) {
+    for (subscription, symbols) in scope.module.subscriptions.iter().zip(&scope.symbols.subscriptions) {
+        for (event, method) in subscription.events.iter().zip(&symbols.methods) {
+            let identity = format!("{} {}", subscription.name, event.event_type);
+            names.insert(format!("heard {identity}"), ident(scope, &event.message));
+            names.insert(format!("handler {identity}"), method.clone());
+        }
+    }
+    if !scope.module.subscriptions.is_empty() {
+        let effects = scope.symbols.effects.iter();
+        names.extend(effects.map(|(rpc, function)| (format!("effect {rpc}"), function.clone())));
+    }
 }
 
 fn rpcs(scope: &Scope<'_>, names: &mut BTreeMap<String, String>) {

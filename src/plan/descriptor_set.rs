@@ -22,7 +22,7 @@ pub(super) fn base64(_: &Module, descriptors: &Descriptors) -> Result<String, Bu
     let file_type = descriptor_type(pool);
     let mut files = BTreeMap::new();
     for file in descriptors.files() {
-        collect(file, &file_type, &mut files).map_err(|error| bug(&error))?;
+        collect(file, descriptors, &file_type, &mut files).map_err(|error| bug(&error))?;
     }
     let mut ordered = Vec::new();
     let mut done = BTreeSet::new();
@@ -46,9 +46,11 @@ fn descriptor_type(pool: &DescriptorPool) -> MessageDescriptor {
     known.expect("prost-reflect brings descriptor.proto along")
 }
 
-/// Takes in a file, and the files that what is left of it imports.
+/// Takes in a file, and the files that what is left of it imports. Of another module's file only the messages are: its
+/// services are not served here, and reflection must not say so.
 fn collect(
     file: &FileDescriptor,
+    descriptors: &Descriptors,
     file_type: &MessageDescriptor,
     files: &mut BTreeMap<String, DynamicMessage>,
 ) -> Result<(), prost::DecodeError> {
@@ -59,7 +61,11 @@ fn collect(
     let mut message = DynamicMessage::decode(file_type.clone(), bytes.as_slice())?;
     message.clear_field_by_name("source_code_info");
     strip(&mut message);
-    let used = used_files(file);
+    let is_own = descriptors.files().contains(file);
+    if !is_own {
+        message.clear_field_by_name("service");
+    }
+    let used = used_files(file, is_own);
     let kept: Vec<FileDescriptor> =
         file.dependencies().filter(|it| !is_foreign(it) || used.contains(it.name())).collect();
     let names = kept.iter().map(|it| Value::String(it.name().to_owned())).collect();
@@ -69,7 +75,7 @@ fn collect(
     message.set_field_by_name("public_dependency", Value::List(indices.map(|(at, _)| Value::I32(at as i32)).collect()));
     message.clear_field_by_name("weak_dependency");
     files.insert(file.name().to_owned(), message);
-    kept.iter().try_for_each(|it| collect(it, file_type, files))
+    kept.iter().try_for_each(|it| collect(it, descriptors, file_type, files))
 }
 
 /// A well-known file as it comes along with Potter: every compiler has its own version of these.
@@ -83,10 +89,11 @@ fn is_foreign(file: &FileDescriptor) -> bool {
     matches!(file.package_name(), "potter" | "google.api")
 }
 
-/// The files whose types a file's fields and rpcs use.
-fn used_files(file: &FileDescriptor) -> BTreeSet<String> {
+/// The files whose types a file's fields and, if they are served, its rpcs use.
+fn used_files(file: &FileDescriptor, is_served: bool) -> BTreeSet<String> {
     let mut used = BTreeSet::new();
-    for method in file.services().flat_map(|it| it.methods().collect::<Vec<_>>()) {
+    let services = file.services().filter(|_| is_served);
+    for method in services.flat_map(|it| it.methods().collect::<Vec<_>>()) {
         used.insert(method.input().parent_file().name().to_owned());
         used.insert(method.output().parent_file().name().to_owned());
     }

@@ -50,6 +50,8 @@ struct GeneratedView<'a> {
     /// Types of the events that stay inside, quoted.
     internal: Vec<String>,
     read_models: Vec<&'a str>,
+    /// Modules of the subscriptions.
+    subscriptions: Vec<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -116,6 +118,7 @@ fn generated_view<'a>(scope: &Scope<'a>) -> GeneratedView<'a> {
         aggregates,
         internal: internal_events(scope),
         read_models: scope.symbols.read_models.iter().map(|it| it.marker.as_str()).collect(),
+        subscriptions: scope.symbols.subscriptions.iter().map(|it| it.module.as_str()).collect(),
     }
 }
 

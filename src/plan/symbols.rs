@@ -11,7 +11,7 @@ use crate::{
         Names, accessors,
         names::{KEYWORDS, escape, to_snake},
     },
-    model::{Aggregate, Module, RpcKind},
+    model::{Aggregate, Module, RpcKind, Subscription},
     plan::{imports::is_prelude, types::struct_fields},
 };
 
@@ -26,6 +26,10 @@ pub struct Symbols {
     pub services: Vec<ServiceSymbols>,
     /// Parallel to the module's.
     pub read_models: Vec<ReadModelSymbols>,
+    /// Parallel to the module's.
+    pub subscriptions: Vec<SubscriptionSymbols>,
+    /// Of the functions that make an effect of a command, by the full name of the rpc.
+    pub effects: BTreeMap<String, String>,
     /// Of the library, as Rust code names it.
     pub library: String,
 }
@@ -83,6 +87,19 @@ pub struct ReadModelSymbols {
     pub columns: Vec<ColumnSymbols>,
 }
 
+/// The names around a subscription.
+#[derive(Debug)]
+pub struct SubscriptionSymbols {
+    /// Module and file.
+    pub module: String,
+    /// The type that stands for it.
+    pub marker: String,
+    /// The trait of its handlers.
+    pub handlers: String,
+    /// The handlers' methods, parallel to the events.
+    pub methods: Vec<String>,
+}
+
 /// The names of a column.
 #[derive(Debug)]
 pub struct ColumnSymbols {
@@ -99,13 +116,16 @@ impl Symbols {
         let mut types = BTreeSet::new();
         let aggregates =
             module.aggregates.iter().map(|it| aggregate(module, it, &names, &mut files, &mut types)).collect();
-        let mut files = taken(&["context", "mod", "views"]);
+        let mut files = taken(&["context", "effects", "mod", "views"]);
         let mut types = taken(&["Views"]);
         let services = module.services.iter().map(|it| service(it, &mut files, &mut types)).collect();
         let mut tables = BTreeSet::new();
         let read_models =
             module.read_models.iter().map(|it| read_model(it, &mut files, &mut types, &mut tables)).collect();
-        Self { names, aggregates, services, read_models, library: library.to_owned() }
+        let subscriptions =
+            module.subscriptions.iter().map(|it| subscription(it, &names, &mut files, &mut types)).collect();
+        let effects = effects(module);
+        Self { names, aggregates, services, read_models, subscriptions, effects, library: library.to_owned() }
     }
 }
 
@@ -202,6 +222,45 @@ fn read_model(
         columns: std::iter::once(key).chain(model.columns.iter().map(|it| name(&it.field))).collect(),
         marker,
     }
+}
+
+fn subscription(
+    subscription: &Subscription,
+    names: &Names,
+    files: &mut BTreeSet<String>,
+    types: &mut BTreeSet<String>,
+) -> SubscriptionSymbols {
+    let name = subscription.name.to_snake_case();
+    let name = name.strip_suffix("_subscription").unwrap_or(&name);
+    let marker = take(&camel(&format!("{name}_subscription"), "Subscription"), types);
+    let mut methods = BTreeSet::new();
+    let method = |it: &MessageDescriptor| {
+        let ident = names.message(it).map_or_else(|| it.name().to_owned(), |it| it.ident.clone());
+        to_snake(ident.trim_start_matches("r#"))
+    };
+    SubscriptionSymbols {
+        module: take(&file_name(&format!("{name}_subscription"), "subscription"), files),
+        handlers: take(&format!("{}EventHandlers", marker.trim_end_matches("Subscription")), types),
+        methods: subscription.events.iter().map(|it| take(&method(&it.message), &mut methods)).collect(),
+        marker,
+    }
+}
+
+/// The functions that make effects: the rpc's name, with the service's before it where that is taken.
+fn effects(module: &Module) -> BTreeMap<String, String> {
+    let mut functions = BTreeSet::new();
+    let mut effects = BTreeMap::new();
+    for (service, rpc) in module.services.iter().flat_map(|it| it.rpcs.iter().map(move |rpc| (it, rpc))) {
+        if !matches!(rpc.kind, RpcKind::Command(_)) {
+            continue;
+        }
+        let name = to_snake(rpc.descriptor.name());
+        let qualified =
+            format!("{}_{}", service.descriptor.name().to_snake_case(), rpc.descriptor.name().to_snake_case());
+        let name = if functions.contains(&name) { qualified } else { name };
+        effects.insert(rpc.descriptor.full_name().to_owned(), take(&name, &mut functions));
+    }
+    effects
 }
 
 /// What values of a field's type are called in the documentation of a place that has no comment.

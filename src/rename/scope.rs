@@ -143,6 +143,12 @@ impl<'a> Scope<'a> {
         leads_on || self.before(at, 1) == "mod" || self.imported.contains_key(&at) || !self.path_before(at).is_empty()
     }
 
+    /// Whether a word stands behind the path of a module of that name, `effects::reserve`, which may be the project's.
+    pub fn is_of_module(&self, at: usize, module: &str) -> bool {
+        let path = self.path_before(at);
+        path.last() == Some(&module) && self.path_leads_inside(at, &path, self.tokens[at])
+    }
+
     /// Whether the method at a place is one that the project's traits ask for: where an `impl` of one of them writes
     /// it, or where it is called on a type that the file implements one of them for.
     pub fn is_answer(&self, at: usize) -> bool {

@@ -662,3 +662,52 @@ fn the_quick_start_warns_of_nothing() {
     let (_, warnings) = potter_gen::model::build(&descriptors, &Default::default()).expect("the quick start is right");
     assert!(warnings.is_empty(), "{warnings}");
 }
+
+/// A shop that subscribes, and the module that it listens to, in a file with a service and in one without.
+fn subscriber(subscribes: &str) -> Module {
+    let shop = format!(
+        "syntax = \"proto3\"; package shop; import \"potter/options.proto\"; import \"orders.proto\"; \
+         import \"supply.proto\";\n\
+         service Shop {{ option (potter.service) = {{ module_name: \"shop\" transport: \"NATS\" {subscribes} }};\n\
+         rpc AddSupplier(AddSupplierRequest) returns (Supplier) {{ \
+           option (potter.command) = {{ aggregate: \"Supplier\" }}; }} }}\n\
+         message AddSupplierRequest {{ string supplier_id = 1; }}\n\
+         message Supplier {{ option (potter.aggregate) = {{}}; string supplier_id = 1; }}"
+    );
+    let orders = "syntax = \"proto3\"; package orders; import \"potter/options.proto\";\n\
+         service Orders { option (potter.service) = { module_name: \"orders\" }; }\n\
+         message OrderPlaced { option (potter.event) = { event_type: \"order.placed\" aggregate: \"Order\" }; \
+           Basket basket = 1; }\n\
+         message Basket {} message Order {}";
+    let supply = "syntax = \"proto3\"; package supply; import \"potter/options.proto\";\n\
+         message Supplier { option (potter.aggregate) = {}; string id = 1; }\n\
+         message SupplierRegistered { option (potter.event) = { aggregate: \"Supplier\" }; }";
+    let files = [("shop.proto", shop.as_str()), ("orders.proto", orders), ("supply.proto", supply)];
+    build_texts(&files).unwrap_or_else(|findings| panic!("these protos are right:\n{findings}")).0
+}
+
+#[test]
+fn subscribed_events_are_other_modules_and_have_types_here() {
+    let module = subscriber(
+        "subscribes: { module: \"orders\" events: \"order.placed\" } \
+         subscribes: { module: \"supply\" events: \"SupplierRegistered\" name: \"partners\" }",
+    );
+    let told: Vec<_> = module.subscriptions.iter().map(|it| (it.name.as_str(), it.module.as_str())).collect();
+    assert_eq!(told, [("orders", "orders"), ("partners", "supply")]);
+    let events: Vec<_> = module.subscriptions.iter().flat_map(|it| &it.events).collect();
+    assert_eq!((events[0].message.full_name(), events[0].event_type.as_str()), ("orders.OrderPlaced", "order.placed"));
+    assert_eq!(events[1].event_type, "supply.SupplierRegistered", "its own name, where nothing else is said");
+    assert_eq!(events[0].mirrored_by, None);
+    assert_eq!(events[1].mirrored_by.as_deref(), Some("shop.Shop.AddSupplier"));
+    assert_eq!(module.events.len(), 0, "they are not recorded here");
+    assert_eq!(module.aggregates.len(), 1, "nor are their aggregates");
+    let messages: Vec<_> = module.messages.iter().map(|it| it.full_name()).collect();
+    let expected = [
+        "shop.AddSupplierRequest",
+        "shop.Supplier",
+        "orders.OrderPlaced",
+        "orders.Basket",
+        "supply.SupplierRegistered",
+    ];
+    assert_eq!(messages, expected);
+}

@@ -11,7 +11,7 @@ use potter_gen::{
     request,
 };
 
-use crate::protos::{self, build_text};
+use crate::protos::{self, build_texts};
 
 /// What is between the fences of an example, and the word behind the first of them.
 struct Example<'a> {
@@ -85,7 +85,7 @@ fn said(example: &Example<'_>) -> BTreeSet<Code> {
 /// What is said of an example; nothing for one that only a person can run.
 fn complete_and_build(example: &Example<'_>) -> Option<Diagnostics> {
     match example.kind {
-        "proto" => match build_text(&complete(example.text)) {
+        "proto" => match build_texts(&[("shop.proto", &complete(example.text)), ("orders.proto", ORDERS)]) {
             Ok((_, warnings)) => Some(warnings),
             Err(findings) => Some(findings),
         },
@@ -135,6 +135,22 @@ fn second_version(command: &str) -> Option<Diagnostics> {
     let read = |name: &str| name.ends_with("potter.lock").then(|| Lock::new("shop").print());
     request::understand(&request, read).err()
 }
+
+/// What `orders.proto` is, which examples about other modules import.
+const ORDERS: &str = r#"syntax = "proto3";
+package orders;
+import "potter/options.proto";
+service Orders {
+  option (potter.service) = { module_name: "orders" transport: "NATS" };
+  rpc PlaceOrder(PlaceOrderRequest) returns (PlaceOrderReply) { option (potter.command) = { aggregate: "Order" }; }
+}
+message PlaceOrderRequest {}
+message PlaceOrderReply { string order_id = 1; }
+message Order { option (potter.aggregate) = {}; string order_id = 1; }
+message OrderPlaced { option (potter.event) = { event_type: "order.placed" aggregate: "Order" }; string order_id = 1; }
+message OrderChecked { option (potter.event) = { event_type: "order.checked" aggregate: "Order" internal: true }; }
+message OrderFaxed { option (potter.event) = { event_type: "order.faxed" aggregate: "Order" retired: true }; }
+"#;
 
 /// Examples show what matters; the rest is the same for all: the head, a service, an aggregate, and the messages of
 /// the rpcs that are shown.

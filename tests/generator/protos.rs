@@ -110,6 +110,12 @@ pub fn dump(module: &Module) -> String {
         let rest = (&it.event_type, it.version, it.aggregate, it.internal, it.retired, it.effect);
         text += &format!("event {} {:?} {rest:?}\n", it.message.full_name(), name(&it.id_field));
     }
+    for it in &module.subscriptions {
+        text += &format!("subscription {} {}\n", it.name, it.module);
+        for it in &it.events {
+            text += &format!("heard {} {} {:?}\n", it.message.full_name(), it.event_type, it.mirrored_by);
+        }
+    }
     for it in &module.errors {
         text += &format!("error {} {} {}\n", it.message.full_name(), it.code, it.retryable);
     }

@@ -12,5 +12,6 @@ mod killed;
 mod project;
 mod renamed;
 mod stories;
+mod subscribed;
 mod trusted;
 mod tutorial;
