@@ -1,8 +1,10 @@
 //! What the model makes of protos.
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use potter_gen::model::{
     Command, EventEffect, Module, OpenApiVersion, Query, QueryIntent, Repository, RouteBody, Rpc, RpcKind, Transport,
 };
+use prost_reflect::DescriptorPool;
 
 use crate::protos::{build_texts, cases, module};
 
@@ -710,4 +712,29 @@ fn subscribed_events_are_other_modules_and_have_types_here() {
         "supply.SupplierRegistered",
     ];
     assert_eq!(messages, expected);
+}
+
+#[test]
+fn services_of_imported_modules_are_not_told_of_by_reflection() {
+    let head = "syntax = \"proto3\"; import \"potter/options.proto\";";
+    let shop = format!(
+        "{head} import \"orders.proto\"; message Order {{ option (potter.aggregate) = {{}}; string id = 1; }}
+         service Shop {{ option (potter.service) = {{ module_name: \"shop\" transport: \"NATS\" \
+           subscribes: {{ module: \"orders\" events: \"OrderPlaced\" }} }}; }}"
+    );
+    let orders = format!(
+        "{head} service Orders {{ option (potter.service) = {{ module_name: \"orders\" }}; }}
+         message OrderPlaced {{ option (potter.event) = {{ event_type: \"order.placed\" aggregate: \"Order\" }}; }}"
+    );
+    let folder = crate::protos::write(&[("shop.proto", &shop), ("orders.proto", &orders)]);
+    let compiled = potter_gen::descriptors::compile(&[folder.path().join("shop.proto")], &[]).expect("it compiles");
+    let (module, _) = potter_gen::model::build(&compiled, &Default::default()).expect("it is right");
+    let files = potter_gen::plan::files(&module, &compiled, &Default::default()).expect("no bug");
+    let text = files.iter().find(|it| it.path.ends_with("descriptors.b64")).expect("it is carried along");
+    let compact: String = text.contents.split_ascii_whitespace().collect();
+    let bytes = STANDARD.decode(compact).expect("base64");
+    let pool = DescriptorPool::decode(bytes.as_slice()).expect("a set that holds together");
+    let services: Vec<_> = pool.services().map(|it| it.full_name().to_owned()).collect();
+    assert_eq!(services, ["Shop"]);
+    assert!(pool.get_message_by_name("OrderPlaced").is_some(), "its messages are needed to read JSON");
 }
