@@ -56,11 +56,12 @@ impl MemoryBroker {
         Self::default()
     }
 
-    fn with<T: Send + 'static>(
-        &self,
-        act: impl FnOnce(&mut State) -> Result<T, BrokerError>,
-    ) -> BoxFuture<'static, Result<T, BrokerError>> {
-        ready(self.shared.with(act)).boxed()
+    /// Acts when it is waited for, not before: whoever drops the future has done nothing.
+    fn with<'a, T: Send + 'a>(
+        &'a self,
+        act: impl FnOnce(&mut State) -> Result<T, BrokerError> + Send + 'a,
+    ) -> BoxFuture<'a, Result<T, BrokerError>> {
+        async move { self.shared.with(act) }.boxed()
     }
 }
 
@@ -153,19 +154,19 @@ impl State {
 
 impl Broker for MemoryBroker {
     fn declare(&self, channel: Channel) -> BoxFuture<'_, Result<(), BrokerError>> {
-        self.with(|state| {
+        self.with(move |state| {
             state.declare(channel);
             Ok(())
         })
     }
 
     fn publish(&self, message: Message) -> BoxFuture<'_, Result<(), BrokerError>> {
-        self.with(|state| state.publish(&message))
+        self.with(move |state| state.publish(&message))
     }
 
     fn consume(&self, consumer: Consumer) -> BoxFuture<'_, Result<Deliveries, BrokerError>> {
         let shared = self.shared.clone();
-        self.with(|state| {
+        self.with(move |state| {
             state.queue(&consumer.channel)?.join(&consumer);
             let deliveries = stream::unfold((shared, consumer), |(shared, consumer)| async move {
                 let delivery = shared.next(&consumer).await?;
@@ -176,7 +177,7 @@ impl Broker for MemoryBroker {
     }
 
     fn listen(&self, pattern: String) -> BoxFuture<'_, Result<Messages, BrokerError>> {
-        self.with(|state| {
+        self.with(move |state| {
             let (sender, receiver) = mpsc::unbounded_channel();
             state.listeners.push((pattern, sender));
             Ok(received(receiver))
@@ -185,7 +186,7 @@ impl Broker for MemoryBroker {
 
     /// All who serve are one group here: nobody else would be in the process.
     fn serve(&self, pattern: String, _group: String) -> BoxFuture<'_, Result<Calls, BrokerError>> {
-        self.with(|state| {
+        self.with(move |state| {
             let (calls, receiver) = mpsc::unbounded_channel();
             state.servers.push(Server { pattern, calls });
             Ok(received(receiver))
@@ -236,12 +237,12 @@ struct Ticket {
 impl Ticket {
     /// Says when the message comes again; `None`: never. Does nothing if it has come again meanwhile.
     fn answer(&self, again: Option<Duration>) -> BoxFuture<'_, Result<(), BrokerError>> {
-        let answered = self.shared.with(|state| {
+        let answer = move |state: &mut State| {
             let due = again.map(|after| Instant::now() + after);
             state.queue(&self.consumer.channel)?.answer(&self.consumer, self.sequence, self.attempt, due);
             Ok(())
-        });
-        ready(answered).boxed()
+        };
+        async move { self.shared.with(answer) }.boxed()
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use futures::FutureExt;
-use futures::future::{BoxFuture, ready};
+use futures::future::BoxFuture;
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -85,18 +85,29 @@ impl MemoryStore {
         Self::default()
     }
 
-    fn with<T: Send + 'static, E: From<StoreError> + Send + 'static>(
+    /// Acts when it is waited for, not before: whoever drops the future has done nothing.
+    fn with<'a, T: Send + 'a, E: From<StoreError> + Send + 'a>(
+        &'a self,
+        operation: &'static str,
+        act: impl FnOnce(&mut State) -> Result<T, E> + Send + 'a,
+    ) -> BoxFuture<'a, Result<T, E>> {
+        async move { self.act(operation, act) }.boxed()
+    }
+
+    fn act<T, E: From<StoreError>>(
         &self,
         operation: &'static str,
         act: impl FnOnce(&mut State) -> Result<T, E>,
-    ) -> BoxFuture<'_, Result<T, E>> {
+    ) -> Result<T, E> {
         let mut state = self.lock();
-        let result =
-            if state.closed { Err(StoreError::new(operation, "the store is closed").into()) } else { act(&mut state) };
+        if state.closed {
+            return Err(StoreError::new(operation, "the store is closed").into());
+        }
+        let result = act(&mut state);
         // Under the lock, so that the head never goes back.
         let head = state.events.len() as u64;
         self.head.send_if_modified(|known| std::mem::replace(known, head) != head);
-        ready(result).boxed()
+        result
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -106,18 +117,20 @@ impl MemoryStore {
 
 impl Store for MemoryStore {
     fn commit(&self, unit: Unit) -> BoxFuture<'_, Result<Committed, CommitError>> {
-        self.with("commit", |state| state.commit(unit))
+        self.with("commit", move |state| state.commit(unit))
     }
 
     fn read_stream(&self, stream: StreamId, after: u64) -> BoxFuture<'_, Result<Vec<RecordedEvent>, StoreError>> {
-        self.with("read a stream", |state| {
+        self.with("read a stream", move |state| {
             let indexes = state.streams.get(&stream).map_or(&[][..], Vec::as_slice);
             Ok(indexes.iter().skip(index(after)).map(|&at| state.events[at].clone()).collect())
         })
     }
 
     fn read_all(&self, after: u64, limit: usize) -> BoxFuture<'_, Result<Vec<RecordedEvent>, StoreError>> {
-        self.with("read the log", |state| Ok(state.events.iter().skip(index(after)).take(limit).cloned().collect()))
+        self.with("read the log", move |state| {
+            Ok(state.events.iter().skip(index(after)).take(limit).cloned().collect())
+        })
     }
 
     fn head(&self) -> watch::Receiver<u64> {
@@ -129,11 +142,13 @@ impl Store for MemoryStore {
         stream: StreamId,
         schema: &'static str,
     ) -> BoxFuture<'_, Result<Option<Snapshot>, StoreError>> {
-        self.with("load a snapshot", |state| Ok(state.snapshots.get(&stream).filter(|it| it.schema == schema).cloned()))
+        self.with("load a snapshot", move |state| {
+            Ok(state.snapshots.get(&stream).filter(|it| it.schema == schema).cloned())
+        })
     }
 
     fn save_snapshot(&self, snapshot: Snapshot) -> BoxFuture<'_, Result<(), StoreError>> {
-        self.with("save a snapshot", |state| {
+        self.with("save a snapshot", move |state| {
             let known = state.snapshots.get(&snapshot.stream);
             if known.is_none_or(|it| it.schema != snapshot.schema || it.version < snapshot.version) {
                 state.snapshots.insert(snapshot.stream.clone(), snapshot);
@@ -143,39 +158,39 @@ impl Store for MemoryStore {
     }
 
     fn find_claim(&self, key: ClaimKey) -> BoxFuture<'_, Result<Option<RecordedClaim>, StoreError>> {
-        self.with("find a claim", |state| Ok(state.claims.get(&key).map(|claim| claim.recorded.clone())))
+        self.with("find a claim", move |state| Ok(state.claims.get(&key).map(|claim| claim.recorded.clone())))
     }
 
     fn processed_up_to(&self, subscription: String, stream: String) -> BoxFuture<'_, Result<u64, StoreError>> {
-        self.with("look for processed events", |state| {
+        self.with("look for processed events", move |state| {
             Ok(state.processed.get(&(subscription, stream)).copied().unwrap_or_default())
         })
     }
 
     fn pending_commands(&self) -> BoxFuture<'_, Result<Vec<AcceptedCommand>, StoreError>> {
-        self.with("list the pending commands", |state| Ok(state.pending_commands()))
+        self.with("list the pending commands", move |state| Ok(state.pending_commands()))
     }
 
     fn adopt_commands(&self, node: Uuid) -> BoxFuture<'_, Result<Vec<AcceptedCommand>, StoreError>> {
-        self.with("adopt commands", |state| {
+        self.with("adopt commands", move |state| {
             let first = state.nodes.insert(node);
             Ok(if first { state.pending_commands() } else { Vec::new() })
         })
     }
 
     fn command_status(&self, id: Uuid) -> BoxFuture<'_, Result<Option<CommandStatus>, StoreError>> {
-        self.with("find a command", |state| Ok(state.commands.get(&id).cloned()))
+        self.with("find a command", move |state| Ok(state.commands.get(&id).cloned()))
     }
 
     fn unannounced_outcomes(&self, limit: u32) -> BoxFuture<'_, Result<Vec<CommandStatus>, StoreError>> {
-        self.with("list the outcomes", |state| {
+        self.with("list the outcomes", move |state| {
             let unannounced = state.unannounced.iter().filter_map(|id| state.commands.get(id));
             Ok(unannounced.take(limit as usize).cloned().collect())
         })
     }
 
     fn mark_announced(&self, ids: Vec<Uuid>) -> BoxFuture<'_, Result<(), StoreError>> {
-        self.with("note what is announced", |state| {
+        self.with("note what is announced", move |state| {
             for id in ids {
                 state.unannounced.remove(&id);
             }
@@ -184,7 +199,7 @@ impl Store for MemoryStore {
     }
 
     fn keep_dead_letter(&self, letter: DeadLetter) -> BoxFuture<'_, Result<(), StoreError>> {
-        self.with("keep a dead letter", |state| {
+        self.with("keep a dead letter", move |state| {
             let same = |it: &DeadLetter| it.source == letter.source && it.message_id == letter.message_id;
             if !state.dead_letters.values().any(same) {
                 state.dead_letters.insert(letter.id, letter);
@@ -194,30 +209,30 @@ impl Store for MemoryStore {
     }
 
     fn dead_letters(&self, filter: DeadLetterFilter) -> BoxFuture<'_, Result<Vec<DeadLetter>, StoreError>> {
-        self.with("list the dead letters", |state| {
+        self.with("list the dead letters", move |state| {
             let found = state.dead_letters.values().filter(|letter| filter.admits(letter));
             Ok(found.take(filter.limit.map_or(usize::MAX, |limit| limit as usize)).cloned().collect())
         })
     }
 
     fn remove_dead_letter(&self, id: Uuid) -> BoxFuture<'_, Result<bool, StoreError>> {
-        self.with("remove a dead letter", |state| Ok(state.dead_letters.remove(&id).is_some()))
+        self.with("remove a dead letter", move |state| Ok(state.dead_letters.remove(&id).is_some()))
     }
 
     /// Tables come into being by themselves here: the migrations are noted, not executed.
     fn migrate(&self, migrations: &'static [Migration]) -> BoxFuture<'_, Result<Vec<&'static str>, StoreError>> {
-        self.with("migrate", |state| state.migrate(migrations))
+        self.with("migrate", move |state| state.migrate(migrations))
     }
 
     fn applied_migrations(&self) -> BoxFuture<'_, Result<Vec<AppliedMigration>, StoreError>> {
-        self.with("read migrations", |state| {
+        self.with("read migrations", move |state| {
             let applied = state.migrations.iter();
             Ok(applied.map(|(it, time)| AppliedMigration { name: it.name.to_owned(), applied_at: *time }).collect())
         })
     }
 
     fn purge(&self, expiry: Expiry) -> BoxFuture<'_, Result<u64, StoreError>> {
-        self.with("purge", |state| Ok(state.purge(expiry)))
+        self.with("purge", move |state| Ok(state.purge(expiry)))
     }
 }
 
@@ -228,26 +243,26 @@ impl ReadModels for MemoryStore {
         generation: Generation,
         keys: Vec<String>,
     ) -> BoxFuture<'_, Result<Vec<(String, Bytes)>, StoreError>> {
-        self.with("read rows", |state| {
+        self.with("read rows", move |state| {
             let rows = state.rows.entry((table.name, generation)).or_default();
             Ok(keys.into_iter().filter_map(|key| rows.get(&key).map(|row| (key, row))).collect())
         })
     }
 
     fn select(&self, table: Table, selection: Selection) -> BoxFuture<'_, Result<Selected, StoreError>> {
-        self.with("select rows", |state| {
+        self.with("select rows", move |state| {
             Ok(state.rows.entry((table.name, Generation::Live)).or_default().select(&table, &selection))
         })
     }
 
     fn checkpoint(&self, projection: &'static str, generation: Generation) -> BoxFuture<'_, Result<u64, StoreError>> {
-        self.with("read a checkpoint", |state| {
+        self.with("read a checkpoint", move |state| {
             Ok(state.models.get(&(projection, generation)).map_or(0, |model| model.checkpoint))
         })
     }
 
     fn commit_projection(&self, batch: ProjectionBatch) -> BoxFuture<'_, Result<(), ProjectionError>> {
-        self.with("commit a projection", |state| state.commit_projection(batch))
+        self.with("commit a projection", move |state| state.commit_projection(batch))
     }
 
     fn parked(
@@ -255,21 +270,21 @@ impl ReadModels for MemoryStore {
         projection: &'static str,
         generation: Generation,
     ) -> BoxFuture<'_, Result<Vec<ParkedEvent>, StoreError>> {
-        self.with("list the parked events", |state| {
+        self.with("list the parked events", move |state| {
             let model = state.models.get(&(projection, generation));
             Ok(model.into_iter().flat_map(|model| model.parked.values().cloned()).collect())
         })
     }
 
     fn projection(&self, projection: &'static str) -> BoxFuture<'_, Result<ProjectionRecord, StoreError>> {
-        self.with("read about a projection", |state| {
+        self.with("read about a projection", move |state| {
             let rebuilding = state.models.contains_key(&(projection, Generation::Next));
             Ok(ProjectionRecord { rebuilding, ..*state.projection(projection) })
         })
     }
 
     fn set_paused(&self, projection: &'static str, paused: bool) -> BoxFuture<'_, Result<(), StoreError>> {
-        self.with("pause a projection", |state| {
+        self.with("pause a projection", move |state| {
             state.projection(projection).paused = paused;
             Ok(())
         })
@@ -281,14 +296,14 @@ impl ReadModels for MemoryStore {
         table: Table,
         from: u64,
     ) -> BoxFuture<'_, Result<(), StoreError>> {
-        self.with("begin a rebuild", |state| {
+        self.with("begin a rebuild", move |state| {
             state.empty(projection, &table, Generation::Next, from);
             Ok(())
         })
     }
 
     fn reset_projection(&self, projection: &'static str, table: Table) -> BoxFuture<'_, Result<(), StoreError>> {
-        self.with("reset a projection", |state| {
+        self.with("reset a projection", move |state| {
             state.empty(projection, &table, Generation::Live, 0);
             state.projection(projection).epoch += 1;
             Ok(())
@@ -301,16 +316,15 @@ impl ReadModels for MemoryStore {
         table: Table,
         expected_checkpoint: u64,
     ) -> BoxFuture<'_, Result<(), ProjectionError>> {
-        self.with("finish a rebuild", |state| state.finish_rebuild(projection, table, expected_checkpoint))
+        self.with("finish a rebuild", move |state| state.finish_rebuild(projection, table, expected_checkpoint))
     }
 
     fn ping(&self) -> BoxFuture<'_, Result<(), StoreError>> {
-        self.with("ping", |_| Ok(()))
+        self.with("ping", move |_| Ok(()))
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {
-        self.lock().closed = true;
-        ready(()).boxed()
+        async { self.lock().closed = true }.boxed()
     }
 }
 

@@ -1,10 +1,12 @@
-//! Several processes over one store, with faults: answers that get lost, calls that fail, processes that freeze and
-//! die, read models that are paused, emptied and rebuilt in the middle of it. Whatever happens is drawn from a seed,
+//! Several processes over one store and one broker, with faults: answers that get lost, calls that fail, processes that
+//! freeze and die, read models that are paused, emptied and rebuilt in the middle of it. Whatever happens is drawn from a seed,
 //! and time is the runtime's own, so that a seed gives the same run again. For that, everybody draws from a sequence of
 //! their own, and no two processes do anything in the same millisecond: whom the runtime wakes first is left to chance.
 //!
 //! `POTTER_SEEDS=5000 cargo test -p potter-core --test service simulation` runs more of them; `POTTER_SEED=17` runs
 //! that one alone.
+
+mod messages;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::RangeBounds;
@@ -13,16 +15,19 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use fastrand::Rng;
+use potter_broker::MemoryBroker;
 use potter_core::dispatch::{Dispatcher, Options, Outcome, Request, RequestMetadata};
 use potter_core::failure::{Failure, FailureKind};
 use potter_core::memory::MemoryStore;
 use potter_core::read_model::ReadModel;
 use potter_core::store::contract::ledger::{self, Known, Ledger};
 use potter_core::store::{Layer, Layered, MayBeOutage, SharedStore, Store, StoreError};
+use potter_messaging::Messaging;
 use prost::Message;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
+use self::messages::Line;
 use crate::product::{self, *};
 
 /// Seeds that every run of the tests tries.
@@ -78,6 +83,8 @@ struct Network {
     process: u64,
     life: watch::Receiver<Life>,
     chance: Mutex<Rng>,
+    /// One in so many requests gets lost, and one in so many answers.
+    luck: u64,
 }
 
 impl Network {
@@ -101,26 +108,32 @@ impl Network {
     }
 
     fn has_bad_luck(&self) -> bool {
-        self.draw(..40) == 0 && !self.world.is_calm()
+        self.draw(..self.luck) == 0 && !self.world.is_calm()
     }
 
-    async fn call<T: Send, E: MayBeOutage>(
+    /// A call whose request or answer may get lost.
+    async fn call<T: Send, E: Send>(
         &self,
         operation: &'static str,
         call: impl Future<Output = Result<T, E>> + Send,
+        lost: impl Fn(&'static str) -> E + Send,
     ) -> Result<T, E> {
         self.travel().await;
         self.world.note((self.process, operation));
         if self.has_bad_luck() {
-            return Err(StoreError::new(operation, "the request got lost").into());
+            return Err(lost(operation));
         }
         let result = call.await;
         self.travel().await;
         if self.has_bad_luck() {
-            return Err(StoreError::new(operation, "the answer got lost").into());
+            return Err(lost(operation));
         }
         result
     }
+}
+
+fn lost<E: MayBeOutage>(operation: &'static str) -> E {
+    StoreError::new(operation, "lost on purpose").into()
 }
 
 impl Layer for Network {
@@ -129,7 +142,7 @@ impl Layer for Network {
         operation: &'static str,
         call: impl Future<Output = Result<T, E>> + Send,
     ) -> Result<T, E> {
-        self.call(operation, call).await
+        self.call(operation, call, lost).await
     }
 
     async fn again<T: Send, E: MayBeOutage, F: Future<Output = Result<T, E>> + Send>(
@@ -137,7 +150,7 @@ impl Layer for Network {
         operation: &'static str,
         call: impl Fn() -> F + Send + Sync,
     ) -> Result<T, E> {
-        self.call(operation, call()).await
+        self.call(operation, call(), lost).await
     }
 
     async fn long<T: Send, E: MayBeOutage>(
@@ -145,7 +158,7 @@ impl Layer for Network {
         operation: &'static str,
         call: impl Future<Output = Result<T, E>> + Send,
     ) -> Result<T, E> {
-        self.call(operation, call).await
+        self.call(operation, call, lost).await
     }
 }
 
@@ -153,6 +166,7 @@ impl Layer for Network {
 #[derive(Clone)]
 struct Process {
     dispatcher: Dispatcher,
+    messaging: Arc<Messaging>,
     life: Arc<watch::Sender<Life>>,
 }
 
@@ -160,6 +174,7 @@ struct Process {
 struct Cluster {
     world: Arc<World>,
     memory: Arc<MemoryStore>,
+    broker: MemoryBroker,
     processes: Mutex<Vec<Process>>,
     started: AtomicU64,
 }
@@ -171,15 +186,27 @@ impl Cluster {
         assert!(process < SLOTS - 1, "too many processes for one run");
         let life = Arc::new(watch::Sender::new(Life::Lives));
         for attempt in 0.. {
-            let world = self.world.clone();
-            let chance = Mutex::new(world.chance(("process", process, attempt)));
-            let network = Network { world, process, life: life.subscribe(), chance };
+            let network = |way: &str, luck| {
+                let chance = Mutex::new(self.world.chance((way, process, attempt)));
+                Network { world: self.world.clone(), process, life: life.subscribe(), chance, luck }
+            };
+            let (line, network) = (network("to the broker", 6), network("to the store", 40));
             let store: SharedStore = Arc::new(Layered::new(self.memory.clone(), network));
-            match Dispatcher::start(product::module(Catalogue), store, Options::default()).await {
-                Ok(dispatcher) => return self.all().push(Process { dispatcher, life }),
+            let mut module = product::module(Catalogue);
+            module.subscription(messages::articles());
+            match Dispatcher::start(module, store, Options::default()).await {
+                Ok(dispatcher) => {
+                    let messaging = self.start_messages(&dispatcher, line);
+                    return self.all().push(Process { dispatcher, messaging, life });
+                }
                 Err(_) => sleep(Duration::from_millis(SLOTS)).await,
             }
         }
+    }
+
+    fn start_messages(&self, dispatcher: &Dispatcher, network: Network) -> Arc<Messaging> {
+        let broker = Line { memory: self.broker.clone(), network: Arc::new(network) };
+        Arc::new(Messaging::start(dispatcher, Arc::new(broker), Default::default()).expect("no contradictions"))
     }
 
     fn all(&self) -> std::sync::MutexGuard<'_, Vec<Process>> {
@@ -308,6 +335,7 @@ async fn run(seed: u64) -> Run {
             steps: AtomicU64::new(0),
         }),
         memory: Arc::default(),
+        broker: MemoryBroker::new(),
         processes: Mutex::default(),
         started: AtomicU64::new(0),
     });
@@ -319,7 +347,7 @@ async fn run(seed: u64) -> Run {
         async move { cluster.misbehave().await }
     });
     let clients: Vec<_> = (0..CLIENTS).map(|number| tokio::spawn(client(cluster.clone(), number))).collect();
-    let mut known = Vec::new();
+    let mut known = messages::supply(&cluster.broker, cluster.world.chance("supplier")).await;
     for client in clients {
         known.extend(client.await.expect("no panic"));
     }
@@ -328,6 +356,7 @@ async fn run(seed: u64) -> Run {
     come_to_rest(&cluster).await;
     ledger::check(&*cluster.memory, &known).await;
     ledger::check_read_model::<Products>(&*cluster.memory).await;
+    messages::check(&cluster).await;
     let world = &cluster.world;
     let trace = world.trace.lock().expect("no panic").finish();
     let events = cluster.memory.read_all(0, usize::MAX).await.expect("readable").len();
@@ -340,6 +369,13 @@ async fn come_to_rest(cluster: &Cluster) {
     sleep(Duration::from_secs(30)).await;
     cluster.start().await;
     cluster.any(&mut Rng::with_seed(0)).dispatcher.resume(Products::NAME).await.expect("goes on");
+    settle(cluster).await;
+    messages::come_to_rest(cluster).await;
+    // What the messages have had as effects is to be seen in the read models as well.
+    settle(cluster).await;
+}
+
+async fn settle(cluster: &Cluster) {
     let processes = cluster.all().clone();
     for process in processes {
         process.dispatcher.settle(Duration::from_secs(300)).await.expect("it comes to rest");
@@ -351,7 +387,7 @@ fn variable(name: &str) -> Option<u64> {
 }
 
 #[test]
-fn whatever_happens_every_command_has_its_effect_once() {
+fn whatever_happens_every_command_and_event_has_its_effect_once() {
     let seeds = match variable("POTTER_SEED") {
         Some(seed) => seed..seed + 1,
         None => 0..variable("POTTER_SEEDS").unwrap_or(SEEDS),
