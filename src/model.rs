@@ -278,6 +278,18 @@ pub enum Repository {
     InMemory,
 }
 
+/// Where the rows of a read model are kept, once that is configured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum KeptIn {
+    /// Beside the events.
+    #[default]
+    Database,
+    /// Redis.
+    Redis,
+    /// A PostgreSQL database of their own.
+    Postgres,
+}
+
 /// An event.
 #[derive(Clone, Debug)]
 pub struct Event {
@@ -357,6 +369,8 @@ pub struct ReadModel {
     pub key: FieldDescriptor,
     /// The events that it is built from.
     pub events: Vec<EventId>,
+    /// Where its rows are kept.
+    pub kept_in: KeptIn,
     /// The aggregate that it was derived from, when no message declares it.
     pub derived_from: Option<AggregateId>,
     /// Columns of the table beside the key: the row's fields that SQL can hold.

@@ -147,6 +147,8 @@ pub struct ReadModelOptions {
     pub name: String,
     /// Names of events.
     pub events: Vec<String>,
+    /// Where its rows are kept.
+    pub store: String,
 }
 
 /// `(potter.field)`.
@@ -289,7 +291,7 @@ pub fn error_event(message: &MessageDescriptor) -> Option<ErrorEventOptions> {
 pub fn read_model(message: &MessageDescriptor) -> Option<ReadModelOptions> {
     message.descriptor_proto().options.as_ref()?;
     let it = Reader::extension(message.parent_pool(), &message.options(), "potter.read_model")?;
-    Some(ReadModelOptions { name: it.string("name"), events: it.strings("events") })
+    Some(ReadModelOptions { name: it.string("name"), events: it.strings("events"), store: it.string("store") })
 }
 
 /// Reads `(potter.field)`.

@@ -110,6 +110,7 @@ codes! {
     FieldOptionWithoutEffect "P064" Warning "field option without effect here";
     OptionWithoutEffect "P065" Warning "option without effect";
     UnenforceableRule "P066" Error "rule of buf.validate that cannot be enforced";
+    UnknownReadModelStore "P067" Error "unknown store of a read model";
 
     InvalidPath "P070" Error "invalid path in google.api.http";
     UnknownHttpField "P071" Error "google.api.http names an unknown field";

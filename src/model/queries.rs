@@ -4,7 +4,7 @@ use heck::ToSnakeCase;
 use prost_reflect::{FieldDescriptor, MessageDescriptor, MethodDescriptor};
 
 use super::{
-    AggregateId, Cache, EventId, Query, QueryIntent, ReadModelId,
+    AggregateId, Cache, EventId, KeptIn, Query, QueryIntent, ReadModelId,
     context::{Context, Element, Key, extension},
     events::EventDraft,
     fields::{self, id_field},
@@ -121,6 +121,7 @@ fn derived(name: &str, aggregate: AggregateId, drafts: &mut Drafts<'_>) -> ReadM
         row: owner.message.clone(),
         key: owner.id_field.clone(),
         events: events.collect(),
+        kept_in: KeptIn::default(),
         derived_from: Some(aggregate),
         name,
     };

@@ -4,7 +4,7 @@ use heck::{ToShoutySnakeCase, ToSnakeCase};
 use prost_reflect::{FieldDescriptor, MessageDescriptor};
 
 use super::{
-    AggregateId, ErrorEvent, EventId, ReadModel, Repository,
+    AggregateId, ErrorEvent, EventId, KeptIn, ReadModel, Repository,
     context::{Context, Element, Key, extension},
     events::{EventDraft, event_named, suggest_event},
     fields::{self, IdField, id_field, type_name},
@@ -26,6 +26,7 @@ mod key {
     pub const ERROR_CODE: Key = (1, "error_code");
     pub const READ_MODEL_NAME: Key = (1, "name");
     pub const READ_MODEL_EVENTS: Key = (2, "events");
+    pub const READ_MODEL_STORE: Key = (3, "store");
 }
 
 /// An aggregate, its id perhaps missing.
@@ -261,6 +262,7 @@ pub(super) struct ReadModelDraft {
     pub row: MessageDescriptor,
     pub key: Option<FieldDescriptor>,
     pub events: Vec<EventId>,
+    pub kept_in: KeptIn,
     pub derived_from: Option<AggregateId>,
 }
 
@@ -273,6 +275,7 @@ impl ReadModelDraft {
             table: self.table,
             row: self.row,
             events: self.events,
+            kept_in: self.kept_in,
             derived_from: self.derived_from,
         })
     }
@@ -344,5 +347,24 @@ fn read_model(
         &format!("read model {name}"),
         context,
     );
-    ReadModelDraft { name: name.to_owned(), table, row: message.clone(), key, events: built_from, derived_from: None }
+    let kept_in = kept_in(message, options, context);
+    let (name, row) = (name.to_owned(), message.clone());
+    ReadModelDraft { name, table, row, key, events: built_from, kept_in, derived_from: None }
+}
+
+fn kept_in(message: &MessageDescriptor, options: &ReadModelOptions, context: &mut Context<'_>) -> KeptIn {
+    const STORES: &[(&str, KeptIn)] =
+        &[("database", KeptIn::Database), ("redis", KeptIn::Redis), ("postgres", KeptIn::Postgres)];
+    let name = options.store.as_str();
+    if name.is_empty() {
+        return KeptIn::default();
+    }
+    if let Some((_, found)) = STORES.iter().find(|(it, _)| it.eq_ignore_ascii_case(name)) {
+        return *found;
+    }
+    let text = format!("read model {} is kept in an unknown store `{name}`", message.name());
+    let help = suggestion(name, STORES.iter().map(|(it, _)| *it));
+    let option = (Element::Message(message), extension::READ_MODEL);
+    context.on_value(option, key::READ_MODEL_STORE, Some(name), Code::UnknownReadModelStore, (text, help));
+    KeptIn::default()
 }

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     file::File,
     migrations::{self, Table, Tables},
-    model::{Column, ReadModel},
+    model::{Column, KeptIn, ReadModel},
     render::Bug,
     rust,
 };
@@ -56,6 +56,8 @@ struct ModelView<'a> {
     event: String,
     columns: Vec<ColumnView<'a>>,
     events: Vec<EventView>,
+    /// The framework's name for where its rows are kept; empty: beside the events.
+    kept_in: &'static str,
 }
 
 #[derive(Serialize)]
@@ -81,6 +83,7 @@ fn model_view<'a>(scope: &Scope<'a>, index: usize) -> ModelView<'a> {
         &symbols.projection,
         &symbols.event,
         "ColumnType",
+        "KeptIn",
         "ReadModel",
         "RecordedEvent",
         "Table",
@@ -90,7 +93,13 @@ fn model_view<'a>(scope: &Scope<'a>, index: usize) -> ModelView<'a> {
     imports.add("potter::event", "RecordedEvent");
     let needed = ["ReadModel", "Table", "Value"].into_iter();
     let of_columns = ["ColumnType", "TableColumn"].into_iter().filter(|_| !model.columns.is_empty());
-    needed.chain(of_columns).for_each(|it| imports.add("potter::read_model", it));
+    let kept_in = match model.kept_in {
+        KeptIn::Database => "",
+        KeptIn::Redis => "Redis",
+        KeptIn::Postgres => "Postgres",
+    };
+    let of_place = (!kept_in.is_empty()).then_some("KeptIn");
+    needed.chain(of_columns).chain(of_place).for_each(|it| imports.add("potter::read_model", it));
     let module = format!("crate::generated::application::{}", symbols.module);
     imports.add(&module, &symbols.marker);
     imports.add(&module, &symbols.projection);
@@ -119,6 +128,7 @@ fn model_view<'a>(scope: &Scope<'a>, index: usize) -> ModelView<'a> {
         row,
         event,
         columns,
+        kept_in,
     }
 }
 
