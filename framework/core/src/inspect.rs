@@ -119,24 +119,28 @@ pub fn command(status: &CommandStatus) -> Value {
 /// How a projection is.
 #[must_use]
 pub fn projection(status: &ProjectionStatus) -> Value {
-    json!({
+    let mut record = json!({
         "name": status.name,
         "state": projection_state(&status.state),
         "position": status.position,
         "head": status.head,
         "lag": status.lag(),
         "parked": status.parked,
-    })
+    });
+    if let ProjectionState::Error(reason) = &status.state {
+        record["reason"] = reason.as_str().into();
+    }
+    record
 }
 
-/// What a projection is doing, in a word; or why it cannot.
+/// What a projection is doing, in a word.
 #[must_use]
-pub fn projection_state(state: &ProjectionState) -> &str {
+pub fn projection_state(state: &ProjectionState) -> &'static str {
     match state {
         ProjectionState::Active => "active",
         ProjectionState::Paused => "paused",
         ProjectionState::Building => "building",
-        ProjectionState::Error(reason) => reason,
+        ProjectionState::Error(_) => "error",
     }
 }
 
@@ -249,6 +253,15 @@ mod tests {
         let wrong = payloads.event(&recorded(1, b"x"));
         assert_eq!(wrong["payloadHex"], "78");
         assert!(wrong["problem"].as_str().is_some_and(|it| it.contains("version 1")), "{wrong}");
+    }
+
+    #[test]
+    fn a_projection_that_cannot_go_on_says_why_beside_its_state() {
+        let status = |state| ProjectionStatus { name: "Products", state, position: 3, head: 5, parked: 0 };
+        let failing = projection(&status(ProjectionState::Error("out of reach".to_owned())));
+        assert_eq!((&failing["state"], &failing["reason"]), (&"error".into(), &"out of reach".into()));
+        let paused = projection(&status(ProjectionState::Paused));
+        assert_eq!((&paused["state"], paused.get("reason")), (&"paused".into(), None));
     }
 
     #[test]

@@ -6,8 +6,10 @@
 //!
 //! Where to look: [`domain`] is what rules are written with (pure); [`event`] what is recorded; [`store`] the port
 //! that every database implements, [`memory`] the plainest of them; [`command`], [`query`] and [`read_model`] what
-//! generated code declares, [`subscription`] what is done about other modules' events, all gathered in a [`module::Module`]; [`dispatch`], `worker` and [`projection`] what runs it;
-//! [`resilience`] what stands before a store that may be out of reach; [`failure`] how things go wrong; [`health`], [`inspect`] and `telemetry` what is seen of it from outside; [`testing`] what the
+//! generated code declares, [`subscription`] what is done about other modules' events, all gathered in a
+//! [`module::Module`]; [`dispatch`], `worker` and [`projection`] what runs it; [`replay`] shows the log once more;
+//! [`resilience`] is what stands before a store that may be out of reach; [`failure`] how things go wrong; [`health`],
+//! [`inspect`] and `telemetry` what is seen of it from outside; [`testing`] what the
 //! tests of a service are written with.
 
 mod backoff;
@@ -26,6 +28,7 @@ mod panics;
 pub mod projection;
 pub mod query;
 pub mod read_model;
+pub mod replay;
 pub mod resilience;
 pub mod store;
 pub mod subscription;

@@ -19,7 +19,7 @@ use crate::clock;
 use crate::event::{RecordedEvent, StreamId};
 use crate::read_model::Table;
 use crate::store::{
-    AcceptedCommand, Append, AppliedMigration, ClaimKey, CommandStatus, CommitError, Committed, DeadLetter,
+    AcceptedCommand, Append, AppliedMigration, ClaimKey, CommandStatus, CommitError, Committed, Copied, DeadLetter,
     DeadLetterFilter, Expiry, Generation, Migration, ParkedEvent, ProcessedEvent, ProjectionBatch, ProjectionError,
     ProjectionRecord, ReadModels, RecordedClaim, Selected, Selection, Snapshot, Store, StoreError, Unit,
 };
@@ -65,7 +65,7 @@ struct KeptClaim {
 }
 
 /// What a projection keeps beside its rows.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Model {
     checkpoint: u64,
     /// By position.
@@ -302,6 +302,21 @@ impl ReadModels for MemoryStore {
         })
     }
 
+    fn begin_rebuild_from_copy(
+        &self,
+        projection: &'static str,
+        table: Table,
+        of: Copied,
+    ) -> BoxFuture<'_, Result<Option<u64>, StoreError>> {
+        self.with("begin a rebuild", |state| Ok(state.copy(projection, &table, of.generation(), Generation::Next)))
+    }
+
+    fn save_copy(&self, projection: &'static str, table: Table) -> BoxFuture<'_, Result<u64, StoreError>> {
+        self.with("save a read model", |state| {
+            Ok(state.copy(projection, &table, Generation::Live, Generation::Saved).unwrap_or_default())
+        })
+    }
+
     fn reset_projection(&self, projection: &'static str, table: Table) -> BoxFuture<'_, Result<(), StoreError>> {
         self.with("reset a projection", move |state| {
             state.empty(projection, &table, Generation::Live, 0);
@@ -427,6 +442,20 @@ impl State {
     fn empty(&mut self, projection: &'static str, table: &Table, generation: Generation, checkpoint: u64) {
         self.models.insert((projection, generation), Model { checkpoint, ..Model::default() });
         self.rows.insert((table.name, generation), Rows::default());
+    }
+
+    /// Copies a generation over another; answers with its checkpoint, and `None` if it isn't there.
+    fn copy(&mut self, projection: &'static str, table: &Table, from: Generation, to: Generation) -> Option<u64> {
+        let model = match self.models.get(&(projection, from)) {
+            Some(model) => model.clone(),
+            None if from == Generation::Live => Model::default(),
+            None => return None,
+        };
+        let checkpoint = model.checkpoint;
+        let rows = self.rows.get(&(table.name, from)).cloned().unwrap_or_default();
+        self.models.insert((projection, to), model);
+        self.rows.insert((table.name, to), rows);
+        Some(checkpoint)
     }
 
     fn commit_projection(&mut self, batch: ProjectionBatch) -> Result<(), ProjectionError> {

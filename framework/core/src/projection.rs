@@ -3,6 +3,7 @@
 //! `follow` is the task of one projection; `follower` takes in batches of events, exactly once, because rows and
 //! checkpoint are written in one transaction; `batch` turns events into changed rows.
 
+mod anew;
 mod batch;
 mod follow;
 mod follower;
@@ -19,7 +20,8 @@ use crate::dispatch::Runtime;
 use crate::failure::Failure;
 use crate::module::Module;
 use crate::read_model::{KeptIn, ReadModel, Table};
-use crate::store::{Generation, ParkedEvent, ProjectionRecord, SharedStore};
+use crate::replay::Replay;
+use crate::store::{Copied, Generation, ParkedEvent, ProjectionRecord, SharedStore, StoreError};
 use crate::telemetry::ProjectionMeter;
 
 /// A declared read model, its types forgotten.
@@ -36,16 +38,16 @@ pub(crate) trait DeclaredProjection: Send + Sync {
     /// Where it is kept if configuration doesn't say otherwise.
     fn kept_in(&self) -> KeptIn;
 
-    /// Builds it anew from the events after `from`, in this process; tells position and head as it goes.
+    /// Builds it anew, in this process; tells position and head as it goes.
     fn rebuild(
         self: Arc<Self>,
         store: SharedStore,
-        from: u64,
+        begin: Rebuild,
         progress: Box<dyn FnMut(u64, u64) + Send>,
     ) -> BoxFuture<'static, Result<(), Failure>>;
 
     /// Tries again to take in what is parked, in this process; answers how many events it could.
-    fn replay_parked(self: Arc<Self>, store: SharedStore) -> BoxFuture<'static, Result<usize, Failure>>;
+    fn replay_parked(self: Arc<Self>, store: SharedStore, of: Replay) -> BoxFuture<'static, Result<usize, Failure>>;
 }
 
 /// The projection of read model `M`.
@@ -240,11 +242,11 @@ impl<M: ReadModel> DeclaredProjection for TypedProjection<M> {
     fn rebuild(
         self: Arc<Self>,
         store: SharedStore,
-        from: u64,
+        begin: Rebuild,
         mut progress: Box<dyn FnMut(u64, u64) + Send>,
     ) -> BoxFuture<'static, Result<(), Failure>> {
         Box::pin(async move {
-            let mut builder = Follower::<M>::begin_rebuild(store.clone(), from).await?;
+            let mut builder = begin_rebuild::<M>(&store, begin).await?;
             let head = store.head();
             while builder.build().await? {
                 progress(builder.position(), *head.borrow());
@@ -255,8 +257,25 @@ impl<M: ReadModel> DeclaredProjection for TypedProjection<M> {
         })
     }
 
-    fn replay_parked(self: Arc<Self>, store: SharedStore) -> BoxFuture<'static, Result<usize, Failure>> {
-        Box::pin(async move { Ok(Follower::<M>::resume(store).await?.replay_parked_in_turn().await?) })
+    fn replay_parked(self: Arc<Self>, store: SharedStore, of: Replay) -> BoxFuture<'static, Result<usize, Failure>> {
+        Box::pin(async move { Ok(Follower::<M>::resume(store).await?.replay_parked_in_turn(&of).await?) })
+    }
+}
+
+async fn begin_rebuild<M: ReadModel>(store: &SharedStore, begin: Rebuild) -> Result<Follower<M>, Failure> {
+    match begin {
+        Rebuild::After(position) => Ok(Follower::begin_rebuild(store.clone(), position).await?),
+        Rebuild::FromSnapshot => {
+            let begun = Follower::begin_rebuild_from_copy(store.clone(), Copied::Saved).await?;
+            begun.ok_or_else(|| Failure::not_found("snapshot of the read model", M::NAME))
+        }
+        Rebuild::RowsOf(events) => {
+            let begun = Follower::begin_rebuild_from_copy(store.clone(), Copied::Live).await?;
+            let mut builder = begun.ok_or_else(|| Failure::not_found("read model", M::NAME))?;
+            let rows = builder.make_anew(&events).await?;
+            tracing::info!(read_model = M::NAME, rows, "made rows anew");
+            Ok(builder)
+        }
     }
 }
 
@@ -265,20 +284,47 @@ fn declared(module: &Module, read_model: &str) -> Result<Arc<dyn DeclaredProject
     declared.cloned().ok_or_else(|| Failure::not_found("read model", read_model))
 }
 
-/// Builds a read model anew from the events after `from`, in this process, telling position and head as it goes.
+/// What a rebuild begins with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rebuild {
+    /// Nothing; it takes in the events after a position.
+    After(u64),
+    /// The copy that [`save`] has made.
+    FromSnapshot,
+    /// The rows as they are, of which those that these events are about are made anew, each from all of its events.
+    RowsOf(Replay),
+}
+
+impl From<u64> for Rebuild {
+    fn from(position: u64) -> Self {
+        Self::After(position)
+    }
+}
+
+/// Saves a copy of a read model as it is, for [`Rebuild::FromSnapshot`]; answers with its position.
+///
+/// # Errors
+/// See [`rebuild`].
+pub async fn save(module: &Module, store: &SharedStore, read_model: &str) -> Result<u64, Failure> {
+    let declared = declared(module, read_model)?;
+    Ok(store.save_copy(declared.name(), declared.table()).await?)
+}
+
+/// Builds a read model anew in this process, telling position and head as it goes: from the events after a position, or
+/// from what [`Rebuild`] says.
 ///
 /// The service may be running; it answers from the old rows until the new ones are complete.
 ///
 /// # Errors
-/// The module has no such read model, or the store is out of reach.
+/// The module has no such read model, no snapshot of it has been saved, or the store is out of reach.
 pub async fn rebuild(
     module: &Module,
     store: SharedStore,
     read_model: &str,
-    from: u64,
+    begin: impl Into<Rebuild>,
     progress: impl FnMut(u64, u64) + Send + 'static,
 ) -> Result<(), Failure> {
-    declared(module, read_model)?.rebuild(store, from, Box::new(progress)).await
+    declared(module, read_model)?.rebuild(store, begin.into(), Box::new(progress)).await
 }
 
 /// Empties a read model; a running service then takes everything in again.
@@ -306,31 +352,42 @@ pub async fn parked(module: &Module, store: &SharedStore, read_model: &str) -> R
     Ok(store.parked(declared(module, read_model)?.name(), Generation::Live).await?)
 }
 
-/// Tries again to take in what a read model has parked; answers how many events it could.
+/// Tries again to take in what a read model has parked of these events; answers how many it could.
 ///
 /// # Errors
 /// See [`rebuild`].
-pub async fn replay_parked(module: &Module, store: &SharedStore, read_model: &str) -> Result<usize, Failure> {
-    declared(module, read_model)?.replay_parked(store.clone()).await
+pub async fn replay_parked(
+    module: &Module,
+    store: &SharedStore,
+    read_model: &str,
+    of: &Replay,
+) -> Result<usize, Failure> {
+    declared(module, read_model)?.replay_parked(store.clone(), of.clone()).await
 }
 
-/// How far the read models are as the store says, in the order of their declaration.
-///
-/// # Errors
-/// The store is out of reach.
-pub async fn list(module: &Module, store: &SharedStore) -> Result<Vec<ProjectionStatus>, Failure> {
+/// How far the read models are as the store says, in the order of their declaration; what keeps one of them may be out of
+/// reach.
+pub async fn list(module: &Module, store: &SharedStore) -> Vec<ProjectionStatus> {
     let head = *store.head().borrow();
     let mut statuses = Vec::new();
     for name in module.read_models() {
-        let position = store.checkpoint(name, Generation::Live).await?;
-        let parked = store.parked(name, Generation::Live).await?.len();
-        let state = match store.projection(name).await? {
-            ProjectionRecord { paused: true, .. } => ProjectionState::Paused,
-            ProjectionRecord { rebuilding: true, .. } => ProjectionState::Building,
-            _ if position < head => ProjectionState::Building,
-            _ => ProjectionState::Active,
-        };
-        statuses.push(ProjectionStatus { name, state, position, head, parked });
+        statuses.push(status(name, head, store).await.unwrap_or_else(|error| {
+            tracing::warn!(read_model = name, %error, "cannot be asked");
+            let state = ProjectionState::Error("out of reach".to_owned());
+            ProjectionStatus { name, state, position: 0, head, parked: 0 }
+        }));
     }
-    Ok(statuses)
+    statuses
+}
+
+async fn status(name: &'static str, head: u64, store: &SharedStore) -> Result<ProjectionStatus, StoreError> {
+    let position = store.checkpoint(name, Generation::Live).await?;
+    let parked = store.parked(name, Generation::Live).await?.len();
+    let state = match store.projection(name).await? {
+        ProjectionRecord { paused: true, .. } => ProjectionState::Paused,
+        ProjectionRecord { rebuilding: true, .. } => ProjectionState::Building,
+        _ if position < head => ProjectionState::Building,
+        _ => ProjectionState::Active,
+    };
+    Ok(ProjectionStatus { name, state, position, head, parked })
 }

@@ -30,8 +30,8 @@ use uuid::Uuid;
 pub use self::dead_letter::{DeadAttempt, DeadLetter, DeadLetterFilter};
 pub use self::layered::{Layer, Layered, MayBeOutage};
 pub use self::read_models::{
-    Condition, Generation, OrderBy, ParkedEvent, ProjectionBatch, ProjectionError, ProjectionRecord, ReadModels,
-    RowChange, Selected, Selection, SharedReadModels, Test, contains_in_any_case,
+    Condition, Copied, Generation, OrderBy, ParkedEvent, ProjectionBatch, ProjectionError, ProjectionRecord,
+    ReadModels, RowChange, Selected, Selection, SharedReadModels, Test, contains_in_any_case,
 };
 pub use self::routed::{Elsewhere, Routed};
 

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use potter_core::read_model::Table;
 use potter_core::store::columns::{self, generation as named, migration_hash, nanoseconds};
-use potter_core::store::sql::{create_postgres_table, postgres_index, postgres_name, quoted};
+use potter_core::store::sql::{ROW_COLUMN, create_postgres_table, postgres_index, postgres_name, quoted};
 use potter_core::store::{AppliedMigration, Generation, Migration, ProjectionError, StoreError};
 use tokio_postgres::Error;
 use tokio_postgres::error::SqlState;
@@ -77,13 +77,83 @@ pub(crate) async fn begin_rebuild(
 ) -> Result<(), Error> {
     let transaction = Transaction::begin(connection).await?;
     transaction.execute(TAKE_TURNS, &[]).await?;
-    let name = table_name(table, Generation::Next);
-    transaction.batch(&format!("DROP TABLE IF EXISTS {}", quoted(&name))).await?;
-    forget(&transaction, projection, Generation::Next).await?;
-    transaction.batch(&create_postgres_table(table, &format!("{}__next", table.name))).await?;
+    make_next(&transaction, projection, table).await?;
     let begin = "INSERT INTO potter_checkpoints (projection, generation, position) VALUES ($1, 'next', $2)";
     transaction.execute(begin, &[&Text(projection), &stored(from)]).await?;
     transaction.commit().await
+}
+
+async fn make_next(transaction: &Transaction<'_>, projection: &str, table: &Table) -> Result<(), Error> {
+    let name = table_name(table, Generation::Next);
+    transaction.batch(&format!("DROP TABLE IF EXISTS {}", quoted(&name))).await?;
+    forget(transaction, projection, Generation::Next).await?;
+    transaction.batch(&create_postgres_table(table, &format!("{}__next", table.name))).await
+}
+
+/// Makes a table beside the live one that begins with the rows of another generation.
+pub(crate) async fn begin_rebuild_from_copy(
+    connection: &Connection,
+    projection: &str,
+    table: &Table,
+    of: Generation,
+) -> Result<Option<u64>, Error> {
+    let transaction = Transaction::begin(connection).await?;
+    transaction.execute(TAKE_TURNS, &[]).await?;
+    let source = quoted(&table_name(table, of));
+    let there = transaction.row("SELECT to_regclass($1) IS NOT NULL", &[&source]).await?;
+    if !there.is_some_and(|row| row.get(0)) {
+        return Ok(None);
+    }
+    make_next(&transaction, projection, table).await?;
+    let columns = [table.key].into_iter().chain(table.columns.iter().map(|it| it.name)).chain([ROW_COLUMN]);
+    let columns = columns.map(quoted).collect::<Vec<_>>().join(", ");
+    let next = quoted(&table_name(table, Generation::Next));
+    hold_still(&transaction, projection).await?;
+    transaction.batch(&format!("INSERT INTO {next} ({columns}) SELECT {columns} FROM {source}")).await?;
+    let position = copy_progress(&transaction, projection, of, Generation::Next).await?;
+    transaction.commit().await?;
+    Ok(Some(position))
+}
+
+/// Saves the live table as it is.
+pub(crate) async fn save_copy(connection: &Connection, projection: &str, table: &Table) -> Result<u64, Error> {
+    let transaction = Transaction::begin(connection).await?;
+    transaction.execute(TAKE_TURNS, &[]).await?;
+    let name = |generation| quoted(&table_name(table, generation));
+    let (saved, live) = (name(Generation::Saved), name(Generation::Live));
+    transaction.batch(&format!("DROP TABLE IF EXISTS {saved}")).await?;
+    forget(&transaction, projection, Generation::Saved).await?;
+    hold_still(&transaction, projection).await?;
+    transaction.batch(&format!("CREATE TABLE {saved} AS SELECT * FROM {live}")).await?;
+    let position = copy_progress(&transaction, projection, Generation::Live, Generation::Saved).await?;
+    transaction.commit().await?;
+    Ok(position)
+}
+
+/// Whoever projects waits for the end of the transaction.
+async fn hold_still(transaction: &Transaction<'_>, projection: &str) -> Result<(), Error> {
+    let sql = "INSERT INTO potter_checkpoints (projection, generation, position) VALUES ($1, 'live', 0) \
+        ON CONFLICT (projection, generation) DO UPDATE SET position = potter_checkpoints.position";
+    transaction.execute(sql, &[&Text(projection)]).await?;
+    Ok(())
+}
+
+/// Checkpoint and parked events of a generation become another's, too.
+async fn copy_progress(
+    transaction: &Transaction<'_>,
+    projection: &str,
+    from: Generation,
+    to: Generation,
+) -> Result<u64, Error> {
+    let position = checkpoint(transaction, projection, from).await?;
+    let note = "INSERT INTO potter_checkpoints (projection, generation, position) VALUES ($1, $2, $3)";
+    transaction.execute(note, &[&Text(projection), &named(to), &stored(position)]).await?;
+    let parked = "INSERT INTO potter_projection_failures \
+        (projection, generation, position, row_key, event_type, reason, parked_at) \
+        SELECT projection, $3, position, row_key, event_type, reason, parked_at FROM potter_projection_failures \
+        WHERE projection = $1 AND generation = $2";
+    transaction.execute(parked, &[&Text(projection), &named(from), &named(to)]).await?;
+    Ok(position)
 }
 
 /// Empties the live table.

@@ -36,9 +36,9 @@ use futures::future::BoxFuture;
 use potter_core::event::{RecordedEvent, StreamId};
 use potter_core::read_model::Table;
 use potter_core::store::{
-    AcceptedCommand, AppliedMigration, ClaimKey, CommandStatus, CommitError, Committed, DeadLetter, DeadLetterFilter,
-    Expiry, Generation, Migration, ParkedEvent, ProjectionBatch, ProjectionError, ProjectionRecord, ReadModels,
-    RecordedClaim, Selected, Selection, Snapshot, Store, StoreError, Unit,
+    AcceptedCommand, AppliedMigration, ClaimKey, CommandStatus, CommitError, Committed, Copied, DeadLetter,
+    DeadLetterFilter, Expiry, Generation, Migration, ParkedEvent, ProjectionBatch, ProjectionError, ProjectionRecord,
+    ReadModels, RecordedClaim, Selected, Selection, Snapshot, Store, StoreError, Unit,
 };
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -378,6 +378,19 @@ impl ReadModels for PostgresStore {
         from: u64,
     ) -> BoxFuture<'_, Result<(), StoreError>> {
         self.models.begin_rebuild(projection, table, from)
+    }
+
+    fn begin_rebuild_from_copy(
+        &self,
+        projection: &'static str,
+        table: Table,
+        of: Copied,
+    ) -> BoxFuture<'_, Result<Option<u64>, StoreError>> {
+        self.models.begin_rebuild_from_copy(projection, table, of)
+    }
+
+    fn save_copy(&self, projection: &'static str, table: Table) -> BoxFuture<'_, Result<u64, StoreError>> {
+        self.models.save_copy(projection, table)
     }
 
     fn reset_projection(&self, projection: &'static str, table: Table) -> BoxFuture<'_, Result<(), StoreError>> {

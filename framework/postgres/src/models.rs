@@ -7,8 +7,8 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use potter_core::read_model::Table;
 use potter_core::store::{
-    Generation, Migration, ParkedEvent, ProjectionBatch, ProjectionError, ProjectionRecord, ReadModels, Selected,
-    Selection, StoreError,
+    Copied, Generation, Migration, ParkedEvent, ProjectionBatch, ProjectionError, ProjectionRecord, ReadModels,
+    Selected, Selection, StoreError,
 };
 use tokio::sync::OnceCell;
 
@@ -148,6 +148,33 @@ impl ReadModels for PostgresReadModels {
                 begun.map_err(|error| failure("begin a rebuild", &error))
             };
             self.pool().await?.act("begin a rebuild", begin).await
+        }
+        .boxed()
+    }
+
+    fn begin_rebuild_from_copy(
+        &self,
+        projection: &'static str,
+        table: Table,
+        of: Copied,
+    ) -> BoxFuture<'_, Result<Option<u64>, StoreError>> {
+        async move {
+            let begin = move |connection: Arc<Connection>| async move {
+                let begun = admin::begin_rebuild_from_copy(&connection, projection, &table, of.generation()).await;
+                begun.map_err(|error| failure("begin a rebuild", &error))
+            };
+            self.pool().await?.act("begin a rebuild", begin).await
+        }
+        .boxed()
+    }
+
+    fn save_copy(&self, projection: &'static str, table: Table) -> BoxFuture<'_, Result<u64, StoreError>> {
+        async move {
+            let save = move |connection: Arc<Connection>| async move {
+                let saved = admin::save_copy(&connection, projection, &table).await;
+                saved.map_err(|error| failure("save a read model", &error))
+            };
+            self.pool().await?.act("save a read model", save).await
         }
         .boxed()
     }

@@ -21,6 +21,7 @@ pub(crate) fn table_name(table: &Table, generation: Generation) -> String {
     match generation {
         Generation::Live => postgres_name(table.name),
         Generation::Next => postgres_name(&format!("{}__next", table.name)),
+        Generation::Saved => postgres_name(&format!("{}__saved", table.name)),
     }
 }
 

@@ -3,7 +3,7 @@
 //! [`RedisReadModels::new`] takes a `REDIS_ADDR` and gives what [`potter_core::store::ReadModels`] asks for. What goes
 //! where: `names` are the keys that things are kept under, `stored` is how rows are written, `member` how an index is,
 //! `search` finds out which index tells what a selection asks for. What must happen together is one script:
-//! `commit.lua` writes a batch with its checkpoint, `finish.lua` swaps generations, `search.lua` reads.
+//! `commit.lua` writes a batch with its checkpoint, `finish.lua` swaps generations, `copy.lua` copies one, `search.lua` reads.
 //!
 //! Redis holds nothing that the log doesn't: what it loses is taken in again from the checkpoint that it has kept, because
 //! rows and checkpoint are written, persisted and lost together.
@@ -23,8 +23,8 @@ use potter_core::read_model::Table;
 use potter_core::store::columns::generation as named;
 use potter_core::store::rows::{self, Row};
 use potter_core::store::{
-    Generation, ParkedEvent, ProjectionBatch, ProjectionError, ProjectionRecord, ReadModels, RowChange, Selected,
-    Selection, StoreError,
+    Copied, Generation, ParkedEvent, ProjectionBatch, ProjectionError, ProjectionRecord, ReadModels, RowChange,
+    Selected, Selection, StoreError,
 };
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{AsyncCommands, FromRedisValue, RedisError, Script, ScriptInvocation};
@@ -33,6 +33,7 @@ use crate::names::{Names, TableNames, indexed};
 use crate::search::{Index, Search};
 
 static COMMIT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("commit.lua")));
+static COPY: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("copy.lua")));
 static FINISH: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("finish.lua")));
 static SEARCH: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("search.lua")));
 
@@ -42,7 +43,7 @@ const CONNECTING: Duration = Duration::from_secs(2);
 /// How long Redis may take to answer; who reads for a query waits less, behind a guard.
 const ANSWERING: Duration = Duration::from_secs(60);
 
-/// The read models of a service in a Redis, 5 or later.
+/// The read models of a service in a Redis, 6.2 or later.
 pub struct RedisReadModels {
     /// `None` once it is closed.
     connection: Mutex<Option<ConnectionManager>>,
@@ -305,6 +306,23 @@ impl ReadModels for RedisReadModels {
         .boxed()
     }
 
+    fn begin_rebuild_from_copy(
+        &self,
+        projection: &'static str,
+        table: Table,
+        of: Copied,
+    ) -> BoxFuture<'_, Result<Option<u64>, StoreError>> {
+        self.copy("begin a rebuild", projection, table, (of.generation(), Generation::Next)).boxed()
+    }
+
+    fn save_copy(&self, projection: &'static str, table: Table) -> BoxFuture<'_, Result<u64, StoreError>> {
+        async move {
+            let copy = (Generation::Live, Generation::Saved);
+            Ok(self.copy("save a read model", projection, table, copy).await?.unwrap_or_default())
+        }
+        .boxed()
+    }
+
     fn reset_projection(&self, projection: &'static str, table: Table) -> BoxFuture<'_, Result<(), StoreError>> {
         const OPERATION: &str = "reset a projection";
         async move {
@@ -325,14 +343,10 @@ impl ReadModels for RedisReadModels {
     ) -> BoxFuture<'_, Result<(), ProjectionError>> {
         const OPERATION: &str = "finish a rebuild";
         async move {
-            let kept = |generation| {
-                let mut keys = vec![self.names.parked(projection, generation)];
-                keys.extend(self.names.table(&table, generation).all().cloned());
-                keys
-            };
             let mut script = FINISH.prepare_invoke();
             script.key(self.names.projection(projection)).arg(expected_checkpoint);
-            for (live, next) in kept(Generation::Live).iter().zip(&kept(Generation::Next)) {
+            let live = self.names.kept(projection, &table, Generation::Live);
+            for (live, next) in live.iter().zip(&self.names.kept(projection, &table, Generation::Next)) {
                 script.key(live).key(next);
             }
             match self.invoke::<Answer>(OPERATION, &script).await? {
@@ -360,12 +374,28 @@ impl ReadModels for RedisReadModels {
 }
 
 impl RedisReadModels {
+    /// Copies a generation over another; answers with its checkpoint, and `None` if it isn't there.
+    async fn copy(
+        &self,
+        operation: &'static str,
+        projection: &str,
+        table: Table,
+        (from, to): (Generation, Generation),
+    ) -> Result<Option<u64>, StoreError> {
+        let mut script = COPY.prepare_invoke();
+        script.key(self.names.projection(projection)).arg(named(from)).arg(named(to));
+        let from = self.names.kept(projection, &table, from);
+        for (from, to) in from.iter().zip(&self.names.kept(projection, &table, to)) {
+            script.key(from).key(to);
+        }
+        self.invoke(operation, &script).await
+    }
+
     /// The beginning of a transaction: removes what a generation has.
     fn emptying(&self, projection: &str, table: &Table, generation: Generation) -> redis::Pipeline {
         let mut transaction = redis::pipe();
         transaction.atomic();
-        transaction.unlink(self.names.parked(projection, generation)).ignore();
-        for key in self.names.table(table, generation).all() {
+        for key in self.names.kept(projection, table, generation) {
             transaction.unlink(key).ignore();
         }
         transaction

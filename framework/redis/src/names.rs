@@ -30,13 +30,6 @@ pub(crate) struct TableNames {
     pub(crate) indexes: Vec<String>,
 }
 
-impl TableNames {
-    /// All of them, in an order that is always the same.
-    pub(crate) fn all(&self) -> impl Iterator<Item = &String> {
-        [&self.rows, &self.entries, &self.keys].into_iter().chain(&self.indexes)
-    }
-}
-
 impl Names {
     pub(crate) fn new(service: &str, read_models: &[(&'static str, Table)]) -> Self {
         let shapes = read_models.iter().map(|(projection, table)| (*projection, shape(table))).collect();
@@ -52,6 +45,12 @@ impl Names {
     /// Hash of what a projection has parked: position, event.
     pub(crate) fn parked(&self, projection: &str, generation: Generation) -> String {
         format!("{}:parked:{}", self.projection(projection), named(generation))
+    }
+
+    /// Everything that a generation of a read model is kept in, in an order that is always the same.
+    pub(crate) fn kept(&self, projection: &str, table: &Table, generation: Generation) -> Vec<String> {
+        let TableNames { rows, entries, keys, indexes } = self.table(table, generation);
+        [self.parked(projection, generation), rows, entries, keys].into_iter().chain(indexes).collect()
     }
 
     pub(crate) fn table(&self, table: &Table, generation: Generation) -> TableNames {

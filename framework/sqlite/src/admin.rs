@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use potter_core::read_model::Table;
 use potter_core::store::columns::{self, migration_hash, nanoseconds};
-use potter_core::store::sql::{create_sqlite_table, quoted};
+use potter_core::store::sql::{ROW_COLUMN, create_sqlite_table, quoted};
 use potter_core::store::{AppliedMigration, Expiry, Generation, Migration, ProjectionError, StoreError};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
@@ -78,13 +78,62 @@ pub(crate) fn begin_rebuild(
     from: u64,
 ) -> rusqlite::Result<()> {
     let transaction = begin(connection)?;
-    let name = table_name(table, Generation::Next);
-    transaction.execute_batch(&format!("DROP TABLE IF EXISTS {}", quoted(&name)))?;
-    forget(&transaction, projection, Generation::Next)?;
-    let statements = create_sqlite_table(table, &name, &index_prefix(&transaction, table)?);
-    transaction.execute_batch(&statements)?;
+    make_next(&transaction, projection, table)?;
     transaction.execute("INSERT INTO potter_checkpoints VALUES (?1, 'next', ?2)", params![projection, from])?;
     transaction.commit()
+}
+
+fn make_next(connection: &Connection, projection: &str, table: &Table) -> rusqlite::Result<()> {
+    let name = table_name(table, Generation::Next);
+    connection.execute_batch(&format!("DROP TABLE IF EXISTS {}", quoted(&name)))?;
+    forget(connection, projection, Generation::Next)?;
+    connection.execute_batch(&create_sqlite_table(table, &name, &index_prefix(connection, table)?))
+}
+
+/// Makes a table beside the live one that begins with the rows of another generation.
+pub(crate) fn begin_rebuild_from_copy(
+    connection: &Connection,
+    projection: &str,
+    table: &Table,
+    of: Generation,
+) -> rusqlite::Result<Option<u64>> {
+    let transaction = begin(connection)?;
+    if of == Generation::Saved && !exists(&transaction, "table", &table_name(table, of))? {
+        return Ok(None);
+    }
+    make_next(&transaction, projection, table)?;
+    let columns = [table.key].into_iter().chain(table.columns.iter().map(|it| it.name)).chain([ROW_COLUMN]);
+    let columns = columns.map(quoted).collect::<Vec<_>>().join(", ");
+    let (next, source) = (quoted(&table_name(table, Generation::Next)), quoted(&table_name(table, of)));
+    transaction.execute(&format!("INSERT INTO {next} ({columns}) SELECT {columns} FROM {source}"), [])?;
+    copy_progress(&transaction, projection, of, Generation::Next)?;
+    transaction.commit()?;
+    Ok(Some(checkpoint(connection, projection, Generation::Next)?))
+}
+
+/// Saves the live table as it is.
+pub(crate) fn save_copy(connection: &Connection, projection: &str, table: &Table) -> rusqlite::Result<u64> {
+    let transaction = begin(connection)?;
+    let (saved, live) = (quoted(&table_name(table, Generation::Saved)), quoted(table.name));
+    let copy = format!("DROP TABLE IF EXISTS {saved}; CREATE TABLE {saved} AS SELECT * FROM {live};");
+    transaction.execute_batch(&copy)?;
+    forget(&transaction, projection, Generation::Saved)?;
+    copy_progress(&transaction, projection, Generation::Live, Generation::Saved)?;
+    transaction.commit()?;
+    checkpoint(connection, projection, Generation::Saved)
+}
+
+/// Checkpoint and parked events of a generation become another's, too.
+fn copy_progress(connection: &Connection, projection: &str, from: Generation, to: Generation) -> rusqlite::Result<()> {
+    let position = checkpoint(connection, projection, from)?;
+    let (from, to) = (columns::generation(from), columns::generation(to));
+    connection.execute("INSERT INTO potter_checkpoints VALUES (?1, ?2, ?3)", params![projection, to, position])?;
+    connection.execute(
+        "INSERT INTO potter_projection_failures SELECT projection, ?3, position, row_key, event_type, reason, parked_at \
+         FROM potter_projection_failures WHERE projection = ?1 AND generation = ?2",
+        [projection, from, to],
+    )?;
+    Ok(())
 }
 
 /// Empties the live table.

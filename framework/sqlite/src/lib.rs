@@ -32,9 +32,9 @@ use futures::future::{BoxFuture, ready};
 use potter_core::event::{RecordedEvent, StreamId};
 use potter_core::read_model::Table;
 use potter_core::store::{
-    AcceptedCommand, AppliedMigration, ClaimKey, CommandStatus, CommitError, Committed, DeadLetter, DeadLetterFilter,
-    Expiry, Generation, Migration, ParkedEvent, ProjectionBatch, ProjectionError, ProjectionRecord, ReadModels,
-    RecordedClaim, Selected, Selection, Snapshot, Store, StoreError, Unit,
+    AcceptedCommand, AppliedMigration, ClaimKey, CommandStatus, CommitError, Committed, Copied, DeadLetter,
+    DeadLetterFilter, Expiry, Generation, Migration, ParkedEvent, ProjectionBatch, ProjectionError, ProjectionRecord,
+    ReadModels, RecordedClaim, Selected, Selection, Snapshot, Store, StoreError, Unit,
 };
 use rusqlite::{Connection, params};
 use tokio::sync::{oneshot, watch};
@@ -324,6 +324,21 @@ impl ReadModels for SqliteStore {
         from: u64,
     ) -> BoxFuture<'_, Result<(), StoreError>> {
         self.administer("begin a rebuild", move |connection| admin::begin_rebuild(connection, projection, &table, from))
+    }
+
+    fn begin_rebuild_from_copy(
+        &self,
+        projection: &'static str,
+        table: Table,
+        of: Copied,
+    ) -> BoxFuture<'_, Result<Option<u64>, StoreError>> {
+        self.administer("begin a rebuild", move |connection| {
+            admin::begin_rebuild_from_copy(connection, projection, &table, of.generation())
+        })
+    }
+
+    fn save_copy(&self, projection: &'static str, table: Table) -> BoxFuture<'_, Result<u64, StoreError>> {
+        self.administer("save a read model", move |connection| admin::save_copy(connection, projection, &table))
     }
 
     fn reset_projection(&self, projection: &'static str, table: Table) -> BoxFuture<'_, Result<(), StoreError>> {

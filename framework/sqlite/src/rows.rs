@@ -19,6 +19,7 @@ pub(crate) fn table_name(table: &Table, generation: Generation) -> String {
     match generation {
         Generation::Live => table.name.to_owned(),
         Generation::Next => format!("{}__next", table.name),
+        Generation::Saved => format!("{}__saved", table.name),
     }
 }
 

@@ -10,14 +10,14 @@ use crate::store::rows::{self, compare, known};
 use crate::store::{ProjectionError, RowChange, Selected, Selection};
 
 /// The rows of one generation of a read model.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Rows {
     rows: BTreeMap<String, Row>,
     /// Which row has a value in a unique column; without absent values, of which there may be many.
     owners: BTreeMap<(&'static str, Comparable), String>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Row {
     values: Vec<Value>,
     bytes: Bytes,

@@ -140,7 +140,7 @@ impl<'a, M: ReadModel> Plan<'a, M> {
     }
 }
 
-fn changes<M: ReadModel>(keys: Vec<String>, rows: Vec<Option<M::Row>>) -> Changes<M::Row> {
+pub(super) fn changes<M: ReadModel>(keys: Vec<String>, rows: Vec<Option<M::Row>>) -> Changes<M::Row> {
     let mut changes = Changes { rows: Vec::with_capacity(keys.len()), put: Vec::new(), remove: Vec::new() };
     for (key, row) in keys.into_iter().zip(rows) {
         match &row {
@@ -166,14 +166,14 @@ fn in_order(places: ByKey<usize>) -> Vec<String> {
 }
 
 /// Whether the read model is built from that kind of event.
-fn follows<M: ReadModel>(recorded: &RecordedEvent) -> bool {
+pub(super) fn follows<M: ReadModel>(recorded: &RecordedEvent) -> bool {
     M::EVENTS
         .iter()
         .any(|(aggregate, event_type)| *event_type == recorded.event_type && *aggregate == recorded.aggregate)
 }
 
 /// Reads an event and asks which row it is about.
-fn read<M: ReadModel>(recorded: &RecordedEvent) -> Result<Option<(M::Event, String)>, String> {
+pub(super) fn read<M: ReadModel>(recorded: &RecordedEvent) -> Result<Option<(M::Event, String)>, String> {
     let event = M::Event::decode(&recorded.event_type, recorded.schema_version, &recorded.payload)
         .map_err(|unreadable| unreadable.to_string())?;
     let key = panics::quietly(|| M::key(&event, recorded))?;

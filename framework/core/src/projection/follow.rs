@@ -20,6 +20,7 @@ use crate::dispatch::Runtime;
 use crate::failure::Failure;
 use crate::panics;
 use crate::read_model::ReadModel;
+use crate::replay::Replay;
 use crate::store::{ProjectionError, ProjectionRecord, StoreError};
 
 /// What a projection may be told to do.
@@ -164,7 +165,7 @@ impl<'r, M: ReadModel> Task<'r, M> {
                 let _ = done.send(set.map_err(Failure::from));
             }
             Order::ReplayParked(done) => {
-                let replayed = self.follower.replay_parked_in_turn().await;
+                let replayed = self.follower.replay_parked_in_turn(&Replay::all()).await;
                 let _ = done.send(replayed.map_err(Failure::from));
             }
         }

@@ -1,17 +1,21 @@
 //! Takes in the log, batch by batch, exactly once.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
 use prost::Message;
 use tokio::task::JoinHandle;
 
+use super::anew::{Anew, touched};
 use super::batch::{Blocked, ByKey, Changes, Plan, Poison, Rows};
 use crate::event::RecordedEvent;
 use crate::failure::Failure;
 use crate::read_model::ReadModel;
-use crate::store::{Generation, ParkedEvent, ProjectionBatch, ProjectionError, RowChange, SharedStore, StoreError};
+use crate::replay::Replay;
+use crate::store::{
+    Copied, Generation, ParkedEvent, ProjectionBatch, ProjectionError, RowChange, SharedStore, StoreError,
+};
 
 /// Events in a batch at most.
 const BATCH: usize = 2048;
@@ -89,6 +93,32 @@ impl<M: ReadModel> Follower<M> {
     pub async fn begin_rebuild(store: SharedStore, from: u64) -> Result<Self, StoreError> {
         store.begin_rebuild(M::NAME, M::TABLE, from).await?;
         Self::resume_rebuild(store).await
+    }
+
+    /// Begins the next generation with a copy; `None` if there is none.
+    pub async fn begin_rebuild_from_copy(store: SharedStore, of: Copied) -> Result<Option<Self>, StoreError> {
+        match store.begin_rebuild_from_copy(M::NAME, M::TABLE, of).await? {
+            Some(_) => Self::resume_rebuild(store).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Makes the rows anew that these events are about, as far as events have been taken in: all of it in one
+    /// transaction, so that a rebuild that is broken off is either a copy or has all of them.
+    pub async fn make_anew(&mut self, of: &Replay) -> Result<usize, ProjectionError> {
+        let mut keys = HashSet::new();
+        of.up_to(self.checkpoint, &self.store, |event| keys.extend(touched::<M>(event))).await?;
+        let made = keys.len();
+        let mut anew = Anew::<M>::new(keys);
+        Replay::all().up_to(self.checkpoint, &self.store, |event| anew.take_in(event)).await?;
+        let known = self.store.parked(M::NAME, self.generation).await?;
+        let parked: HashSet<u64> = anew.park.iter().map(|event| event.position).collect();
+        let gone = known.iter().filter(|event| anew.has(&event.key) && !parked.contains(&event.position));
+        let unpark = gone.map(|event| event.position).collect();
+        let (changes, park) = anew.finish();
+        self.commit(self.checkpoint, changes, park, unpark).await?;
+        self.reload_parked().await?;
+        Ok(made)
     }
 
     /// Goes on where the next generation is.
@@ -241,25 +271,25 @@ impl<M: ReadModel> Follower<M> {
     }
 
     /// Tries to take in what is parked; what another process prevents by taking events in is tried again.
-    pub async fn replay_parked_in_turn(&mut self) -> Result<usize, ProjectionError> {
+    pub async fn replay_parked_in_turn(&mut self, of: &Replay) -> Result<usize, ProjectionError> {
         for _ in 0..REPLAYS {
             self.reload().await?;
-            match self.replay_parked().await {
+            match self.replay_parked(of).await {
                 Err(ProjectionError::Moved { .. }) => {}
                 replayed => return replayed,
             }
         }
-        self.replay_parked().await
+        self.replay_parked(of).await
     }
 
     /// Tries to take in what is parked, row by row and in order; answers how many events that were.
-    async fn replay_parked(&mut self) -> Result<usize, ProjectionError> {
+    async fn replay_parked(&mut self, of: &Replay) -> Result<usize, ProjectionError> {
         self.settle().await?;
         let mut still_blocked = Blocked::default();
         let mut replayed = 0;
         for parked in self.store.parked(M::NAME, self.generation).await? {
             let blocked = still_blocked.contains_key(&parked.key);
-            if !blocked && self.replay(&parked).await? {
+            if !blocked && self.replay(&parked, of).await? {
                 replayed += 1;
             } else {
                 still_blocked.entry(parked.key).or_insert(parked.position);
@@ -269,8 +299,11 @@ impl<M: ReadModel> Follower<M> {
         Ok(replayed)
     }
 
-    async fn replay(&mut self, parked: &ParkedEvent) -> Result<bool, ProjectionError> {
+    async fn replay(&mut self, parked: &ParkedEvent, of: &Replay) -> Result<bool, ProjectionError> {
         let events = self.store.read_all(parked.position - 1, 1).await?;
+        if !events.iter().all(|event| of.admits(event)) {
+            return Ok(false);
+        }
         let plan = Plan::<M>::new(&events, &HashMap::new(), &Blocked::default());
         if !plan.park.is_empty() {
             return Ok(false);

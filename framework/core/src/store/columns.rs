@@ -64,6 +64,7 @@ pub fn generation(generation: Generation) -> &'static str {
     match generation {
         Generation::Live => "live",
         Generation::Next => "next",
+        Generation::Saved => "saved",
     }
 }
 

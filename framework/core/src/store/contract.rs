@@ -134,6 +134,8 @@ macro_rules! read_models_contract {
             rebuilds_again_and_again
             does_not_finish_a_rebuild_that_is_behind
             rebuilds_from_a_position
+            rebuilds_from_a_copy
+            begins_with_the_live_rows
             pauses_a_projection
             empties_a_read_model
         );

@@ -9,9 +9,9 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::{
-    AcceptedCommand, AppliedMigration, ClaimKey, CommandStatus, CommitError, Committed, DeadLetter, DeadLetterFilter,
-    Expiry, Generation, Migration, ParkedEvent, ProjectionBatch, ProjectionError, ProjectionRecord, ReadModels,
-    RecordedClaim, Selected, Selection, SharedReadModels, Snapshot, Store, StoreError, Unit,
+    AcceptedCommand, AppliedMigration, ClaimKey, CommandStatus, CommitError, Committed, Copied, DeadLetter,
+    DeadLetterFilter, Expiry, Generation, Migration, ParkedEvent, ProjectionBatch, ProjectionError, ProjectionRecord,
+    ReadModels, RecordedClaim, Selected, Selection, SharedReadModels, Snapshot, Store, StoreError, Unit,
 };
 use crate::event::{RecordedEvent, StreamId};
 use crate::read_model::Table;
@@ -215,6 +215,20 @@ impl<L: Layer, S: ReadModels + ?Sized> ReadModels for Layered<L, S> {
         from: u64,
     ) -> BoxFuture<'_, Result<(), StoreError>> {
         self.layer.long("begin a rebuild", self.store.begin_rebuild(projection, table, from)).boxed()
+    }
+
+    fn begin_rebuild_from_copy(
+        &self,
+        projection: &'static str,
+        table: Table,
+        of: Copied,
+    ) -> BoxFuture<'_, Result<Option<u64>, StoreError>> {
+        let begun = self.store.begin_rebuild_from_copy(projection, table, of);
+        self.layer.long("begin a rebuild", begun).boxed()
+    }
+
+    fn save_copy(&self, projection: &'static str, table: Table) -> BoxFuture<'_, Result<u64, StoreError>> {
+        self.layer.long("save a read model", self.store.save_copy(projection, table)).boxed()
     }
 
     fn reset_projection(&self, projection: &'static str, table: Table) -> BoxFuture<'_, Result<(), StoreError>> {

@@ -63,6 +63,19 @@ pub trait ReadModels: Send + Sync + 'static {
     fn begin_rebuild(&self, projection: &'static str, table: Table, from: u64)
     -> BoxFuture<'_, Result<(), StoreError>>;
 
+    /// Makes a copy of another generation as the next one, with its checkpoint and what it has parked; what an unfinished
+    /// rebuild has left is dropped. Answers with the checkpoint, and `None` if there is no such copy.
+    fn begin_rebuild_from_copy(
+        &self,
+        projection: &'static str,
+        table: Table,
+        of: Copied,
+    ) -> BoxFuture<'_, Result<Option<u64>, StoreError>>;
+
+    /// Saves a copy of the live generation, with its checkpoint and what it has parked, in place of the one that was saved
+    /// before, at one moment; answers with the checkpoint.
+    fn save_copy(&self, projection: &'static str, table: Table) -> BoxFuture<'_, Result<u64, StoreError>>;
+
     /// Empties the live generation of a read model: no rows, nothing parked, checkpoint 0, the next epoch.
     fn reset_projection(&self, projection: &'static str, table: Table) -> BoxFuture<'_, Result<(), StoreError>>;
 
@@ -96,6 +109,28 @@ pub enum Generation {
     Live,
     /// The one that a rebuild fills beside it.
     Next,
+    /// A copy of the live one as it once was.
+    Saved,
+}
+
+/// What a rebuild may begin with instead of nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Copied {
+    /// The live generation as it is.
+    Live,
+    /// The saved one.
+    Saved,
+}
+
+impl Copied {
+    /// The generation that is copied.
+    #[must_use]
+    pub const fn generation(self) -> Generation {
+        match self {
+            Self::Live => Generation::Live,
+            Self::Saved => Generation::Saved,
+        }
+    }
 }
 
 /// What is kept of a projection beside its checkpoints.

@@ -7,9 +7,9 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::{
-    AcceptedCommand, AppliedMigration, ClaimKey, CommandStatus, CommitError, Committed, DeadLetter, DeadLetterFilter,
-    Expiry, Generation, Migration, ParkedEvent, ProjectionBatch, ProjectionError, ProjectionRecord, ReadModels,
-    RecordedClaim, Selected, Selection, SharedReadModels, SharedStore, Snapshot, Store, StoreError, Unit,
+    AcceptedCommand, AppliedMigration, ClaimKey, CommandStatus, CommitError, Committed, Copied, DeadLetter,
+    DeadLetterFilter, Expiry, Generation, Migration, ParkedEvent, ProjectionBatch, ProjectionError, ProjectionRecord,
+    ReadModels, RecordedClaim, Selected, Selection, SharedReadModels, SharedStore, Snapshot, Store, StoreError, Unit,
 };
 use crate::event::{RecordedEvent, StreamId};
 use crate::read_model::Table;
@@ -191,6 +191,19 @@ impl ReadModels for Routed {
         from: u64,
     ) -> BoxFuture<'_, Result<(), StoreError>> {
         self.of_projection(projection).begin_rebuild(projection, table, from)
+    }
+
+    fn begin_rebuild_from_copy(
+        &self,
+        projection: &'static str,
+        table: Table,
+        of: Copied,
+    ) -> BoxFuture<'_, Result<Option<u64>, StoreError>> {
+        self.of_projection(projection).begin_rebuild_from_copy(projection, table, of)
+    }
+
+    fn save_copy(&self, projection: &'static str, table: Table) -> BoxFuture<'_, Result<u64, StoreError>> {
+        self.of_projection(projection).save_copy(projection, table)
     }
 
     fn reset_projection(&self, projection: &'static str, table: Table) -> BoxFuture<'_, Result<(), StoreError>> {

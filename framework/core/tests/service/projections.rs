@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use potter_core::dispatch::Options;
+use potter_core::event::StreamId;
 use potter_core::health::HealthStatus;
 use potter_core::memory::MemoryStore;
-use potter_core::projection::{self, ProjectionState};
+use potter_core::projection::{self, ProjectionState, Rebuild};
 use potter_core::read_model::ReadModel;
+use potter_core::replay::Replay;
 use potter_core::store::{Append, Generation, ParkedEvent, ReadModels, Selection, SharedStore, Store, Unit};
 use potter_core::testing::TestApp;
 use proptest::prelude::*;
@@ -394,8 +396,7 @@ async fn a_rebuild_repairs_rows() {
     let shared: SharedStore = store.clone();
     projection::rebuild(&product::module(Catalogue), shared, "Products", 0, |_, _| {}).await.expect("rebuilt");
     assert_eq!(rows(&*store).await[0].stock, 5);
-    let statuses =
-        projection::list(&product::module(Catalogue), &(store.clone() as SharedStore)).await.expect("listed");
+    let statuses = projection::list(&product::module(Catalogue), &(store.clone() as SharedStore)).await;
     assert_eq!((statuses[0].position, statuses[0].head, statuses[0].parked), (1, 1, 0));
 }
 
@@ -413,16 +414,70 @@ async fn a_running_service_notices_a_rebuild_by_another_process() {
     assert_eq!(rows(&*store).await[0].stock, 4);
 }
 
+#[tokio::test]
+async fn rows_are_made_anew_by_stream_or_by_type_of_event() {
+    let store = TestStore::new();
+    let app = store.start().await;
+    app.call::<_, ProductReply>(CREATE, &create("p", "Pen", 5)).await.expect("created");
+    app.call::<_, ProductReply>(CREATE, &create("q", "Ink", 5)).await.expect("created");
+    app.call::<_, ProductReply>(RENAME, &rename("p", "Quill")).await.expect("renamed");
+    app.settle().await;
+    let stream = |id: &str| Replay::all().of_stream(StreamId::new("Product", id));
+    let of_type = |name: &str| Replay::all().of_type(name);
+    for (events, repaired) in [
+        (stream("q"), "Wrong"),
+        (stream("p"), "Quill"),
+        (of_type("product.renamed"), "Quill"),
+        (stream("p").of_type("product.deleted"), "Wrong"),
+        (Replay::all(), "Quill"),
+    ] {
+        spoil(&store).await;
+        let shared: SharedStore = store.clone();
+        let begin = Rebuild::RowsOf(events.clone());
+        projection::rebuild(&product::module(Catalogue), shared, "Products", begin, |_, _| {}).await.expect("rebuilt");
+        let mut names: Vec<_> = rows(&*store).await.into_iter().map(|row| row.name).collect();
+        names.sort();
+        assert_eq!(names, ["Ink", repaired], "{events:?}");
+    }
+    // A running service notices that somebody else has made them.
+    app.call::<_, ProductReply>(RESERVE, &reserve("p", 1)).await.expect("reserved");
+    app.settle().await;
+    let pen = rows(&*store).await.into_iter().find(|row| row.name == "Quill").expect("there");
+    assert_eq!(pen.stock, 4);
+}
+
+#[tokio::test]
+async fn a_rebuild_from_a_snapshot_takes_in_what_has_happened_since() {
+    let store = TestStore::new();
+    let app = store.start().await;
+    let (module, shared) = (product::module(Catalogue), store.clone() as SharedStore);
+    let from_snapshot = || projection::rebuild(&module, shared.clone(), "Products", Rebuild::FromSnapshot, |_, _| {});
+    let nothing = from_snapshot().await.expect_err("nothing has been saved");
+    assert!(nothing.message.contains("snapshot"), "{nothing:?}");
+    app.call::<_, ProductReply>(CREATE, &create("p", "Pen", 5)).await.expect("created");
+    app.settle().await;
+    assert_eq!(projection::save(&module, &shared, "Products").await, Ok(1));
+    app.call::<_, ProductReply>(RESERVE, &reserve("p", 1)).await.expect("reserved");
+    app.settle().await;
+    spoil(&store).await;
+    from_snapshot().await.expect("rebuilt");
+    app.call::<_, ProductReply>(RESERVE, &reserve("p", 1)).await.expect("reserved");
+    app.settle().await;
+    let row = &rows(&*store).await[0];
+    assert_eq!((row.name.as_str(), row.stock), ("Pen", 3));
+}
+
 /// Writes a row that no event explains.
 async fn spoil(store: &TestStore) {
-    use potter_core::store::{ProjectionBatch, ReadModels, RowChange};
+    use potter_core::store::{ProjectionBatch, RowChange};
     let checkpoint = store.checkpoint(Products::NAME, Generation::Live).await.expect("the store answers");
+    let epoch = store.projection(Products::NAME).await.expect("the store answers").epoch;
     let row = Product { id: "p".to_owned(), name: "Wrong".to_owned(), stock: -1, created_by: String::new() };
     let batch = ProjectionBatch {
         projection: Products::NAME,
         table: Products::TABLE,
         generation: Generation::Live,
-        epoch: 0,
+        epoch,
         expected_checkpoint: checkpoint,
         checkpoint,
         put: vec![RowChange { key: "p".to_owned(), values: Products::values(&row), row: row.encode_to_vec().into() }],
@@ -455,6 +510,11 @@ async fn record(store: &dyn Store, versions: &mut BTreeMap<u8, u64>, (id, event)
 
 /// Rows and parked positions, when events are taken in as they come (one by one) or all at once (in one batch).
 async fn taken_in(history: &[(u8, ProductEvent)], one_by_one: bool) -> (Vec<Product>, Vec<u64>) {
+    kept(history, one_by_one).await.1
+}
+
+/// The same, with the store that has them.
+async fn kept(history: &[(u8, ProductEvent)], one_by_one: bool) -> (SharedStore, (Vec<Product>, Vec<u64>)) {
     let store: SharedStore = Arc::new(MemoryStore::new());
     let mut versions = BTreeMap::new();
     if !one_by_one {
@@ -471,7 +531,8 @@ async fn taken_in(history: &[(u8, ProductEvent)], one_by_one: bool) -> (Vec<Prod
     }
     app.settle().await;
     let positions = parked(store.as_ref()).await.into_iter().map(|it| it.position).collect();
-    (rows(store.as_ref()).await, positions)
+    let rows = rows(store.as_ref()).await;
+    (store, (rows, positions))
 }
 
 /// The same, but every row always has a name and names differ, so that uniqueness doesn't depend on the batches.
@@ -498,6 +559,21 @@ proptest! {
         let (one_by_one, all_at_once) =
             runtime.block_on(async { (taken_in(&history, true).await, taken_in(&history, false).await) });
         prop_assert_eq!(one_by_one, all_at_once);
+    }
+
+    #[test]
+    fn rows_made_anew_are_those_of_a_cold_replay(history in proptest::collection::vec(happening(), 0..60)) {
+        let history = with_own_names(history);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let (before, after) = runtime.block_on(async {
+            let (store, before) = kept(&history, false).await;
+            let begin = Rebuild::RowsOf(Replay::all().of_type("product.created"));
+            let module = product::module(Catalogue);
+            projection::rebuild(&module, store.clone(), "Products", begin, |_, _| {}).await.expect("rebuilt");
+            let positions = parked(store.as_ref()).await.into_iter().map(|it| it.position).collect::<Vec<_>>();
+            (before, (rows(store.as_ref()).await, positions))
+        });
+        prop_assert_eq!(before, after);
     }
 
     #[test]

@@ -10,9 +10,9 @@ use potter_core::event::{RecordedEvent, StreamId};
 use potter_core::memory::MemoryStore;
 use potter_core::read_model::Table;
 use potter_core::store::{
-    AcceptedCommand, AppliedMigration, ClaimKey, CommandStatus, CommitError, Committed, DeadLetter, DeadLetterFilter,
-    Expiry, Generation, Migration, ParkedEvent, ProjectionBatch, ProjectionError, ProjectionRecord, ReadModels,
-    RecordedClaim, Selected, Selection, Snapshot, Store, StoreError, Unit,
+    AcceptedCommand, AppliedMigration, ClaimKey, CommandStatus, CommitError, Committed, Copied, DeadLetter,
+    DeadLetterFilter, Expiry, Generation, Migration, ParkedEvent, ProjectionBatch, ProjectionError, ProjectionRecord,
+    ReadModels, RecordedClaim, Selected, Selection, Snapshot, Store, StoreError, Unit,
 };
 use potter_core::testing::TestApp;
 use tokio::sync::watch;
@@ -268,6 +268,19 @@ impl ReadModels for TestStore {
         from: u64,
     ) -> BoxFuture<'_, Result<(), StoreError>> {
         self.memory.begin_rebuild(projection, table, from)
+    }
+
+    fn begin_rebuild_from_copy(
+        &self,
+        projection: &'static str,
+        table: Table,
+        of: Copied,
+    ) -> BoxFuture<'_, Result<Option<u64>, StoreError>> {
+        self.memory.begin_rebuild_from_copy(projection, table, of)
+    }
+
+    fn save_copy(&self, projection: &'static str, table: Table) -> BoxFuture<'_, Result<u64, StoreError>> {
+        self.memory.save_copy(projection, table)
     }
 
     fn reset_projection(&self, projection: &'static str, table: Table) -> BoxFuture<'_, Result<(), StoreError>> {

@@ -75,17 +75,28 @@ impl Events {
 
     async fn source(&self, module: &Module, store: &SharedStore) -> Result<Source, TaskError> {
         let Some(name) = &self.stream else { return Ok(Source::Log) };
-        let streams = streams_named(name, module.aggregates());
-        if streams.is_empty() {
-            return Err(TaskError::new(not_a_stream(name, module.aggregates())));
-        }
-        for stream in streams {
-            if !store.read_stream(stream.clone(), 0).await?.is_empty() || self.follow {
-                return Ok(Source::Stream(stream));
+        match stream_named(name, module, store).await {
+            Err(_) if self.follow && !streams_named(name, module.aggregates()).is_empty() => {
+                let to_come = streams_named(name, module.aggregates()).swap_remove(0);
+                Ok(Source::Stream(to_come))
             }
+            found => found.map(Source::Stream),
         }
-        Err(TaskError::new(format!("there is no stream `{name}`")))
     }
+}
+
+/// The stream of that name, if there is one.
+pub(crate) async fn stream_named(name: &str, module: &Module, store: &SharedStore) -> Result<StreamId, TaskError> {
+    let streams = streams_named(name, module.aggregates());
+    if streams.is_empty() {
+        return Err(TaskError::new(not_a_stream(name, module.aggregates())));
+    }
+    for stream in streams {
+        if !store.read_stream(stream.clone(), 0).await?.is_empty() {
+            return Ok(stream);
+        }
+    }
+    Err(TaskError::new(format!("there is no stream `{name}`")))
 }
 
 /// The streams that `name` may mean: more than one only if an aggregate's name begins with that of another.

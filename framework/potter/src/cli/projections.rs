@@ -8,9 +8,11 @@ use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use potter_core::inspect;
 use potter_core::module::Module;
-use potter_core::projection::{self, ProjectionStatus};
+use potter_core::projection::{self, ProjectionState, ProjectionStatus, Rebuild};
+use potter_core::replay::Replay;
 use potter_core::store::{ParkedEvent, SharedStore};
 
+use super::events::stream_named;
 use super::{Format, FormatOption, Output};
 use crate::error::TaskError;
 
@@ -24,9 +26,17 @@ pub(crate) enum Projections {
         #[command(flatten)]
         read_model: Name,
         /// Takes in only the events after this position
-        #[arg(long, value_name = "POSITION", default_value_t)]
+        #[arg(long, value_name = "POSITION", default_value_t, conflicts_with_all = ["aggregate", "event_type"])]
         from: u64,
+        /// Begins with what `snapshot` has saved, and takes in the events since
+        #[arg(long, conflicts_with_all = ["from", "aggregate", "event_type"])]
+        from_snapshot: bool,
+        /// Makes only those rows anew that these events are about, each from all of its events
+        #[command(flatten)]
+        rows_of: Which,
     },
+    /// Saves a copy of a read model as it is, for `rebuild --from-snapshot`; there is one for each read model
+    Snapshot(Name),
     /// Takes nothing more in until `resume`; queries are answered as of then
     Pause(Name),
     /// Goes on after `pause`
@@ -41,7 +51,41 @@ pub(crate) enum Projections {
         format: FormatOption,
     },
     /// Tries again to take in what is parked
-    Replay(Name),
+    Replay {
+        #[command(flatten)]
+        read_model: Name,
+        #[command(flatten)]
+        which: Which,
+    },
+}
+
+/// Which events.
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+pub(crate) struct Which {
+    /// Only events of this stream, for example Product-7f3a
+    #[arg(long, value_name = "STREAM")]
+    aggregate: Option<String>,
+    /// Only events of this stored type, for example product.renamed
+    #[arg(long = "type", value_name = "EVENT")]
+    event_type: Option<String>,
+}
+
+impl Which {
+    /// These events; `None` if it isn't said.
+    async fn events(&self, module: &Module, store: &SharedStore) -> Result<Option<Replay>, TaskError> {
+        let mut events = Replay::all();
+        if let Some(name) = &self.aggregate {
+            events = events.of_stream(stream_named(name, module, store).await?);
+        }
+        if let Some(event_type) = &self.event_type {
+            let mut known = module.aggregates().iter().flat_map(|it| it.events).map(|(name, ..)| *name);
+            if !known.any(|name| name == event_type) {
+                return Err(TaskError::new(format!("there is no event `{event_type}`")));
+            }
+            events = events.of_type(event_type);
+        }
+        Ok(Some(events).filter(|events| *events != Replay::all()))
+    }
 }
 
 /// Which read model.
@@ -60,8 +104,21 @@ impl Projections {
         output: &mut Output<'_>,
     ) -> Result<(), TaskError> {
         match self {
-            Self::List(FormatOption { format }) => list(&projection::list(module, store).await?, *format, output)?,
-            Self::Rebuild { read_model, from } => rebuild(module, store, read_model.of(module)?, *from, output).await?,
+            Self::List(FormatOption { format }) => list(&projection::list(module, store).await, *format, output)?,
+            Self::Rebuild { read_model, from, from_snapshot, rows_of } => {
+                let name = read_model.of(module)?;
+                let begin = match (from_snapshot, rows_of.events(module, store).await?) {
+                    (true, _) => Rebuild::FromSnapshot,
+                    (false, Some(events)) => Rebuild::RowsOf(events),
+                    (false, None) => Rebuild::After(*from),
+                };
+                rebuild(module, store, name, begin, output).await?;
+            }
+            Self::Snapshot(read_model) => {
+                let name = read_model.of(module)?;
+                let position = projection::save(module, store, name).await?;
+                output.line(format!("saved {name} as of position {position}"))?;
+            }
             Self::Pause(read_model) => {
                 let name = read_model.of(module)?;
                 projection::set_paused(module, store, name, true).await?;
@@ -81,9 +138,10 @@ impl Projections {
                 let parked = projection::parked(module, store, read_model.of(module)?).await?;
                 list_parked(&parked, format.format, output)?;
             }
-            Self::Replay(read_model) => {
+            Self::Replay { read_model, which } => {
                 let name = read_model.of(module)?;
-                let replayed = projection::replay_parked(module, store, name).await?;
+                let events = which.events(module, store).await?.unwrap_or_default();
+                let replayed = projection::replay_parked(module, store, name, &events).await?;
                 let parked = projection::parked(module, store, name).await?.len();
                 output.line(format!("{name} has taken in {replayed} events; {parked} are still parked"))?;
             }
@@ -146,14 +204,18 @@ fn parked_row(event: &ParkedEvent) -> Vec<String> {
 
 fn row(status: &ProjectionStatus) -> Vec<String> {
     let numbers = [status.position, status.head, status.lag(), status.parked as u64].map(|it| it.to_string());
-    [status.name.to_owned(), inspect::projection_state(&status.state).to_owned()].into_iter().chain(numbers).collect()
+    let state = match &status.state {
+        ProjectionState::Error(reason) => format!("error: {reason}"),
+        state => inspect::projection_state(state).to_owned(),
+    };
+    [status.name.to_owned(), state].into_iter().chain(numbers).collect()
 }
 
 async fn rebuild(
     module: &Module,
     store: &SharedStore,
     name: &str,
-    from: u64,
+    begin: Rebuild,
     output: &mut Output<'_>,
 ) -> Result<(), TaskError> {
     let began = Instant::now();
@@ -163,12 +225,16 @@ async fn rebuild(
         progress.set_length(head);
         progress.set_position(position);
     };
-    let rebuilt = projection::rebuild(module, store.clone(), name, from, tell).await;
+    let rebuilt = projection::rebuild(module, store.clone(), name, begin.clone(), tell).await;
     bar.finish_and_clear();
     rebuilt?;
     let head = *store.head().borrow();
-    let events = head.saturating_sub(from);
-    output.line(format!("rebuilt {name} from {events} events in {:.1} s", began.elapsed().as_secs_f64()))?;
+    let from = match begin {
+        Rebuild::After(from) => format!("{} events", head.saturating_sub(from)),
+        Rebuild::FromSnapshot => "its snapshot".to_owned(),
+        Rebuild::RowsOf(_) => "the events of some of its rows".to_owned(),
+    };
+    output.line(format!("rebuilt {name} from {from} in {:.1} s", began.elapsed().as_secs_f64()))?;
     Ok(())
 }
 

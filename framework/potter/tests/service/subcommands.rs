@@ -126,6 +126,34 @@ async fn a_projection_can_be_rebuilt_beside_a_running_service() {
 }
 
 #[tokio::test]
+async fn a_read_model_is_rebuilt_from_a_snapshot_or_for_some_rows() {
+    let (directory, id) = written().await;
+    let stream = format!("Product-{id}");
+    let told = |arguments: &[&str]| {
+        let output = run(directory.path(), &[&["projections"], arguments].concat(), &[]);
+        assert!(output.status.success(), "{output:?}");
+        printed(&output).0.to_owned()
+    };
+    let output = run(directory.path(), &["projections", "rebuild", "Products", "--from-snapshot"], &[]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(printed(&output).1.contains("snapshot of the read model"), "{output:?}");
+    assert_eq!(told(&["snapshot", "Products"]), "saved Products as of position 2\n");
+    assert!(told(&["rebuild", "Products", "--from-snapshot"]).starts_with("rebuilt Products from its snapshot"));
+    for which in [&["--aggregate", &stream][..], &["--type", "product.created"]] {
+        let rebuilt = told(&[&["rebuild", "Products"], which].concat());
+        assert!(rebuilt.starts_with("rebuilt Products from the events of some of its rows"), "{rebuilt}");
+        let replayed = told(&[&["replay", "Products"], which].concat());
+        assert_eq!(replayed, "Products has taken in 0 events; 0 are still parked\n");
+    }
+    for (option, value) in [("--type", "product.creatd"), ("--aggregate", "Product-nobody")] {
+        let output = run(directory.path(), &["projections", "rebuild", "Products", option, value], &[]);
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+    }
+    let listed = lines(&told(&["list", "--format", "json"]));
+    assert_eq!((&listed[0]["state"], &listed[0]["position"]), (&"active".into(), &2.into()));
+}
+
+#[tokio::test]
 async fn a_read_model_of_a_running_service_is_paused_and_emptied() {
     let directory = tempfile::tempdir().expect("a directory");
     let process = Process::start(directory.path(), &[]);

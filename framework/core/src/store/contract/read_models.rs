@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::{Fixture, ReadModelsFixture, a_time};
 use crate::read_model::{ColumnType, Table, TableColumn, Value};
 use crate::store::{
-    Condition, Generation, Migration, OrderBy, ParkedEvent, ProjectionBatch, ProjectionError, ProjectionRecord,
+    Condition, Copied, Generation, Migration, OrderBy, ParkedEvent, ProjectionBatch, ProjectionError, ProjectionRecord,
     RowChange, Selected, Selection, SharedReadModels, Test,
 };
 
@@ -382,6 +382,49 @@ pub async fn rebuilds_from_a_position(fixture: ReadModelsFixture) {
     assert_eq!(record(&store).await, ProjectionRecord { rebuilding: true, ..ProjectionRecord::default() });
     store.finish_rebuild(PROJECTION, THINGS, 40).await.expect("further than the live one");
     assert_eq!(checkpoint(&store, Generation::Live).await, 40);
+    assert_eq!(record(&store).await, ProjectionRecord { epoch: 1, ..ProjectionRecord::default() });
+}
+
+/// As it was when it was saved, with what it had parked, however it was spoilt since.
+pub async fn rebuilds_from_a_copy(fixture: ReadModelsFixture) {
+    let store = with_table(&fixture);
+    let none = store.begin_rebuild_from_copy(PROJECTION, THINGS, Copied::Saved).await;
+    assert_eq!(none.expect("readable"), None, "nothing has been saved");
+    let good = vec![row("a", Some("red"), Some("x"), 1), row("b", None, None, 2)];
+    commit(&store, ProjectionBatch { park: vec![parked(1, "c")], checkpoint: 3, ..batch(0, good) }).await;
+    for _ in 0..2 {
+        assert_eq!(store.save_copy(PROJECTION, THINGS).await.expect("saved"), 3);
+    }
+    let remove = vec!["b".to_owned()];
+    let spoilt = ProjectionBatch { remove, unpark: vec![1], ..batch(3, vec![row("a", Some("blue"), Some("y"), 9)]) };
+    commit(&store, spoilt).await;
+
+    let begun = store.begin_rebuild_from_copy(PROJECTION, THINGS, Copied::Saved).await.expect("begun");
+    assert_eq!((begun, checkpoint(&store, Generation::Next).await), (Some(3), 3));
+    assert!(record(&store).await.rebuilding);
+    assert_eq!(all(&store).await, ["a:9"], "queries are answered from the live rows");
+    commit(&store, next(batch(3, vec![row("d", None, None, 4)]))).await;
+    let taken = store.commit_projection(next(batch(4, vec![row("e", None, Some("x"), 5)]))).await;
+    assert!(matches!(&taken, Err(ProjectionError::NotUnique { column, .. }) if column == "code"), "{taken:?}");
+    store.finish_rebuild(PROJECTION, THINGS, 4).await.expect("as far as the live one");
+    assert_eq!(all(&store).await, ["a:1", "b:2", "d:4"]);
+    assert_eq!(keys(&store, where_("group", Test::Equals(text("red")))).await, ["a"]);
+    assert_eq!(store.parked(PROJECTION, Generation::Live).await.expect("readable"), [parked(1, "c")]);
+
+    let again = store.begin_rebuild_from_copy(PROJECTION, THINGS, Copied::Saved).await;
+    assert_eq!(again.expect("begun"), Some(3), "it is still there");
+}
+
+/// What isn't made anew stays as it is.
+pub async fn begins_with_the_live_rows(fixture: ReadModelsFixture) {
+    let store = with_rows(&fixture).await;
+    let begun = store.begin_rebuild_from_copy(PROJECTION, THINGS, Copied::Live).await;
+    assert_eq!(begun.expect("begun"), Some(1));
+    let anew = ProjectionBatch { checkpoint: 1, ..batch(1, vec![row("b", Some("blue"), Some("b"), 7)]) };
+    commit(&store, next(anew)).await;
+    store.finish_rebuild(PROJECTION, THINGS, 1).await.expect("as far as the live one");
+    assert_eq!(all(&store).await, ["a:0", "b:7", "c:2", "d:3", "e:4"]);
+    assert_eq!(keys(&store, where_("group", Test::Equals(text("blue")))).await, ["b", "c"]);
     assert_eq!(record(&store).await, ProjectionRecord { epoch: 1, ..ProjectionRecord::default() });
 }
 
