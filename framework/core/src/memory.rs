@@ -308,11 +308,11 @@ impl ReadModels for MemoryStore {
         table: Table,
         of: Copied,
     ) -> BoxFuture<'_, Result<Option<u64>, StoreError>> {
-        self.with("begin a rebuild", |state| Ok(state.copy(projection, &table, of.generation(), Generation::Next)))
+        self.with("begin a rebuild", move |state| Ok(state.copy(projection, &table, of.generation(), Generation::Next)))
     }
 
     fn save_copy(&self, projection: &'static str, table: Table) -> BoxFuture<'_, Result<u64, StoreError>> {
-        self.with("save a read model", |state| {
+        self.with("save a read model", move |state| {
             Ok(state.copy(projection, &table, Generation::Live, Generation::Saved).unwrap_or_default())
         })
     }
