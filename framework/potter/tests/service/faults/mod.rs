@@ -6,6 +6,7 @@ mod killed;
 mod load;
 mod rebuilt;
 mod restored;
+mod stopped;
 
 use std::sync::Arc;
 use std::time::Duration;
