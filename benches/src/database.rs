@@ -10,12 +10,18 @@ use potter_sqlite::SqliteStore;
 use tokio_postgres::NoTls;
 use uuid::Uuid;
 
-/// A store that is empty, and gone with this.
+/// A store that is empty in the beginning.
 pub struct Database {
     /// To be measured.
     pub store: SharedStore,
     dsn: String,
-    _directory: Option<tempfile::TempDir>,
+    place: Place,
+}
+
+enum Place {
+    Directory(tempfile::TempDir),
+    /// The DSN of the server that has it.
+    Server(String),
 }
 
 impl Database {
@@ -26,11 +32,11 @@ impl Database {
     pub async fn make(place: &str) -> anyhow::Result<Self> {
         if place.starts_with("postgres://") {
             let dsn = new_database(place).await?;
-            return Ok(Self { store: open(&dsn).await?, dsn, _directory: None });
+            return Ok(Self { store: open(&dsn).await?, dsn, place: Place::Server(place.to_owned()) });
         }
         let directory = tempfile::tempdir_in(place)?;
         let dsn = format!("sqlite://{}", directory.path().join("data.db").display());
-        Ok(Self { store: open(&dsn).await?, dsn, _directory: Some(directory) })
+        Ok(Self { store: open(&dsn).await?, dsn, place: Place::Directory(directory) })
     }
 
     /// The same database as another node sees it.
@@ -39,6 +45,21 @@ impl Database {
     /// It cannot be opened again.
     pub async fn another(&self) -> anyhow::Result<SharedStore> {
         open(&self.dsn).await
+    }
+
+    /// Removes it from the server or the disk.
+    ///
+    /// # Errors
+    /// It cannot be removed.
+    pub async fn discard(self) -> anyhow::Result<()> {
+        match self.place {
+            Place::Directory(directory) => directory.close()?,
+            Place::Server(server) => {
+                let (_, name) = self.dsn.rsplit_once('/').context("the DSN names a database")?;
+                execute(&server, &[&format!("DROP DATABASE {name} WITH (FORCE)")]).await?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -49,14 +70,23 @@ async fn open(dsn: &str) -> anyhow::Result<SharedStore> {
     })
 }
 
+/// Begins with a checkpoint, so that no run pays for what another has written.
 async fn new_database(server: &str) -> anyhow::Result<String> {
-    let (client, connection) = tokio_postgres::connect(server, NoTls).await?;
-    let driver = tokio::spawn(connection);
     let name = format!("bench_{}", Uuid::now_v7().simple());
-    client.batch_execute(&format!("CREATE DATABASE {name} TEMPLATE template0")).await?;
-    driver.abort();
+    execute(server, &["CHECKPOINT", &format!("CREATE DATABASE {name} TEMPLATE template0")]).await?;
     let (place, _) = server.rsplit_once('/').context("the DSN names a database")?;
     Ok(format!("{place}/{name}"))
+}
+
+/// One after the other, because some of them refuse to share a transaction.
+async fn execute(server: &str, statements: &[&str]) -> anyhow::Result<()> {
+    let (client, connection) = tokio_postgres::connect(server, NoTls).await?;
+    let driver = tokio::spawn(connection);
+    for statement in statements {
+        client.batch_execute(statement).await?;
+    }
+    driver.abort();
+    Ok(())
 }
 
 /// What makes a read model's table.

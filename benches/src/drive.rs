@@ -15,6 +15,8 @@ pub struct Summary {
     pub p50: Duration,
     /// 99 of 100 operations took no longer.
     pub p99: Duration,
+    /// 999 of 1,000 operations took no longer.
+    pub p999: Duration,
 }
 
 impl Summary {
@@ -26,14 +28,20 @@ impl Summary {
             let place = (latencies.len() as f64 * part) as usize;
             latencies.get(place.min(latencies.len().saturating_sub(1))).copied().unwrap_or_default()
         };
-        Self { rate: latencies.len() as f64 / elapsed.as_secs_f64(), p50: quantile(0.5), p99: quantile(0.99) }
+        Self {
+            rate: latencies.len() as f64 / elapsed.as_secs_f64(),
+            p50: quantile(0.5),
+            p99: quantile(0.99),
+            p999: quantile(0.999),
+        }
     }
 }
 
-/// One line of three numbers: operations per second, p50 and p99 in microseconds.
+/// One line of four numbers: operations per second, p50, p99 and p99.9 in microseconds.
 impl fmt::Display for Summary {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{:.0} {} {}", self.rate, self.p50.as_micros(), self.p99.as_micros())
+        let Self { rate, p50, p99, p999 } = self;
+        write!(formatter, "{rate:.0} {} {} {}", p50.as_micros(), p99.as_micros(), p999.as_micros())
     }
 }
 

@@ -1,10 +1,12 @@
 //! What the benchmarks share: the service that is measured ([`catalogue`]), how work is driven and summed up
-//! ([`drive`]), where it is stored ([`database`]), and how the disk is probed.
+//! ([`drive`]), where it is stored ([`database`]), how the disk is probed, and how peers are measured in turns
+//! ([`compare`]).
 //!
 //! Each binary in `src/bin` says what it measures; `docs/benchmarks.md` has the commands and the figures. The peers
 //! are in a workspace of their own, `peers`: their dependencies are not Potter's.
 
 pub mod catalogue;
+pub mod compare;
 pub mod database;
 pub mod drive;
 
@@ -19,8 +21,7 @@ use drive::Summary;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// How long the disk takes for what a commit must wait for: append 4 KiB, `fdatasync`; half of 1,000 times, and 99 of
-/// 100.
+/// How long the disk takes for what a commit must wait for: append 4 KiB, `fdatasync`, 1,000 times.
 ///
 /// # Errors
 /// When the directory cannot be written to.

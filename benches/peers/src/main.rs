@@ -1,171 +1,64 @@
-//! The same work as `append potter`, done by the peers.
+//! The same work as Potter's benchmarks, done by its peers, each in the way that its README recommends.
 //!
-//! `potter-bench-peers sqlite-es|evento CALLERS SECONDS DIRECTORY` prints operations per second, p50 and p99 in
-//! microseconds. Both get what Potter has: a file, a write-ahead log, `synchronous = FULL`; and one connection, which
-//! suits them best: more of them only wait for each other's lock.
+//! - `potter-bench-peers append sqlite-es|evento CALLERS SECONDS DIRECTORY`: appends to SQLite, as `append potter`;
+//! - `potter-bench-peers commands PEER create|change CALLERS SECONDS SERVER CONNECTIONS`: whole commands on PostgreSQL,
+//!   as Potter's `commands`; PEER is one of postgres-es, esrs, evento and disintegrate, SERVER a DSN;
+//! - `potter-bench-peers loss evento|disintegrate EVENTS DELAY SERVER`: what a follower of the peer's log never sees,
+//!   while eight writers' transactions take up to DELAY milliseconds, and one of ten is rolled back.
+//!
+//! The first two print operations per second, p50, p99 and p99.9 in microseconds.
 
 #[path = "../../src/drive.rs"]
 mod drive;
-
-use std::path::Path;
-use std::str::FromStr;
-use std::time::Duration;
+mod loss;
+mod server;
+mod shop;
+mod shops;
+mod sqlite;
 
 use anyhow::{Context, bail};
-use cqrs_es::event_sink::EventSink;
-use cqrs_es::persist::{PersistedEventRepository, SerializedEvent};
-use cqrs_es::{Aggregate, DomainEvent};
-use drive::{Summary, drive};
-use evento::migrator::{Migrate, Plan};
-use serde::{Deserialize, Serialize};
+use drive::Summary;
+use server::Database;
+use shop::Work;
 
-/// Events in a stream before the next one is begun.
-const STREAM_LENGTH: u64 = 100;
-
-/// Long enough for any queue.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// What Potter has too.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let [peer, callers, seconds, directory] = arguments[..] else {
-        bail!("usage: potter-bench-peers sqlite-es|evento CALLERS SECONDS DIRECTORY");
-    };
-    let callers = callers.parse().context("CALLERS is a number")?;
-    let seconds = seconds.parse().context("SECONDS is a number")?;
-    let directory = tempfile::tempdir_in(Path::new(directory))?;
-    let url = format!("sqlite://{}", directory.path().join("data.db").display());
-    let summary = match peer {
-        "sqlite-es" => with_sqlite_es(callers, seconds, &url)?,
-        "evento" => with_evento(callers, seconds, &url)?,
-        other => bail!("unknown peer: {other}"),
-    };
-    println!("{summary}");
+    match arguments[..] {
+        ["append", peer, callers, seconds, directory] => {
+            println!("{}", sqlite::append(peer, number(callers)?, number(seconds)?, directory)?);
+        }
+        ["commands", peer, what, callers, seconds, server, connections] => {
+            let work = Work { what: what.parse()?, callers: number(callers)?, seconds: number(seconds)? };
+            println!("{}", commands(peer, work, server, number(connections)?)?);
+        }
+        ["loss", peer, events, delay, server] => {
+            println!("{}", loss::run(peer, number(events)?, number(delay)?, server)?);
+        }
+        _ => bail!("usage: potter-bench-peers append … | commands … | loss …, see src/main.rs"),
+    }
     Ok(())
 }
 
-fn stream(caller: usize, count: u64) -> String {
-    format!("{caller:08}-{:08}", count / STREAM_LENGTH)
-}
-
-// ---- sqlite-es, the SQLite repository of cqrs-es
-
-/// Its README's tables.
-const TABLES: &str = "CREATE TABLE events (
-  aggregate_type text                          NOT NULL,
-  aggregate_id   text                          NOT NULL,
-  sequence       integer CHECK (sequence >= 0) NOT NULL,
-  event_type     text                          NOT NULL,
-  event_version  text                          NOT NULL,
-  payload        text                          NOT NULL,
-  metadata       text                          NOT NULL,
-  PRIMARY KEY (aggregate_type, aggregate_id, sequence)
-) STRICT";
-
-#[derive(Default, Deserialize, Serialize)]
-struct Thing;
-
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-struct Happened;
-
-#[derive(Debug)]
-struct Never;
-
-impl std::fmt::Display for Never {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str("never")
-    }
-}
-
-impl std::error::Error for Never {}
-
-impl DomainEvent for Happened {
-    fn event_type(&self) -> String {
-        "thing.happened".to_owned()
-    }
-
-    fn event_version(&self) -> String {
-        "1".to_owned()
-    }
-}
-
-impl Aggregate for Thing {
-    const TYPE: &'static str = "Thing";
-    type Command = ();
-    type Event = Happened;
-    type Error = Never;
-    type Services = ();
-
-    async fn handle(&mut self, (): (), (): &(), _: &EventSink<Self>) -> Result<(), Never> {
-        Ok(())
-    }
-
-    fn apply(&mut self, _: Happened) {}
+fn number<N: std::str::FromStr>(text: &str) -> anyhow::Result<N> {
+    text.parse().ok().with_context(|| format!("not a number: {text}"))
 }
 
 #[tokio::main]
-async fn with_sqlite_es(callers: usize, seconds: u64, url: &str) -> anyhow::Result<Summary> {
-    use sqlx_of_sqlite_es::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-
-    let options = SqliteConnectOptions::from_str(url)?
-        .create_if_missing(true)
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
-        .busy_timeout(PATIENCE);
-    let pool = SqlitePoolOptions::new().max_connections(1).acquire_timeout(PATIENCE).connect_with(options).await?;
-    sqlx_of_sqlite_es::query(TABLES).execute(&pool).await?;
-    let repository = std::sync::Arc::new(sqlite_es::SqliteEventRepository::new(pool));
-    Ok(drive(callers, seconds, move |caller, count| {
-        let repository = repository.clone();
-        async move {
-            let event = SerializedEvent::new(
-                stream(caller, count),
-                usize::try_from(count % STREAM_LENGTH + 1).expect("small"),
-                Thing::TYPE.to_owned(),
-                "thing.happened".to_owned(),
-                "1".to_owned(),
-                serde_json::json!({ "payload": "*".repeat(100) }),
-                serde_json::json!({
-                    "correlation_id": "0190a8c6-1b1f-7c3a-9d3b-2f7a5c1e8d42",
-                    "causation_id": "0190a8c6-1b1f-7c3a-9d3b-2f7a5c1e8d43",
-                }),
-            );
-            repository.persist::<Thing>(&[event], None).await.expect("the stream is the caller's own");
-        }
-    })
-    .await)
-}
-
-// ---- evento
-
-#[evento::aggregate(name = "benchmark/Item")]
-pub enum Item {
-    ItemHappened { payload: Vec<u8> },
-}
-
-#[tokio::main]
-async fn with_evento(callers: usize, seconds: u64, url: &str) -> anyhow::Result<Summary> {
-    use sqlx_of_evento::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-
-    let options = SqliteConnectOptions::from_str(url)?
-        .create_if_missing(true)
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
-        .busy_timeout(PATIENCE);
-    let pool = SqlitePoolOptions::new().max_connections(1).acquire_timeout(PATIENCE).connect_with(options).await?;
-    let migrator = evento::sql_migrator::new::<sqlx_of_evento::Sqlite>()?;
-    migrator.run(&mut *pool.acquire().await?, &Plan::apply_all()).await?;
-    let executor: evento::Sqlite = pool.into();
-    Ok(drive(callers, seconds, move |caller, count| {
-        let executor = executor.clone();
-        async move {
-            evento::append(stream(caller, count))
-                .original_version(u16::try_from(count % STREAM_LENGTH).expect("small"))
-                .event(&ItemHappened { payload: vec![42; 100] })
-                .commit(&executor)
-                .await
-                .expect("the stream is the caller's own");
-        }
-    })
-    .await)
+async fn commands(peer: &str, work: Work, server: &str, connections: u32) -> anyhow::Result<Summary> {
+    let database = Database::make(server).await?;
+    let dsn = database.dsn();
+    let summary = match peer {
+        "postgres-es" => shop::run(shops::postgres_es::open(dsn, connections).await?, work, &database).await?,
+        "esrs" => shop::run(shops::esrs::open(dsn, connections).await?, work, &database).await?,
+        "evento" => shop::run(shops::evento::open(dsn, connections).await?, work, &database).await?,
+        "disintegrate" => shop::run(shops::disintegrate::open(dsn, connections).await?, work, &database).await?,
+        other => bail!("unknown peer: {other}"),
+    };
+    database.discard().await?;
+    Ok(summary)
 }

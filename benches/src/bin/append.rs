@@ -2,17 +2,17 @@
 //!
 //! `append compare PEERS ROUNDS SECONDS DIRECTORY` runs Potter and the peers (`PEERS` is the path of the program that
 //! `benches/peers` builds) in turns, each in a process of its own, and prints the medians as a table.
-//! `append potter CALLERS SECONDS DIRECTORY` prints operations per second, p50 and p99 in microseconds of one run;
+//! `append potter CALLERS SECONDS DIRECTORY` prints operations per second, p50, p99 and p99.9 in microseconds of one
+//! run;
 //! `append probe DIRECTORY` those of the disk alone.
 
-use std::collections::BTreeMap;
 use std::path::Path;
-use std::process::Command;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use anyhow::{Context, bail};
 use bytes::Bytes;
+use potter_benches::compare::{self, Cell, Contender};
 use potter_benches::drive::{Summary, drive};
 use potter_benches::probe_disk;
 use potter_core::event::{EventMetadata, NewEvent};
@@ -46,59 +46,18 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// In turns, so that whatever else the machine does meanwhile is shared fairly.
 fn compare(peers: &str, rounds: usize, seconds: &str, directory: &str) -> anyhow::Result<()> {
     let own = std::env::current_exe()?;
     let own = own.to_str().context("the path of this program is text")?;
-    let systems = [("Potter", own, "potter"), ("evento", peers, "evento"), ("sqlite-es", peers, "sqlite-es")];
-    let mut disk = Vec::new();
-    let mut runs: BTreeMap<(&str, &str), Vec<Numbers>> = BTreeMap::new();
-    for round in 1..=rounds {
-        eprintln!("round {round} of {rounds}");
-        disk.push(measure(own, &["probe", directory])?);
-        for callers in ["1", "256"] {
-            for (name, program, system) in systems {
-                let numbers = measure(program, &[system, callers, seconds, directory])?;
-                runs.entry((callers, name)).or_default().push(numbers);
-            }
-        }
-    }
-    let Numbers { p50, p99, .. } = medians(&disk);
-    println!("append 4 KiB, fdatasync: p50 {p50} µs, p99 {p99} µs\n");
-    println!("| callers | store | appends/s | p50 µs | p99 µs | Potter's rate |\n|---|---|---|---|---|---|");
-    for ((callers, name), numbers) in &runs {
-        let Numbers { rate, p50, p99 } = medians(numbers);
-        let ratio = medians(&runs[&(*callers, "Potter")]).rate as f64 / rate as f64;
-        println!("| {callers} | {name} | {rate} | {p50} | {p99} | {ratio:.1} × |");
-    }
-    Ok(())
+    let cells: Vec<Cell<'_>> = ["1", "256"].map(|callers| cell(own, peers, [callers, seconds, directory])).into();
+    compare::print("callers", &cells, rounds, Path::new(directory))
 }
 
-/// What a run prints.
-#[derive(Clone, Copy)]
-struct Numbers {
-    rate: u64,
-    p50: u64,
-    p99: u64,
-}
-
-fn measure(program: &str, arguments: &[&str]) -> anyhow::Result<Numbers> {
-    let output = Command::new(program).args(arguments).output().with_context(|| format!("cannot start {program}"))?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    let numbers: Vec<u64> = text.split_whitespace().map_while(|number| number.parse().ok()).collect();
-    match numbers[..] {
-        [rate, p50, p99] if output.status.success() => Ok(Numbers { rate, p50, p99 }),
-        _ => bail!("{program} {arguments:?}: {text}{}", String::from_utf8_lossy(&output.stderr)),
-    }
-}
-
-fn medians(runs: &[Numbers]) -> Numbers {
-    let median = |number: fn(&Numbers) -> u64| {
-        let mut numbers: Vec<u64> = runs.iter().map(number).collect();
-        numbers.sort_unstable();
-        numbers.get(numbers.len() / 2).copied().unwrap_or_default()
-    };
-    Numbers { rate: median(|it| it.rate), p50: median(|it| it.p50), p99: median(|it| it.p99) }
+fn cell<'a>(own: &'a str, peers: &'a str, work: [&'a str; 3]) -> Cell<'a> {
+    let [callers, seconds, directory] = work;
+    let peer = |name| Contender { name, program: peers, arguments: vec!["append", name, callers, seconds, directory] };
+    let potter = Contender { name: "Potter", program: own, arguments: vec!["potter", callers, seconds, directory] };
+    Cell { label: callers.to_owned(), contenders: vec![potter, peer("evento"), peer("sqlite-es")] }
 }
 
 #[tokio::main]

@@ -1,14 +1,20 @@
 //! Commands through the whole path in process: decode, load, decide, append, reply.
 //!
-//! `commands create|change CALLERS SECONDS PLACE [projected|shared]` prints operations per second, p50 and p99 in
-//! microseconds. PLACE is a directory for a SQLite file, or the DSN of a PostgreSQL server, which gets a database.
+//! `commands create|change CALLERS SECONDS PLACE [projected|shared]` prints operations per second, p50, p99 and p99.9
+//! in microseconds. PLACE is a directory for a SQLite file, or the DSN of a PostgreSQL server, which gets a database.
 //! `create` makes a product with each command; `change` restocks one of 10,000. With `projected` a projection keeps the
 //! read model up to date in the same process meanwhile; with `shared` two nodes share the database and the callers.
+//!
+//! `commands compare PEERS ROUNDS SECONDS SERVER DIRECTORY` runs Potter and its peers on the PostgreSQL server (`PEERS`
+//! is the path of the program that `benches/peers` builds) in turns, probes the disk of DIRECTORY before each run, and
+//! prints the medians as a table.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use potter_benches::catalogue::{self, LIST, ListProduct, ProductReply, Products, RESTOCK, RestockProduct};
+use potter_benches::compare::{self, Cell, Contender};
 use potter_benches::database::{Database, migrations};
 use potter_benches::drive::{Summary, drive};
 use potter_core::dispatch::{Dispatcher, Options, Request};
@@ -23,15 +29,43 @@ fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let (what, callers, seconds, place, around) = match arguments[..] {
+        ["compare", peers, rounds, seconds, server, directory] => {
+            return compare(peers, rounds.parse().context("ROUNDS is a number")?, seconds, server, directory);
+        }
         [what, callers, seconds, place] => (what, callers, seconds, place, Around::Nothing),
         [what, callers, seconds, place, "projected"] => (what, callers, seconds, place, Around::Projection),
         [what, callers, seconds, place, "shared"] => (what, callers, seconds, place, Around::AnotherNode),
-        _ => bail!("usage: commands create|change CALLERS SECONDS PLACE [projected|shared]"),
+        _ => bail!(
+            "usage: commands create|change CALLERS SECONDS PLACE [projected|shared] | \
+             compare PEERS ROUNDS SECONDS SERVER DIRECTORY"
+        ),
     };
     let callers = callers.parse().context("CALLERS is a number")?;
     let seconds = seconds.parse().context("SECONDS is a number")?;
     println!("{}", run(what, callers, seconds, place, around)?);
     Ok(())
+}
+
+/// Each peer, and the connections with which it was fastest with 256 callers.
+const PEERS: [(&str, &str); 4] = [("postgres-es", "16"), ("esrs", "16"), ("evento", "16"), ("disintegrate", "4")];
+
+fn compare(peers: &str, rounds: usize, seconds: &str, server: &str, directory: &str) -> anyhow::Result<()> {
+    let own = std::env::current_exe()?;
+    let own = own.to_str().context("the path of this program is text")?;
+    let mut cells = Vec::new();
+    for what in ["create", "change"] {
+        for callers in ["1", "256"] {
+            let potter = Contender { name: "Potter", program: own, arguments: vec![what, callers, seconds, server] };
+            let mut contenders = vec![potter];
+            contenders.extend(PEERS.map(|(name, connections)| Contender {
+                name,
+                program: peers,
+                arguments: vec!["commands", name, what, callers, seconds, server, connections],
+            }));
+            cells.push(Cell { label: format!("{what} | {callers}"), contenders });
+        }
+    }
+    compare::print("what | callers", &cells, rounds, Path::new(directory))
 }
 
 /// What else goes on.
@@ -66,6 +100,7 @@ async fn run(what: &str, callers: usize, seconds: u64, place: &str, around: Arou
     for node in nodes.iter() {
         node.shutdown().await;
     }
+    database.discard().await?;
     Ok(summary)
 }
 

@@ -46,7 +46,7 @@ async fn run(events: u64, products: u64, place: &str) -> anyhow::Result<()> {
     dispatcher.rebuild(Products::NAME).await?;
     println!("{:.0} {:.0}", rate(events, caught_up), rate(events, begin.elapsed()));
     dispatcher.shutdown().await;
-    Ok(())
+    database.discard().await
 }
 
 fn rate(events: u64, time: Duration) -> f64 {
