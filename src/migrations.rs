@@ -3,7 +3,8 @@
 //! In: the tables as `potter.lock` remembers them, and as the protos want them now. Out: the next migration, if one is
 //! needed, and the list of all that the service applies.
 //!
-//! Each migration is written once for each database (`dialect`), under the same name.
+//! Each migration is written once for each database (`dialect`), under the same name, and beside it what takes it back:
+//! the tables as they were, to be filled from the events as well.
 //!
 //! A table whose shape changed is not altered but made anew, and its projection's checkpoint is forgotten: the
 //! projection then takes in all events again, which gives new columns the values that they should always have had.
@@ -14,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use self::dialect::{Dialect, View};
+use self::dialect::{Dialect, Direction, Kind, View};
 use crate::file::{Class, File};
 use crate::render::{self, Bug};
 use crate::shape;
@@ -111,8 +112,17 @@ pub struct Past<'a> {
     pub on_disk: BTreeSet<String>,
 }
 
-/// The names of migrations, without `.sql`, and the databases that each is for.
-type Names = BTreeMap<String, BTreeSet<Dialect>>;
+/// The names of migrations, without `.sql`, and the files that each has.
+type Names = BTreeMap<String, BTreeSet<(Dialect, Direction)>>;
+
+/// A file of a migration.
+#[derive(Clone, Debug)]
+struct Script {
+    dialect: Dialect,
+    direction: Direction,
+    name: String,
+    text: String,
+}
 
 /// The migration files that are added now: the next migration, if the tables changed, and the list of all.
 ///
@@ -124,14 +134,14 @@ pub fn files(module: &str, now: &Tables, past: &Past<'_>) -> Result<Vec<File>, B
     let mut added = Vec::new();
     added.extend(twin(past)?);
     added.extend(next(now, past, &names)?);
-    for (dialect, name, _) in &added {
-        names.entry(name.clone()).or_default().insert(*dialect);
+    for script in &added {
+        names.entry(script.name.clone()).or_default().insert((script.dialect, script.direction));
     }
-    let file = |(dialect, name, contents): (Dialect, String, String)| File {
-        path: dialect.path_of(&name),
+    let file = |script: Script| File {
+        path: script.dialect.path_of(script.direction, &script.name),
         class: Class::Append,
         symbol: module.to_owned(),
-        contents,
+        contents: script.text,
     };
     let mut files: Vec<File> = added.into_iter().map(file).collect();
     files.push(list(module, &names)?);
@@ -147,8 +157,8 @@ fn names<'a>(paths: impl Iterator<Item = &'a String>) -> Names {
     let mut names = Names::new();
     for path in paths {
         for dialect in Dialect::ALL {
-            if let Some(name) = dialect.name_of(path) {
-                names.entry(name.to_owned()).or_default().insert(dialect);
+            if let Some((direction, name)) = dialect.name_of(path) {
+                names.entry(name.to_owned()).or_default().insert((dialect, direction));
             }
         }
     }
@@ -157,28 +167,28 @@ fn names<'a>(paths: impl Iterator<Item = &'a String>) -> Names {
 
 /// What a project lacks that is older than Potter's second database: all tables so far, in place of the last migration
 /// for the first one. No other database can have been migrated yet, so the way there doesn't matter.
-fn twin(past: &Past<'_>) -> Result<Option<(Dialect, String, String)>, Bug> {
+fn twin(past: &Past<'_>) -> Result<Option<Script>, Bug> {
     let Some(tables) = past.tables.filter(|tables| !tables.is_empty()) else { return Ok(None) };
     let written = names(past.written.iter());
-    if written.values().any(|dialects| dialects.contains(&Dialect::Postgres)) {
+    if written.values().flatten().any(|(dialect, _)| *dialect == Dialect::Postgres) {
         return Ok(None);
     }
     let Some((last, _)) = written.last_key_value() else { return Ok(None) };
-    let contents = text(Dialect::Postgres, true, &[], tables.iter())?;
-    Ok(Some((Dialect::Postgres, last.clone(), contents)))
+    let text = text(Dialect::Postgres, Kind::First, &[], tables.iter())?;
+    Ok(Some(Script { dialect: Dialect::Postgres, direction: Direction::Up, name: last.clone(), text }))
 }
 
 fn text<'a>(
     dialect: Dialect,
-    is_first: bool,
+    kind: Kind,
     drops: &[DropView<'_>],
     tables: impl Iterator<Item = (&'a String, &'a Table)>,
 ) -> Result<String, Bug> {
     let tables = tables.map(|(name, table)| dialect.view(name, table)).collect();
-    render::text("migration.sql.tera", &View { is_first, drops: dialect.drops(drops), tables })
+    render::text("migration.sql.tera", &View { kind, drops: dialect.drops(drops), tables })
 }
 
-fn next(now: &Tables, past: &Past<'_>, names: &Names) -> Result<Vec<(Dialect, String, String)>, Bug> {
+fn next(now: &Tables, past: &Past<'_>, names: &Names) -> Result<Vec<Script>, Bug> {
     let none = Tables::new();
     let before = past.tables.unwrap_or(&none);
     let is_new = |(name, table): &(&String, &Table)| before.get(*name).is_none_or(|known| !known.is_like(table));
@@ -188,15 +198,32 @@ fn next(now: &Tables, past: &Past<'_>, names: &Names) -> Result<Vec<(Dialect, St
         return Ok(Vec::new());
     }
     let is_first = names.is_empty();
-    let drops = if is_first { Vec::new() } else { drops(&changed, &gone, before, now) };
-    let tables = || changed.iter().map(|name| (*name, &now[*name]));
-    let texts = Dialect::ALL.map(|dialect| Ok((dialect, text(dialect, is_first, &drops, tables())?)));
-    let texts: Vec<(Dialect, String)> = texts.into_iter().collect::<Result<_, Bug>>()?;
+    let touched = drops(&changed, &gone, before, now);
+    let tables = changed.iter().map(|name| (*name, &now[*name]));
+    let ups = match is_first {
+        true => texts(Kind::First, &[], tables)?,
+        false => texts(Kind::Change, &touched, tables)?,
+    };
+    let former = changed.iter().chain(&gone).filter_map(|name| Some((*name, before.get(*name)?)));
+    let downs = texts(Kind::Back, &touched, former)?;
     let name = match is_first {
         true => FIRST.to_owned(),
-        false => unique(&name(names, changed.iter().chain(&gone).copied()), &texts),
+        false => unique(&name(names, changed.iter().chain(&gone).copied()), &ups),
     };
-    Ok(texts.into_iter().map(|(dialect, text)| (dialect, name.clone(), text)).collect())
+    let scripts = |direction, texts: Vec<(Dialect, String)>| {
+        let name = name.clone();
+        texts.into_iter().map(move |(dialect, text)| Script { dialect, direction, name: name.clone(), text })
+    };
+    Ok(scripts(Direction::Up, ups).chain(scripts(Direction::Down, downs)).collect())
+}
+
+/// The same for each database.
+fn texts<'a>(
+    kind: Kind,
+    drops: &[DropView<'_>],
+    tables: impl Iterator<Item = (&'a String, &'a Table)> + Clone,
+) -> Result<Vec<(Dialect, String)>, Bug> {
+    Dialect::ALL.iter().map(|dialect| Ok((*dialect, text(*dialect, kind, drops, tables.clone())?))).collect()
 }
 
 /// Two branches may both write the next migration: its name tells what is in it, so that both are kept.
@@ -240,18 +267,30 @@ struct ListView<'a> {
 #[derive(Serialize)]
 struct ListedView<'a> {
     name: &'a str,
-    sqlite: bool,
-    postgres: bool,
+    scripts: Vec<ScriptView>,
+}
+
+/// What a migration has for one database.
+#[derive(Serialize)]
+struct ScriptView {
+    database: &'static str,
+    up: bool,
+    down: bool,
 }
 
 /// The list follows from the folder, not from the protos, so that the plugin has no part in it.
 fn list(module: &str, names: &Names) -> Result<File, Bug> {
-    let listed = names.iter().map(|(name, dialects)| ListedView {
+    let script = |dialect: Dialect, files: &BTreeSet<(Dialect, Direction)>| ScriptView {
+        database: dialect.folder(),
+        up: files.contains(&(dialect, Direction::Up)),
+        down: files.contains(&(dialect, Direction::Down)),
+    };
+    let listed = names.iter().map(|(name, files)| ListedView {
         name,
-        sqlite: dialects.contains(&Dialect::Sqlite),
-        postgres: dialects.contains(&Dialect::Postgres),
+        scripts: Dialect::ALL.iter().map(|dialect| script(*dialect, files)).collect(),
     });
-    let contents = render::text("migrations.rs.tera", &ListView { migrations: listed.collect() })?;
+    let migrations: Vec<_> = listed.filter(|it| it.scripts.iter().any(|it| it.up)).collect();
+    let contents = render::text("migrations.rs.tera", &ListView { migrations })?;
     Ok(File { path: LIST.to_owned(), class: Class::Generated, symbol: module.to_owned(), contents })
 }
 
@@ -269,11 +308,19 @@ mod tests {
     }
 
     fn written(names: &[&str], dialects: &[Dialect]) -> BTreeSet<String> {
-        names.iter().flat_map(|name| dialects.iter().map(|dialect| dialect.path_of(name))).collect()
+        names.iter().flat_map(|name| dialects.iter().map(|dialect| dialect.path_of(Direction::Up, name))).collect()
     }
 
     fn past<'a>(tables: Option<&'a Tables>, names: &[&str]) -> Past<'a> {
         Past { tables, written: written(names, &Dialect::ALL), ..Past::default() }
+    }
+
+    fn up(dialect: Dialect, name: &str) -> String {
+        dialect.path_of(Direction::Up, name)
+    }
+
+    fn down(dialect: Dialect, name: &str) -> String {
+        dialect.path_of(Direction::Down, name)
     }
 
     fn paths(files: &[File]) -> Vec<&str> {
@@ -283,7 +330,13 @@ mod tests {
     #[test]
     fn the_first_one_makes_all_tables_in_each_database() {
         let files = files("shop", &tables(&["note TEXT INDEX", "paid BOOLEAN"]), &Past::default()).expect("rendered");
-        let expected = ["migrations/sqlite/0001_init.sql", "migrations/postgres/0001_init.sql", "migrations/mod.rs"];
+        let expected = [
+            "migrations/sqlite/0001_init.sql",
+            "migrations/postgres/0001_init.sql",
+            "migrations/sqlite/0001_init.down.sql",
+            "migrations/postgres/0001_init.down.sql",
+            "migrations/mod.rs",
+        ];
         assert_eq!(paths(&files), expected);
         assert_eq!(
             files[0].contents,
@@ -300,8 +353,10 @@ mod tests {
              \"note\" TEXT COLLATE \"C\",\n  \"paid\" BOOLEAN,\n  \"potter_row\" BYTEA NOT NULL\n) WITH (fillfactor = 70);\n\
              CREATE INDEX IF NOT EXISTS \"orders__note\" ON \"orders\" (\"note\" NULLS FIRST, \"id\");\n"
         );
-        for path in ["sqlite/0001_init.sql", "postgres/0001_init.sql"] {
-            assert!(files[2].contents.contains(&format!("include_str!(\"{path}\")")), "{}", files[2].contents);
+        let back = &files[2].contents;
+        assert!(back.contains("DROP TABLE IF EXISTS \"orders\";") && !back.contains("CREATE"), "{back}");
+        for path in ["sqlite/0001_init.sql", "postgres/0001_init.sql", "sqlite/0001_init.down.sql"] {
+            assert!(files[4].contents.contains(&format!("include_str!(\"{path}\")")), "{}", files[4].contents);
         }
     }
 
@@ -321,9 +376,15 @@ mod tests {
         let on_disk = written(&["0002_mine"], &[Dialect::Sqlite]);
         let past = Past { on_disk, ..past(Some(&before), &["0001_init"]) };
         let files = files("shop", &tables(&["note TEXT", "price REAL"]), &past).expect("rendered");
-        let name = Dialect::Sqlite.name_of(&files[0].path).expect("a migration").to_owned();
+        let name = Dialect::Sqlite.name_of(&files[0].path).expect("a migration").1.to_owned();
         assert!(name.starts_with("0003_orders_"), "{name}");
-        let expected = [Dialect::Sqlite.path_of(&name), Dialect::Postgres.path_of(&name), LIST.to_owned()];
+        let expected = [
+            up(Dialect::Sqlite, &name),
+            up(Dialect::Postgres, &name),
+            down(Dialect::Sqlite, &name),
+            down(Dialect::Postgres, &name),
+            LIST.to_owned(),
+        ];
         assert_eq!(paths(&files), expected);
         let other = super::files("shop", &tables(&["note TEXT", "weight REAL"]), &past).expect("rendered");
         assert_ne!(other[0].path, files[0].path, "another branch writes another file");
@@ -337,12 +398,15 @@ mod tests {
                 assert!(file.contents.contains(expected), "{expected} in\n{}", file.contents);
             }
         }
-        let list = &files[2].contents;
+        let back = &files[2].contents;
+        assert!(back.contains("DROP TABLE IF EXISTS \"orders\";") && back.contains("CREATE TABLE"), "{back}");
+        assert!(back.contains("\"note\" TEXT") && !back.contains("price"), "it was without: {back}");
+        let list = &files[4].contents;
         assert!(
-            list.contains("sqlite: include_str!(\"sqlite/0002_mine.sql\")"),
+            list.contains("up: include_str!(\"sqlite/0002_mine.sql\"),\n            down: \"\","),
             "the user's own is applied too: {list}"
         );
-        assert!(list.contains("postgres: \"\""), "and has nothing to do elsewhere: {list}");
+        assert!(list.contains("postgres: Script::NONE"), "and has nothing to do elsewhere: {list}");
     }
 
     #[test]

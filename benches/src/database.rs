@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use potter_core::read_model::Table;
-use potter_core::store::{Migration, SharedStore, sql};
+use potter_core::store::{Migration, Script, SharedStore, sql};
 use potter_postgres::PostgresStore;
 use potter_sqlite::SqliteStore;
 use tokio_postgres::NoTls;
@@ -93,8 +93,8 @@ async fn execute(server: &str, statements: &[&str]) -> anyhow::Result<()> {
 #[must_use]
 pub fn migrations(table: &Table) -> &'static [Migration] {
     // Migrations live as long as the program.
-    let text = |sql: String| -> &'static str { Box::leak(sql.into_boxed_str()) };
-    let sqlite = text(sql::create_sqlite_table(table, table.name, table.name));
-    let postgres = text(sql::create_postgres_table(table, table.name));
+    let script = |sql: String| Script { up: Box::leak(sql.into_boxed_str()), down: "" };
+    let sqlite = script(sql::create_sqlite_table(table, table.name, table.name));
+    let postgres = script(sql::create_postgres_table(table, table.name));
     Box::leak(Box::new([Migration { name: "0001_table", sqlite, postgres }]))
 }

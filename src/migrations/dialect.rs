@@ -13,10 +13,31 @@ pub enum Dialect {
     Postgres,
 }
 
+/// Which of a migration's files one is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Direction {
+    /// `NAME.sql` applies it.
+    Up,
+    /// `NAME.down.sql` takes it back.
+    Down,
+}
+
+/// What a file is there for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// It makes the first tables.
+    First,
+    /// It makes tables anew that have changed.
+    Change,
+    /// It takes a migration back.
+    Back,
+}
+
 /// A migration as it is printed. Names are quoted already.
 #[derive(Serialize)]
 pub struct View {
-    pub is_first: bool,
+    pub kind: Kind,
     pub drops: Vec<DroppedView>,
     pub tables: Vec<TableView>,
 }
@@ -49,22 +70,28 @@ impl Dialect {
     /// In the order in which they came.
     pub const ALL: [Self; 2] = [Self::Sqlite, Self::Postgres];
 
-    fn folder(self) -> &'static str {
+    /// The name of its folder.
+    pub fn folder(self) -> &'static str {
         match self {
             Self::Sqlite => "sqlite",
             Self::Postgres => "postgres",
         }
     }
 
-    /// The path of a migration.
-    pub fn path_of(self, name: &str) -> String {
-        format!("{FOLDER}/{}/{name}.sql", self.folder())
+    /// The path of a migration's file.
+    pub fn path_of(self, direction: Direction, name: &str) -> String {
+        let end = match direction {
+            Direction::Up => "sql",
+            Direction::Down => "down.sql",
+        };
+        format!("{FOLDER}/{}/{name}.{end}", self.folder())
     }
 
-    /// The name of the migration that a file is, if it is one for this database.
-    pub fn name_of(self, path: &str) -> Option<&str> {
+    /// Which file of which migration one is, if it is one for this database.
+    pub fn name_of(self, path: &str) -> Option<(Direction, &str)> {
         let path = path.strip_prefix(FOLDER)?.strip_prefix('/')?.strip_prefix(self.folder())?.strip_prefix('/')?;
-        path.strip_suffix(".sql").filter(|name| !name.contains('/'))
+        let name = path.strip_suffix(".sql").filter(|name| !name.contains('/'))?;
+        Some(name.strip_suffix(".down").map_or((Direction::Up, name), |name| (Direction::Down, name)))
     }
 
     /// A column's type; the lock calls it as SQLite does, but for BOOLEAN.

@@ -21,7 +21,7 @@ use crate::read_model::Table;
 use crate::store::{
     AcceptedCommand, Append, AppliedMigration, ClaimKey, CommandStatus, CommitError, Committed, Copied, DeadLetter,
     DeadLetterFilter, Expiry, Generation, Migration, ParkedEvent, ProcessedEvent, ProjectionBatch, ProjectionError,
-    ProjectionRecord, ReadModels, RecordedClaim, Selected, Selection, Snapshot, Store, StoreError, Unit,
+    ProjectionRecord, ReadModels, RecordedClaim, Script, Selected, Selection, Snapshot, Store, StoreError, Unit,
 };
 
 /// A store in memory.
@@ -224,10 +224,23 @@ impl Store for MemoryStore {
         self.with("migrate", move |state| state.migrate(migrations))
     }
 
+    fn revert(&self, migration: Migration) -> BoxFuture<'_, Result<bool, StoreError>> {
+        self.with("take a migration back", move |state| state.revert(&migration))
+    }
+
+    fn script(&self, _migration: &Migration) -> Script {
+        Script::NONE
+    }
+
     fn applied_migrations(&self) -> BoxFuture<'_, Result<Vec<AppliedMigration>, StoreError>> {
         self.with("read migrations", move |state| {
             let applied = state.migrations.iter();
-            Ok(applied.map(|(it, time)| AppliedMigration { name: it.name.to_owned(), applied_at: *time }).collect())
+            let view = |(it, time): &(Migration, SystemTime)| AppliedMigration {
+                name: it.name.to_owned(),
+                hash: crate::store::columns::migration_hash(Script::NONE.up),
+                applied_at: *time,
+            };
+            Ok(applied.map(view).collect())
         })
     }
 
@@ -433,6 +446,18 @@ impl State {
             }
         }
         Ok(applied)
+    }
+
+    fn revert(&mut self, migration: &Migration) -> Result<bool, StoreError> {
+        let Some(at) = self.migrations.iter().position(|(it, _)| it.name == migration.name) else { return Ok(false) };
+        if self.migrations[at].0 != *migration {
+            return Err(StoreError::changed_migration(migration.name));
+        }
+        if migration.sqlite.down.is_empty() {
+            return Err(StoreError::irreversible_migration(migration.name));
+        }
+        self.migrations.remove(at);
+        Ok(true)
     }
 
     fn projection(&mut self, projection: &'static str) -> &mut ProjectionRecord {

@@ -105,6 +105,13 @@ pub trait Store: ReadModels {
     /// Applies the migrations that haven't been yet, in the order given; answers with the names of those.
     fn migrate(&self, migrations: &'static [Migration]) -> BoxFuture<'_, Result<Vec<&'static str>, StoreError>>;
 
+    /// Takes back a migration that has been applied, and forgets it; false if it hasn't been. Refused if its text has
+    /// changed since, or if nothing takes it back.
+    fn revert(&self, migration: Migration) -> BoxFuture<'_, Result<bool, StoreError>>;
+
+    /// What a migration does in this store.
+    fn script(&self, migration: &Migration) -> Script;
+
     /// The migrations that have been applied, in that order; none before the first.
     fn applied_migrations(&self) -> BoxFuture<'_, Result<Vec<AppliedMigration>, StoreError>>;
 
@@ -330,6 +337,12 @@ impl StoreError {
         Self::new("migrate", format!("migration `{name}` has been applied and its text has changed since"))
     }
 
+    /// Nothing takes a migration back.
+    #[must_use]
+    pub fn irreversible_migration(name: &str) -> Self {
+        Self::new("take a migration back", format!("nothing takes `{name}` back: it has no `{name}.down.sql`"))
+    }
+
     /// A rebuild is to be finished that wasn't begun.
     #[must_use]
     pub fn no_rebuild(projection: &str) -> Self {
@@ -357,17 +370,39 @@ pub struct Snapshot {
 pub struct Migration {
     /// File name without extension: `0001_products`.
     pub name: &'static str,
-    /// Statements for SQLite, separated by semicolons; if there are none, it isn't applied there.
-    pub sqlite: &'static str,
-    /// The same for PostgreSQL.
-    pub postgres: &'static str,
+    /// What it does in SQLite.
+    pub sqlite: Script,
+    /// The same in PostgreSQL.
+    pub postgres: Script,
+}
+
+/// The statements of a migration in one database, separated by semicolons.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Script {
+    /// What applies it; empty: it has nothing to do there.
+    pub up: &'static str,
+    /// What takes it back; empty: nothing can.
+    pub down: &'static str,
+}
+
+impl Script {
+    /// Nothing to do.
+    pub const NONE: Self = Self { up: "", down: "" };
 }
 
 impl Migration {
     /// A migration whose statements every database understands.
     #[must_use]
-    pub const fn of_any_database(name: &'static str, sql: &'static str) -> Self {
-        Self { name, sqlite: sql, postgres: sql }
+    pub const fn of_any_database(name: &'static str, up: &'static str) -> Self {
+        let script = Script { up, down: "" };
+        Self { name, sqlite: script, postgres: script }
+    }
+
+    /// The same, and what takes it back.
+    #[must_use]
+    pub const fn reverted_by(mut self, down: &'static str) -> Self {
+        (self.sqlite.down, self.postgres.down) = (down, down);
+        self
     }
 }
 
@@ -376,6 +411,8 @@ impl Migration {
 pub struct AppliedMigration {
     /// See [`Migration::name`]; perhaps one that this service doesn't know.
     pub name: String,
+    /// Of the statements that were applied; see [`columns::migration_hash`].
+    pub hash: String,
     /// When.
     pub applied_at: SystemTime,
 }

@@ -24,7 +24,7 @@ pub(crate) async fn migrate(
 ) -> Result<Vec<&'static str>, StoreError> {
     let mut applied = Vec::new();
     for migration in migrations {
-        if !migration.postgres.is_empty() && apply(connection, migration).await? {
+        if !migration.postgres.up.is_empty() && apply(connection, migration).await? {
             applied.push(migration.name);
         }
     }
@@ -33,21 +33,13 @@ pub(crate) async fn migrate(
 }
 
 async fn apply(connection: &Connection, migration: &Migration) -> Result<bool, StoreError> {
-    let failed = |error: Error| {
-        let reason = crate::connection::told(&error);
-        StoreError::new("migrate", format!("migration `{}` failed: {reason}", migration.name))
-    };
-    let transaction = Transaction::begin(connection).await.map_err(failed)?;
-    transaction.batch("SET LOCAL statement_timeout = 0").await.map_err(failed)?;
-    transaction.execute(TAKE_TURNS, &[]).await.map_err(failed)?;
-    let hash = migration_hash(migration.postgres);
-    let known = "SELECT hash FROM potter_migrations WHERE name = $1";
-    match transaction.row(known, &[&Text(migration.name)]).await.map_err(failed)? {
-        Some(row) if row.try_get::<_, &str>(0).map_err(failed)? == hash => return Ok(false),
-        Some(_) => return Err(StoreError::changed_migration(migration.name)),
-        None => {}
+    let failed = |error| failed(migration, &error);
+    let transaction = begin_migration(connection).await.map_err(failed)?;
+    if is_applied(&transaction, migration).await? {
+        return Ok(false);
     }
-    transaction.batch(migration.postgres).await.map_err(failed)?;
+    let hash = migration_hash(migration.postgres.up);
+    transaction.batch(migration.postgres.up).await.map_err(failed)?;
     let note = "INSERT INTO potter_migrations (name, hash, applied_at) VALUES ($1, $2, $3)";
     let now = nanoseconds(SystemTime::now());
     transaction.execute(note, &[&Text(migration.name), &hash, &now]).await.map_err(failed)?;
@@ -55,10 +47,52 @@ async fn apply(connection: &Connection, migration: &Migration) -> Result<bool, S
     Ok(true)
 }
 
+/// Takes a migration back and forgets it, in one transaction.
+pub(crate) async fn revert(connection: &Connection, migration: &Migration) -> Result<bool, StoreError> {
+    let failed = |error| failed(migration, &error);
+    let transaction = begin_migration(connection).await.map_err(failed)?;
+    if !is_applied(&transaction, migration).await? {
+        return Ok(false);
+    }
+    if migration.postgres.down.is_empty() {
+        return Err(StoreError::irreversible_migration(migration.name));
+    }
+    transaction.batch(migration.postgres.down).await.map_err(failed)?;
+    let forget = "DELETE FROM potter_migrations WHERE name = $1";
+    transaction.execute(forget, &[&Text(migration.name)]).await.map_err(failed)?;
+    transaction.commit().await.map_err(failed)?;
+    Ok(true)
+}
+
+/// A transaction that may take long, and alone.
+async fn begin_migration(connection: &Connection) -> Result<Transaction<'_>, Error> {
+    let transaction = Transaction::begin(connection).await?;
+    transaction.batch("SET LOCAL statement_timeout = 0").await?;
+    transaction.execute(TAKE_TURNS, &[]).await?;
+    Ok(transaction)
+}
+
+fn failed(migration: &Migration, error: &Error) -> StoreError {
+    let reason = crate::connection::told(error);
+    StoreError::new("migrate", format!("migration `{}` failed: {reason}", migration.name))
+}
+
+/// Whether a migration has been applied; it is refused if its text has changed since.
+async fn is_applied(transaction: &Transaction<'_>, migration: &Migration) -> Result<bool, StoreError> {
+    let failed = |error| failed(migration, &error);
+    let known = "SELECT hash FROM potter_migrations WHERE name = $1";
+    let Some(row) = transaction.row(known, &[&Text(migration.name)]).await.map_err(failed)? else { return Ok(false) };
+    match row.try_get::<_, &str>(0).map_err(failed)? == migration_hash(migration.postgres.up) {
+        true => Ok(true),
+        false => Err(StoreError::changed_migration(migration.name)),
+    }
+}
+
 /// In the order in which they were applied.
 pub(crate) async fn applied_migrations(connection: &Connection) -> Result<Vec<AppliedMigration>, Error> {
-    let rows = connection.query("SELECT name, applied_at FROM potter_migrations ORDER BY number", &[]).await?;
-    rows.iter().map(|row| Ok(AppliedMigration { name: text(row, 0)?, applied_at: time(row, 1)? })).collect()
+    let rows = connection.query("SELECT name, hash, applied_at FROM potter_migrations ORDER BY number", &[]).await?;
+    let read = |row| Ok(AppliedMigration { name: text(row, 0)?, hash: text(row, 1)?, applied_at: time(row, 2)? });
+    rows.iter().map(read).collect()
 }
 
 async fn warn_of_unknown(connection: &Connection, migrations: &[Migration]) -> Result<(), Error> {

@@ -38,7 +38,7 @@ use potter_core::read_model::Table;
 use potter_core::store::{
     AcceptedCommand, AppliedMigration, ClaimKey, CommandStatus, CommitError, Committed, Copied, DeadLetter,
     DeadLetterFilter, Expiry, Generation, Migration, ParkedEvent, ProjectionBatch, ProjectionError, ProjectionRecord,
-    ReadModels, RecordedClaim, Selected, Selection, Snapshot, Store, StoreError, Unit,
+    ReadModels, RecordedClaim, Script, Selected, Selection, Snapshot, Store, StoreError, Unit,
 };
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -320,6 +320,15 @@ impl Store for PostgresStore {
     fn migrate(&self, migrations: &'static [Migration]) -> BoxFuture<'_, Result<Vec<&'static str>, StoreError>> {
         let migrate = move |connection: Arc<Connection>| async move { admin::migrate(&connection, migrations).await };
         self.models.pool.act("migrate", migrate).boxed()
+    }
+
+    fn revert(&self, migration: Migration) -> BoxFuture<'_, Result<bool, StoreError>> {
+        let revert = move |connection: Arc<Connection>| async move { admin::revert(&connection, &migration).await };
+        self.models.pool.act("take a migration back", revert).boxed()
+    }
+
+    fn script(&self, migration: &Migration) -> Script {
+        migration.postgres
     }
 
     fn applied_migrations(&self) -> BoxFuture<'_, Result<Vec<AppliedMigration>, StoreError>> {

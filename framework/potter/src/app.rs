@@ -177,15 +177,20 @@ impl App {
 
     /// Does everything but serve.
     async fn work(self, task: Task, config: &Config) -> Result<(), TaskError> {
+        let mut stdout = std::io::stdout();
+        let output = &mut Output::new(&mut stdout);
+        if let Task::Migrate(migrate) = &task
+            && let Some(created) = migrate.create(&self.module, output)
+        {
+            return created;
+        }
         if config.database == Database::Memory {
             return Err(TaskError::new("DATABASE_DSN is memory://, which holds nothing outside a running service"));
         }
-        if !matches!(task, Task::Migrate(_)) {
+        if !matches!(&task, Task::Migrate(migrate) if migrate.may_make_the_database()) {
             is_there(&config.database).await?;
         }
         let store = read_models::route(open(config).await?, &self.module, config)?;
-        let mut stdout = std::io::stdout();
-        let output = &mut Output::new(&mut stdout);
         let module = &self.module;
         let done = match task {
             Task::Serve => Ok(()),

@@ -18,7 +18,7 @@ use crate::config::VARIABLES;
 pub(crate) enum Task {
     /// Serves until SIGTERM or SIGINT (what happens without a subcommand)
     Serve,
-    /// Applies the migrations that haven't been yet
+    /// Applies the migrations that haven't been yet, takes them back, or tells where they stand
     Migrate(migrate::Migrate),
     /// Prints recorded events with their payloads
     Events(events::Events),

@@ -3,7 +3,7 @@
 use potter_core::domain::Aggregate;
 use potter_core::event::RecordedEvent;
 use potter_core::read_model::{Column, ColumnType, ReadModel, Table, TableColumn, Value};
-use potter_core::store::Migration;
+use potter_core::store::{Migration, Script};
 
 use crate::messages::Product;
 use crate::product::ProductEvent;
@@ -52,18 +52,24 @@ impl ReadModel for Products {
 
 pub(crate) const MIGRATIONS: &[Migration] = &[Migration {
     name: "0001_init",
-    sqlite: r#"CREATE TABLE IF NOT EXISTS "products" (
+    sqlite: Script {
+        up: r#"CREATE TABLE IF NOT EXISTS "products" (
   "product_id" TEXT NOT NULL PRIMARY KEY,
   "name" TEXT,
   "colour" INTEGER,
   "potter_row" BLOB NOT NULL
 ) STRICT;
 "#,
-    postgres: r#"CREATE TABLE IF NOT EXISTS "products" (
+        down: "",
+    },
+    postgres: Script {
+        up: r#"CREATE TABLE IF NOT EXISTS "products" (
   "product_id" TEXT COLLATE "C" NOT NULL CONSTRAINT "products__key" PRIMARY KEY,
   "name" TEXT COLLATE "C",
   "colour" BIGINT,
   "potter_row" BYTEA NOT NULL
 ) WITH (fillfactor = 70);
 "#,
+        down: "",
+    },
 }];

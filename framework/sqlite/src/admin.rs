@@ -23,7 +23,7 @@ pub(crate) fn migrate(
 ) -> Result<Vec<&'static str>, StoreError> {
     let mut applied = Vec::new();
     for migration in migrations {
-        if !migration.sqlite.is_empty() && apply(connection, migration)? {
+        if !migration.sqlite.up.is_empty() && apply(connection, migration)? {
             applied.push(migration.name);
         }
     }
@@ -32,20 +32,13 @@ pub(crate) fn migrate(
 }
 
 fn apply(connection: &Connection, migration: &Migration) -> Result<bool, StoreError> {
-    let failed =
-        |error: rusqlite::Error| StoreError::new("migrate", format!("migration `{}` failed: {error}", migration.name));
+    let failed = |error| failure(migration, error);
     let transaction = begin(connection).map_err(failed)?;
-    let hash = migration_hash(migration.sqlite);
-    let known: Option<String> = transaction
-        .query_row("SELECT hash FROM potter_migrations WHERE name = ?1", [migration.name], |row| row.get(0))
-        .optional()
-        .map_err(failed)?;
-    match known {
-        Some(known) if known == hash => return Ok(false),
-        Some(_) => return Err(StoreError::changed_migration(migration.name)),
-        None => {}
+    if is_applied(&transaction, migration)? {
+        return Ok(false);
     }
-    transaction.execute_batch(migration.sqlite).map_err(failed)?;
+    let hash = migration_hash(migration.sqlite.up);
+    transaction.execute_batch(migration.sqlite.up).map_err(failed)?;
     let now = nanoseconds(SystemTime::now());
     transaction
         .execute("INSERT INTO potter_migrations VALUES (?1, ?2, ?3)", params![migration.name, hash, now])
@@ -54,11 +47,44 @@ fn apply(connection: &Connection, migration: &Migration) -> Result<bool, StoreEr
     Ok(true)
 }
 
+/// Takes a migration back and forgets it, in one transaction.
+pub(crate) fn revert(connection: &Connection, migration: &Migration) -> Result<bool, StoreError> {
+    let failed = |error| failure(migration, error);
+    let transaction = begin(connection).map_err(failed)?;
+    if !is_applied(&transaction, migration)? {
+        return Ok(false);
+    }
+    if migration.sqlite.down.is_empty() {
+        return Err(StoreError::irreversible_migration(migration.name));
+    }
+    transaction.execute_batch(migration.sqlite.down).map_err(failed)?;
+    transaction.execute("DELETE FROM potter_migrations WHERE name = ?1", [migration.name]).map_err(failed)?;
+    transaction.commit().map_err(failed)?;
+    Ok(true)
+}
+
+fn failure(migration: &Migration, error: rusqlite::Error) -> StoreError {
+    StoreError::new("migrate", format!("migration `{}` failed: {error}", migration.name))
+}
+
+/// Whether a migration has been applied; it is refused if its text has changed since.
+fn is_applied(connection: &Connection, migration: &Migration) -> Result<bool, StoreError> {
+    let sql = "SELECT hash FROM potter_migrations WHERE name = ?1";
+    let known = connection.query_row(sql, [migration.name], |row| row.get::<_, String>(0)).optional();
+    match known.map_err(|error| failure(migration, error))? {
+        Some(known) if known != migration_hash(migration.sqlite.up) => {
+            Err(StoreError::changed_migration(migration.name))
+        }
+        known => Ok(known.is_some()),
+    }
+}
+
 /// In the order in which they were applied.
 pub(crate) fn applied_migrations(connection: &Connection) -> rusqlite::Result<Vec<AppliedMigration>> {
-    let mut statement = connection.prepare("SELECT name, applied_at FROM potter_migrations ORDER BY rowid")?;
-    let applied =
-        statement.query_map([], |row| Ok(AppliedMigration { name: row.get(0)?, applied_at: time(row, 1)? }))?;
+    let mut statement = connection.prepare("SELECT name, hash, applied_at FROM potter_migrations ORDER BY rowid")?;
+    let applied = statement.query_map([], |row| {
+        Ok(AppliedMigration { name: row.get(0)?, hash: row.get(1)?, applied_at: time(row, 2)? })
+    })?;
     applied.collect()
 }
 

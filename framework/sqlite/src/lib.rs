@@ -34,7 +34,7 @@ use potter_core::read_model::Table;
 use potter_core::store::{
     AcceptedCommand, AppliedMigration, ClaimKey, CommandStatus, CommitError, Committed, Copied, DeadLetter,
     DeadLetterFilter, Expiry, Generation, Migration, ParkedEvent, ProjectionBatch, ProjectionError, ProjectionRecord,
-    ReadModels, RecordedClaim, Selected, Selection, Snapshot, Store, StoreError, Unit,
+    ReadModels, RecordedClaim, Script, Selected, Selection, Snapshot, Store, StoreError, Unit,
 };
 use rusqlite::{Connection, params};
 use tokio::sync::{oneshot, watch};
@@ -268,6 +268,14 @@ impl Store for SqliteStore {
 
     fn migrate(&self, migrations: &'static [Migration]) -> BoxFuture<'_, Result<Vec<&'static str>, StoreError>> {
         self.alone("migrate", move |connection| admin::migrate(connection, migrations)).boxed()
+    }
+
+    fn revert(&self, migration: Migration) -> BoxFuture<'_, Result<bool, StoreError>> {
+        self.alone("take a migration back", move |connection| admin::revert(connection, &migration)).boxed()
+    }
+
+    fn script(&self, migration: &Migration) -> Script {
+        migration.sqlite
     }
 
     fn applied_migrations(&self) -> BoxFuture<'_, Result<Vec<AppliedMigration>, StoreError>> {

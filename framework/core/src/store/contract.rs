@@ -91,6 +91,8 @@ macro_rules! store_contract {
             applies_each_migration_once
             tells_which_migrations_are_applied
             refuses_a_changed_migration
+            takes_a_migration_back
+            refuses_to_take_back_what_it_cannot
             answers_a_ping
             refuses_everything_once_closed
         );

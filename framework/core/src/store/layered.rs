@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::{
     AcceptedCommand, AppliedMigration, ClaimKey, CommandStatus, CommitError, Committed, Copied, DeadLetter,
     DeadLetterFilter, Expiry, Generation, Migration, ParkedEvent, ProjectionBatch, ProjectionError, ProjectionRecord,
-    ReadModels, RecordedClaim, Selected, Selection, SharedReadModels, Snapshot, Store, StoreError, Unit,
+    ReadModels, RecordedClaim, Script, Selected, Selection, SharedReadModels, Snapshot, Store, StoreError, Unit,
 };
 use crate::event::{RecordedEvent, StreamId};
 use crate::read_model::Table;
@@ -155,6 +155,14 @@ impl<L: Layer, S: Store + ?Sized> Store for Layered<L, S> {
 
     fn migrate(&self, migrations: &'static [Migration]) -> BoxFuture<'_, Result<Vec<&'static str>, StoreError>> {
         self.layer.long("migrate", self.store.migrate(migrations)).boxed()
+    }
+
+    fn revert(&self, migration: Migration) -> BoxFuture<'_, Result<bool, StoreError>> {
+        self.layer.long("take a migration back", self.store.revert(migration)).boxed()
+    }
+
+    fn script(&self, migration: &Migration) -> Script {
+        self.store.script(migration)
     }
 
     fn applied_migrations(&self) -> BoxFuture<'_, Result<Vec<AppliedMigration>, StoreError>> {

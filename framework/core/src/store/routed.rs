@@ -9,7 +9,8 @@ use uuid::Uuid;
 use super::{
     AcceptedCommand, AppliedMigration, ClaimKey, CommandStatus, CommitError, Committed, Copied, DeadLetter,
     DeadLetterFilter, Expiry, Generation, Migration, ParkedEvent, ProjectionBatch, ProjectionError, ProjectionRecord,
-    ReadModels, RecordedClaim, Selected, Selection, SharedReadModels, SharedStore, Snapshot, Store, StoreError, Unit,
+    ReadModels, RecordedClaim, Script, Selected, Selection, SharedReadModels, SharedStore, Snapshot, Store, StoreError,
+    Unit,
 };
 use crate::event::{RecordedEvent, StreamId};
 use crate::read_model::Table;
@@ -127,6 +128,14 @@ impl Store for Routed {
 
     fn migrate(&self, migrations: &'static [Migration]) -> BoxFuture<'_, Result<Vec<&'static str>, StoreError>> {
         self.store.migrate(migrations)
+    }
+
+    fn revert(&self, migration: Migration) -> BoxFuture<'_, Result<bool, StoreError>> {
+        self.store.revert(migration)
+    }
+
+    fn script(&self, migration: &Migration) -> Script {
+        self.store.script(migration)
     }
 
     fn applied_migrations(&self) -> BoxFuture<'_, Result<Vec<AppliedMigration>, StoreError>> {

@@ -12,7 +12,7 @@ use potter_core::read_model::Table;
 use potter_core::store::{
     AcceptedCommand, AppliedMigration, ClaimKey, CommandStatus, CommitError, Committed, Copied, DeadLetter,
     DeadLetterFilter, Expiry, Generation, Migration, ParkedEvent, ProjectionBatch, ProjectionError, ProjectionRecord,
-    ReadModels, RecordedClaim, Selected, Selection, Snapshot, Store, StoreError, Unit,
+    ReadModels, RecordedClaim, Script, Selected, Selection, Snapshot, Store, StoreError, Unit,
 };
 use potter_core::testing::TestApp;
 use tokio::sync::watch;
@@ -204,6 +204,14 @@ impl Store for TestStore {
 
     fn migrate(&self, migrations: &'static [Migration]) -> BoxFuture<'_, Result<Vec<&'static str>, StoreError>> {
         self.memory.migrate(migrations)
+    }
+
+    fn revert(&self, migration: Migration) -> BoxFuture<'_, Result<bool, StoreError>> {
+        self.memory.revert(migration)
+    }
+
+    fn script(&self, migration: &Migration) -> Script {
+        self.memory.script(migration)
     }
 
     fn applied_migrations(&self) -> BoxFuture<'_, Result<Vec<AppliedMigration>, StoreError>> {

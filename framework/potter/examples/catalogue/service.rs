@@ -11,7 +11,7 @@ use potter::prost::Message;
 use potter::prost_types::Timestamp;
 use potter::query::{Query, QueryContext, View};
 use potter::read_model::{Column, ColumnType, ReadModel, Table, TableColumn, Value};
-use potter::store::Migration;
+use potter::store::{Migration, Script};
 use potter::{Accepted, Context, Executed, Failure, RecordedEvent, events};
 
 // Messages: what prost makes of catalogue.proto.
@@ -300,9 +300,12 @@ impl ReadModel for Products {
     }
 }
 
+const DOWN: &str = "DROP TABLE products; DELETE FROM potter_checkpoints WHERE projection = 'Products';";
+
 const MIGRATIONS: &[Migration] = &[Migration {
     name: "0001_init",
-    sqlite: r#"CREATE TABLE IF NOT EXISTS "products" (
+    sqlite: Script {
+        up: r#"CREATE TABLE IF NOT EXISTS "products" (
   "id" TEXT NOT NULL PRIMARY KEY,
   "name" TEXT,
   "price_cents" INTEGER,
@@ -310,7 +313,10 @@ const MIGRATIONS: &[Migration] = &[Migration {
 ) STRICT;
 CREATE INDEX IF NOT EXISTS "products__name" ON "products" ("name", "id");
 "#,
-    postgres: r#"CREATE TABLE IF NOT EXISTS "products" (
+        down: DOWN,
+    },
+    postgres: Script {
+        up: r#"CREATE TABLE IF NOT EXISTS "products" (
   "id" TEXT COLLATE "C" NOT NULL CONSTRAINT "products__key" PRIMARY KEY,
   "name" TEXT COLLATE "C",
   "price_cents" BIGINT,
@@ -318,6 +324,8 @@ CREATE INDEX IF NOT EXISTS "products__name" ON "products" ("name", "id");
 ) WITH (fillfactor = 70);
 CREATE INDEX IF NOT EXISTS "products__name" ON "products" ("name" NULLS FIRST, "id");
 "#,
+        down: DOWN,
+    },
 }];
 
 /// The product that a neighbouring service must be asked about first.

@@ -182,14 +182,49 @@ async fn a_read_model_of_a_running_service_is_paused_and_emptied() {
 #[test]
 fn migrations_are_applied_once_and_told() {
     let directory = tempfile::tempdir().expect("a directory");
-    let status = run(directory.path(), &["migrate", "--status"], &[]);
-    assert_eq!(printed(&status).0, "MIGRATION  APPLIED\n0001_init  no\n");
-    let first = run(directory.path(), &["migrate"], &[]);
-    assert_eq!(printed(&first).0, "applied 0001_init\n");
-    let second = run(directory.path(), &["migrate"], &[]);
-    assert_eq!(printed(&second).0, "nothing to apply\n");
-    let status = run(directory.path(), &["migrate", "--status"], &[]);
-    assert!(printed(&status).0.contains("0001_init  20"), "{status:?}");
+    let migrate = |arguments: &[&str]| run(directory.path(), &[&["migrate"], arguments].concat(), &[]);
+    let status = migrate(&["status"]);
+    assert!(
+        !status.status.success() && printed(&status).1.contains("data.db"),
+        "looking makes no database: {status:?}"
+    );
+    assert_eq!(printed(&migrate(&[])).0, "applied 0001_init\n");
+    assert_eq!(printed(&migrate(&["up"])).0, "nothing to apply\n");
+    assert!(printed(&migrate(&["status"])).0.contains("0001_init  20"));
+    assert_eq!(printed(&migrate(&["validate"])).0, "all migrations are applied, as this service has them\n");
+}
+
+#[test]
+fn migrations_are_taken_back_and_applied_again() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let migrate = |arguments: &[&str]| run(directory.path(), &[&["migrate"], arguments].concat(), &[]);
+    migrate(&[]);
+    let dry = migrate(&["down", "--dry-run"]);
+    assert!(printed(&dry).0.starts_with("-- take back 0001_init\nDROP TABLE products;"), "{dry:?}");
+    assert!(printed(&migrate(&["status"])).0.contains("0001_init  20"), "a dry run does nothing");
+    assert_eq!(printed(&migrate(&["down"])).0, "took back 0001_init\n");
+    assert_eq!(printed(&migrate(&["down"])).0, "nothing to take back\n");
+    assert_eq!(printed(&migrate(&["status"])).0, "MIGRATION  APPLIED\n0001_init  no\n");
+    let wrong = migrate(&["validate"]);
+    assert_eq!((wrong.status.code(), printed(&wrong).0), (Some(1), "`0001_init` isn't applied\n"));
+    assert!(printed(&migrate(&["up", "--dry-run"])).0.contains("CREATE TABLE IF NOT EXISTS \"products\""));
+    let unknown = migrate(&["up", "--to", "0002"]);
+    assert!(printed(&unknown).1.contains("there is no migration `0002`; there are 0001_init"), "{unknown:?}");
+    assert_eq!(printed(&migrate(&["up", "--to", "0001_init"])).0, "applied 0001_init\n");
+}
+
+#[test]
+fn files_for_a_migration_of_ones_own_are_made() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let create = |name: &str| run(directory.path(), &["migrate", "create", name], &[]);
+    let refused = create("prices");
+    assert!(printed(&refused).1.contains("run it in the project's folder"), "{refused:?}");
+    std::fs::create_dir_all(directory.path().join("migrations/sqlite")).expect("a folder");
+    std::fs::write(directory.path().join("migrations/sqlite/0007_mine.sql"), "").expect("written");
+    let created = create("prices");
+    assert!(printed(&created).0.contains("wrote migrations/sqlite/0008_prices.sql\n"), "{created:?}");
+    assert!(directory.path().join("migrations/sqlite/0008_prices.down.sql").exists());
+    assert_eq!(create("Prices!").status.code(), Some(2));
 }
 
 #[tokio::test]

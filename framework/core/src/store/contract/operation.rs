@@ -8,7 +8,8 @@ use crate::store::{CommitError, Migration};
 
 const FIRST: Migration =
     Migration::of_any_database("0001_first", "CREATE TABLE one (a INTEGER); CREATE TABLE two (b TEXT);");
-const SECOND: Migration = Migration::of_any_database("0002_second", "ALTER TABLE one ADD COLUMN c TEXT;");
+const SECOND: Migration = Migration::of_any_database("0002_second", "ALTER TABLE one ADD COLUMN c TEXT;")
+    .reverted_by("ALTER TABLE one DROP COLUMN c; CREATE TABLE proof (a INTEGER);");
 
 const ALONE: Migration = Migration::of_any_database("0003_alone", "CREATE TABLE alone (a INTEGER);");
 
@@ -37,6 +38,30 @@ pub async fn refuses_a_changed_migration(Fixture { store, guard: _guard, .. }: F
     let error = store.migrate(&[CHANGED, SECOND]).await.expect_err("changed").to_string();
     assert!(error.contains("0001_first"), "{error}");
     assert_eq!(store.migrate(&[FIRST, SECOND]).await.expect("applied"), ["0002_second"]);
+}
+
+/// What takes it back is executed, and it can be applied again.
+pub async fn takes_a_migration_back(Fixture { store, guard: _guard, .. }: Fixture) {
+    assert!(!store.revert(SECOND).await.expect("told"), "it hasn't been applied");
+    store.migrate(&[FIRST, SECOND]).await.expect("applied");
+    assert!(store.revert(SECOND).await.expect("taken back"));
+    assert!(!store.revert(SECOND).await.expect("told"), "it has been taken back");
+    assert_eq!(store.applied_migrations().await.expect("told").len(), 1);
+    assert_eq!(store.migrate(&[FIRST, SECOND]).await.expect("applied"), ["0002_second"]);
+    // The second time there is a table `proof` already, where there are tables.
+    let executes = store.script(&SECOND).down == SECOND.sqlite.down;
+    assert_eq!(store.revert(SECOND).await.is_err(), executes);
+}
+
+/// Nor is one taken back whose text has changed, or that nothing takes back.
+pub async fn refuses_to_take_back_what_it_cannot(Fixture { store, guard: _guard, .. }: Fixture) {
+    const CHANGED: Migration = Migration::of_any_database(FIRST.name, "CREATE TABLE three (a INTEGER);");
+    store.migrate(&[FIRST]).await.expect("applied");
+    let error = store.revert(CHANGED).await.expect_err("changed").to_string();
+    assert!(error.contains("0001_first") && error.contains("changed"), "{error}");
+    let error = store.revert(FIRST).await.expect_err("for good").to_string();
+    assert!(error.contains("0001_first.down.sql"), "{error}");
+    assert_eq!(store.applied_migrations().await.expect("told").len(), 1);
 }
 
 /// For readiness.
