@@ -5,7 +5,7 @@ use crate::shape::{Scalar, TypeShape};
 /// How values that were written as one type read as another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Fit {
-    /// As they were, from protobuf and from JSON.
+    /// As they were, from protobuf and from JSON, and JSON writes them as it did.
     Exact,
     /// As they were from protobuf; JSON is another.
     WireOnly,
@@ -31,17 +31,27 @@ pub(super) fn of_types(was: &TypeShape, now: &TypeShape) -> Fit {
     }
 }
 
-/// How the keys of a map that were written as `was` read as `now`; in JSON they are strings anyway.
-pub(super) fn of_scalars(was: Scalar, now: Scalar) -> Fit {
-    use Scalar::{Bool, Bytes, Int32, Int64, Sint32, Sint64, String, Uint32, Uint64};
+/// How the keys of a map that were written as `was` read as `now`; in JSON they are strings, however wide they are.
+pub(super) fn of_keys(was: Scalar, now: Scalar) -> Fit {
+    if is_widened(was, now) { Fit::Exact } else { of_scalars(was, now) }
+}
+
+fn of_scalars(was: Scalar, now: Scalar) -> Fit {
+    use Scalar::{Bool, Bytes, Int32, Int64, String, Uint32, Uint64};
     match (was, now) {
         _ if was == now => Fit::Exact,
-        // Wider, and no value is out of its range. JSON reads numbers for the strings of 64-bit types.
-        (Int32, Int64) | (Uint32, Uint64 | Int64) | (Sint32, Sint64) => Fit::Exact,
+        // JSON has strings for 64-bit types, and numbers for others.
+        _ if is_widened(was, now) => Fit::WireOnly,
         (Bool, Int32 | Int64 | Uint32 | Uint64) => Fit::WireOnly,
         (String, Bytes) => Fit::WireOnly,
         _ => Fit::No,
     }
+}
+
+/// Whether a type has 64 bits instead of 32, and no value is out of its range.
+fn is_widened(was: Scalar, now: Scalar) -> bool {
+    use Scalar::{Int32, Int64, Sint32, Sint64, Uint32, Uint64};
+    matches!((was, now), (Int32, Int64) | (Uint32, Uint64 | Int64) | (Sint32, Sint64))
 }
 
 #[cfg(test)]
@@ -101,9 +111,12 @@ mod tests {
         DynamicMessage::decode(message.descriptor(), moved.as_slice()).ok()
     }
 
+    /// Reads the JSON of a field under another name, if it would be written so again: its consumers read it as well.
     fn in_json(message: &DynamicMessage, from: &str, to: &str) -> Option<DynamicMessage> {
         let text = serde_json::to_string(message).ok()?.replace(&format!("\"{from}\""), &format!("\"{to}\""));
-        DynamicMessage::deserialize(message.descriptor(), &mut serde_json::Deserializer::from_str(&text)).ok()
+        let mut json = serde_json::Deserializer::from_str(&text);
+        let read = DynamicMessage::deserialize(message.descriptor(), &mut json).ok()?;
+        (serde_json::to_string(&read).ok()? == text).then_some(read)
     }
 
     /// What protobuf's own library makes of every pair of types is what this module says of them.
@@ -133,6 +146,13 @@ mod tests {
                 assert_eq!(of_scalars(*was, *now), verdict, "{was} read as {now}");
             }
         }
+    }
+
+    #[test]
+    fn keys_of_maps_are_strings_in_json() {
+        assert_eq!(of_keys(Scalar::Int32, Scalar::Int64), Fit::Exact);
+        assert_eq!(of_keys(Scalar::Bool, Scalar::Int32), Fit::WireOnly, "`true` was the key, and not `1`");
+        assert_eq!(of_keys(Scalar::Int64, Scalar::Int32), Fit::No);
     }
 
     #[test]

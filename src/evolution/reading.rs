@@ -129,7 +129,7 @@ impl<'a> Reading<'a> {
             _ => fit::of_types(&was.ty, &now.ty),
         };
         match (&was.cardinality, &now.cardinality) {
-            (Cardinality::Map(was), Cardinality::Map(now)) => values.max(fit::of_scalars(*was, *now)),
+            (Cardinality::Map(was), Cardinality::Map(now)) => values.max(fit::of_keys(*was, *now)),
             _ => values,
         }
     }

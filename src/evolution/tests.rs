@@ -76,10 +76,12 @@ fn a_removed_field_breaks_reserved_or_not() {
 }
 
 #[test]
-fn a_retyped_field_breaks_unless_no_value_changes() {
+fn a_retyped_field_breaks_in_protobuf_or_in_json_alone() {
     let retyped = |was: &str, now: &str| code(&format!("{was} it = 2;"), &format!("{now} it = 2;"));
     for (was, now) in [("int32", "int64"), ("uint32", "uint64"), ("uint32", "int64"), ("sint32", "sint64")] {
-        assert_eq!(retyped(was, now), None, "{was} → {now}");
+        assert_eq!(retyped(was, now), Some(Code::EventJsonChanged), "{was} → {now}: a string in JSON");
+        let repeated = retyped(&format!("repeated {was}"), &format!("repeated {now}"));
+        assert_eq!(repeated, Some(Code::EventJsonChanged), "repeated {was} → {now}");
     }
     for (was, now) in [("string", "bytes"), ("bool", "int32"), ("bool", "uint64")] {
         assert_eq!(retyped(was, now), Some(Code::EventJsonChanged), "{was} → {now}");
@@ -114,8 +116,9 @@ fn a_changed_presence_breaks() {
 }
 
 #[test]
-fn a_map_may_only_widen() {
-    assert_eq!(code("map<int32, uint32> it = 2;", "map<int64, uint64> it = 2;"), None);
+fn the_keys_of_a_map_may_only_widen() {
+    assert_eq!(code("map<int32, uint32> it = 2;", "map<int64, uint32> it = 2;"), None, "keys are strings in JSON");
+    assert_eq!(code("map<int32, uint32> it = 2;", "map<int32, uint64> it = 2;"), Some(Code::EventJsonChanged));
     assert_eq!(code("map<int64, uint32> it = 2;", "map<int32, uint32> it = 2;"), Some(Code::EventFieldRetyped));
     assert_eq!(code("map<string, uint32> it = 2;", "map<string, string> it = 2;"), Some(Code::EventFieldRetyped));
 }
