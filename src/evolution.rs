@@ -30,6 +30,7 @@ use crate::{
 };
 
 pub use addition::{differences, message_only_adds, only_adds};
+pub(crate) use events::{Holds, holds};
 pub use rules::{Category, Rule};
 
 /// A change that recorded events or callers will notice.

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     contract::Contract,
+    evolution::{self, Holds},
     model::{Event, Module},
     plan::{file_name, take},
     shape::Shape,
@@ -166,13 +167,36 @@ impl History {
     /// Marks what was accepted and is part of the past now: made again, the same change is another one.
     fn use_up(&mut self, module: &Module) {
         let mut accepted = std::mem::take(&mut self.accepted);
-        for it in &mut accepted {
-            it.used |= match &it.subject {
+        let mut left = Vec::new();
+        for it in accepted.iter_mut().filter(|it| !it.used) {
+            it.used = match &it.subject {
                 Subject::Rpc(name) => self.is_rpc(name, &it.to),
-                Subject::Event(event_type) => self.is_event_past(event_type, it, module),
+                Subject::Event(event_type) => {
+                    let retaken = self.retaken(event_type, it, module);
+                    let was_retaken = retaken.is_some();
+                    left.extend(retaken.flatten());
+                    was_retaken || self.is_event_past(event_type, it, module)
+                }
             };
         }
         self.accept(&accepted);
+        self.accept(&left);
+    }
+
+    /// What is left of an accepted change of a shape, if it was made and then taken back, wholly or in part.
+    fn retaken(&self, event_type: &str, accepted: &Accepted, module: &Module) -> Option<Option<Accepted>> {
+        let event = module.events.iter().find(|it| it.event_type == event_type)?;
+        let recorded = |hash: &str| {
+            let mut shapes = self.events.get(event_type)?.shapes_of(event.version);
+            shapes.find(|shape| shape.hash() == hash)
+        };
+        let (was, became) = (recorded(&accepted.from)?, recorded(&accepted.to)?);
+        let now = Shape::of(&event.message);
+        match evolution::holds(was, became, &now) {
+            Holds::Wholly => None,
+            Holds::Partly => Some(Some(Accepted { to: now.hash(), ..accepted.clone() })),
+            Holds::Not => Some(None),
+        }
     }
 
     /// Whether an rpc is what it was accepted to become.

@@ -245,12 +245,38 @@ impl Judge<'_> {
     /// was accepted to become.
     fn silenced(&self, event: &Event, was: &Shape, recorded: &[&Shape], now: &Shape) -> BTreeSet<(At, String)> {
         let (subject, from) = (Subject::Event(event.event_type.clone()), was.hash());
-        let accepted = self.history.accepted.iter().filter(|it| it.subject == subject && it.from == from);
+        let accepted = self.history.accepted.iter().filter(|it| !it.used && it.subject == subject && it.from == from);
         let became = accepted.filter_map(|it| {
             let mut shapes = recorded.iter().copied().chain([now]);
             shapes.find(|shape| shape.hash() == it.to)
         });
-        became.flat_map(|to| obstacles(was, to, to)).map(|it| (it.at, it.keep)).collect()
+        became.flat_map(|to| read_otherwise(was, to)).collect()
+    }
+}
+
+/// What of the shape `was` reads otherwise as `now`.
+fn read_otherwise(was: &Shape, now: &Shape) -> BTreeSet<(At, String)> {
+    obstacles(was, now, now).into_iter().map(|it| (it.at, it.keep)).collect()
+}
+
+/// How much of an accepted change still holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Holds {
+    /// All that was accepted is so.
+    Wholly,
+    /// Some of it was taken back.
+    Partly,
+    /// The event reads what it was as ever.
+    Not,
+}
+
+/// How much of the change from `was` to `became` holds for an event that is `now` something else.
+pub(crate) fn holds(was: &Shape, became: &Shape, now: &Shape) -> Holds {
+    let (accepted, left) = (read_otherwise(was, became), read_otherwise(was, now));
+    match accepted.is_subset(&left) {
+        true => Holds::Wholly,
+        false if left.is_empty() => Holds::Not,
+        false => Holds::Partly,
     }
 }
 

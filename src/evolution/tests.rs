@@ -1,6 +1,7 @@
 use super::*;
 use crate::testing::shop;
 
+mod accepting;
 mod audience;
 
 /// An event `order.placed` of a version, with the fields and what else is declared.
