@@ -1,9 +1,9 @@
 //! Additions: whether all that a message was is still there, just as it was.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
 use super::difference::{self, Difference};
-use crate::shape::{Cardinality, Shape, Types};
+use crate::shape::{Cardinality, MessageShape, Shape, Types};
 
 /// Whether nothing but additions lies between two shapes: every field and every enum value that was there has its
 /// number, name, type and presence still.
@@ -47,23 +47,54 @@ fn is_addition(difference: &Difference) -> bool {
     }
 }
 
-/// What an upcaster has to know: the fields that are gone, changed or new, in words.
+/// What an upcaster has to know: the fields and values that are gone, changed or new, in words; those of the event
+/// itself first, then those of what it reaches.
 pub fn differences(was: &Shape, now: &Shape) -> Vec<String> {
     let mut told = Vec::new();
-    for difference in difference::of_messages(now.message(), was.root(), now.root()) {
-        match difference {
-            Difference::Field(it) => told.push(match &it.now {
-                None => format!("gone: `{} = {}`", it.was, it.number),
-                Some(now) => format!("`{} = {}` is `{now} = {}`", it.was, it.number, it.number),
-            }),
-            Difference::FieldAdded(it) => told.push(format!("new: `{} = {}`", it.field, it.number)),
-            _ => {}
+    let mut seen = BTreeSet::new();
+    let mut waiting = VecDeque::from([(was.message().to_owned(), now.message().to_owned())]);
+    while let Some((was_name, now_name)) = waiting.pop_front() {
+        if !seen.insert((was_name.clone(), now_name.clone())) {
+            continue;
+        }
+        let place = if now_name == now.message() { String::new() } else { format!("in {now_name}: ") };
+        if let (Some(before), Some(after)) = (was.types().message(&was_name), now.types().message(&now_name)) {
+            let between = difference::of_messages(&now_name, before, after);
+            told.extend(between.iter().filter_map(in_words).map(|it| format!("{place}{it}")));
+            waiting.extend(reached_by_both(before, after));
+        } else if let (Some(before), Some(after)) =
+            (was.types().enumeration(&was_name), now.types().enumeration(&now_name))
+        {
+            let between = difference::of_enums(&now_name, before, after);
+            told.extend(between.iter().filter_map(in_words).map(|it| format!("{place}{it}")));
         }
     }
     if told.is_empty() {
         told.push("what its fields reach is another".to_owned());
     }
     told
+}
+
+/// The types of the fields that both have, as far as they have names.
+fn reached_by_both(was: &MessageShape, now: &MessageShape) -> Vec<(String, String)> {
+    let both = was.fields.iter().filter_map(|(number, field)| Some((field, now.fields.get(number)?)));
+    both.filter_map(|(was, now)| Some((was.ty.named()?.to_owned(), now.ty.named()?.to_owned()))).collect()
+}
+
+fn in_words(difference: &Difference) -> Option<String> {
+    match difference {
+        Difference::Field(it) => Some(match &it.now {
+            None => format!("gone: `{} = {}`", it.was, it.number),
+            Some(now) => format!("`{} = {}` is `{now} = {}`", it.was, it.number, it.number),
+        }),
+        Difference::FieldAdded(it) => Some(format!("new: `{} = {}`", it.field, it.number)),
+        Difference::Value(it) => Some(match it.now.first() {
+            None => format!("gone: `{} = {}`", it.lost.join("`, `"), it.number),
+            Some(now) => format!("`{} = {}` is `{now} = {}`", it.lost.join("`, `"), it.number, it.number),
+        }),
+        Difference::ReservedValueUsed(it) => Some(format!("used again: `{} = {}`", it.name, it.number)),
+        Difference::OneofGone { .. } | Difference::ReservationGone { .. } => None,
+    }
 }
 
 #[cfg(test)]
@@ -113,5 +144,14 @@ mod tests {
         let (was, now) = (shape("  2 string note\n", "", ""), shape("  2 bytes note\n  3 int32 more\n", "", ""));
         assert_eq!(differences(&was, &now), ["`string note = 2` is `bytes note = 2`", "new: `int32 more = 3`"]);
         assert_eq!(differences(&now, &was)[1], "gone: `int32 more = 3`");
+    }
+
+    #[test]
+    fn what_lies_between_names_what_changed_within() {
+        let (was, now) = (shape("", "  2 string note\n", "  1 A\n"), shape("", "  3 int32 more\n", "  1 B\n"));
+        assert_eq!(
+            differences(&was, &now),
+            ["in s.Line: gone: `string note = 2`", "in s.Line: new: `int32 more = 3`", "in s.K: `A = 1` is `B = 1`"]
+        );
     }
 }
