@@ -58,14 +58,14 @@ impl Wire {
         if module.is_internal(&event.event_type) {
             return None;
         }
-        let name = module.event_message(&event.event_type, event.schema_version).unwrap_or_default();
-        let (content_type, payload) = self.encode(name, event.payload.clone(), self.payload);
+        let (name, schema_version, payload) = self.as_known(event);
+        let (content_type, payload) = self.encode(name, payload, self.payload);
         let metadata = &event.metadata;
         let message = Message::new(self.subjects.event(&event.event_type), payload)
             .id(event.id.to_string())
             .header(headers::EVENT_ID, event.id.to_string())
             .header(headers::EVENT_TYPE, event.event_type.as_str())
-            .header(headers::SCHEMA_VERSION, event.schema_version.to_string())
+            .header(headers::SCHEMA_VERSION, schema_version.to_string())
             .header(headers::MESSAGE, name)
             .header(headers::AGGREGATE, event.aggregate.as_str())
             .header(headers::AGGREGATE_ID, event.aggregate_id.as_str())
@@ -77,6 +77,20 @@ impl Wire {
             .header(headers::TIME, event.timestamp().to_string())
             .header(headers::CONTENT_TYPE, content_type);
         Some(message)
+    }
+
+    /// The name of an event's message, its version and payload. One of a former version, which was recorded before a
+    /// deployment and is published after it, is upcast: its message is nobody's any more.
+    fn as_known(&self, event: &RecordedEvent) -> (&'static str, u32, Bytes) {
+        let RecordedEvent { event_type, schema_version, payload, .. } = event;
+        let module = self.dispatcher.module();
+        if let Some(name) = module.event_message(event_type, *schema_version) {
+            return (name, *schema_version, payload.clone());
+        }
+        match module.current_event(event_type, *schema_version, payload) {
+            Ok(current) => (current.message, current.schema_version, current.payload.into()),
+            Err(_) => ("", *schema_version, payload.clone()),
+        }
     }
 
     /// The outcome of a command as it is announced: in protobuf, which every invoker reads; and beside it in JSON if the

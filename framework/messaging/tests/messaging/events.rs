@@ -3,13 +3,17 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::SystemTime;
 
-use potter_broker::{MemoryBroker, headers};
+use potter_broker::{Broker as _, MemoryBroker, headers};
+use potter_core::event::{EventMetadata, NewEvent};
 use potter_core::health::HealthStatus;
 use potter_core::memory::MemoryStore;
 use potter_core::prost::Message as _;
+use potter_core::store::{Append, Store as _, Unit};
 use potter_messaging::{Options, Payload};
 use potter_sample::ProductCreated;
+use uuid::Uuid;
 
 use crate::shop::{SOON, Shop, next};
 use crate::unsteady::{Fate, UnsteadyBroker};
@@ -52,6 +56,36 @@ async fn an_event_is_written_as_json_when_told() {
     assert_eq!(message.get(headers::CONTENT_TYPE), Some(headers::JSON));
     let json: serde_json::Value = serde_json::from_slice(&message.payload).expect("JSON");
     assert_eq!(json, serde_json::json!({ "name": "Pen", "stock": 5 }));
+}
+
+/// A deployment may raise the version of an event that was recorded, and isn't published yet.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_of_a_former_version_is_published_as_what_it_is_now() {
+    let store = Arc::new(MemoryStore::new());
+    let former = NewEvent {
+        id: Uuid::now_v7(),
+        event_type: "product.created",
+        schema_version: 0,
+        payload: ProductCreated { name: "Pen".to_owned(), ..ProductCreated::default() }.encode_to_vec().into(),
+    };
+    let append = Append {
+        aggregate: "Product",
+        aggregate_id: "a".to_owned(),
+        expected_version: 0,
+        events: vec![former],
+        metadata: EventMetadata::default(),
+        time: SystemTime::UNIX_EPOCH,
+    };
+    store.commit(Unit { append: Some(append), ..Unit::default() }).await.expect("recorded");
+    let broker = Arc::new(MemoryBroker::new());
+    let mut events = broker.listen("shop.events.>".to_owned()).await.expect("it can listen");
+    let options = Options { payload: Payload::Json, ..Options::default() };
+    let _shop = Shop::over(store, broker, options, potter_sample::module()).await;
+    let message = next(&mut events).await;
+    assert_eq!(message.get(headers::MESSAGE), Some("shop.v1.ProductCreated"));
+    assert_eq!(message.get(headers::SCHEMA_VERSION), Some("1"));
+    let json: serde_json::Value = serde_json::from_slice(&message.payload).expect("JSON");
+    assert_eq!(json, serde_json::json!({ "name": "Pen" }));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
