@@ -46,6 +46,10 @@ impl Broker for Timed {
         self.nats.consume(consumer)
     }
 
+    fn backlog(&self, consumer: Consumer) -> BoxFuture<'_, Result<u64, BrokerError>> {
+        self.nats.backlog(consumer)
+    }
+
     fn listen(&self, pattern: String) -> BoxFuture<'_, Result<Messages, BrokerError>> {
         self.nats.listen(pattern)
     }

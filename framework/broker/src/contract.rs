@@ -97,10 +97,12 @@ macro_rules! broker_contract {
             lets_two_share_a_consumer
             gives_every_consumer_everything
             gives_a_consumer_the_subjects_it_wants
+            tells_how_much_a_consumer_has_before_it
             forgets_what_a_queue_has_delivered
             keeps_what_it_has_when_declared_again
             refuses_a_subject_that_nobody_keeps
             refuses_a_consumer_of_no_channel
+            refuses_to_look_at_no_consumer
             lets_listeners_hear_from_now_on
             passes_a_question_to_one_of_a_group
             says_that_nobody_serves

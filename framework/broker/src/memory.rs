@@ -29,6 +29,8 @@ pub struct MemoryBroker {
 
 #[derive(Default)]
 struct Shared {
+    /// Bytes of a message's payload at most, if that is bounded.
+    max_payload: Option<usize>,
     state: Mutex<State>,
     /// Something may be ready for a consumer.
     changed: Notify,
@@ -54,6 +56,12 @@ impl MemoryBroker {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// An empty broker that refuses messages with larger payloads, as others do.
+    #[must_use]
+    pub fn with_max_payload(bytes: usize) -> Self {
+        Self { shared: Arc::new(Shared { max_payload: Some(bytes), ..Shared::default() }) }
     }
 
     /// Acts when it is waited for, not before: whoever drops the future has done nothing.
@@ -161,7 +169,15 @@ impl Broker for MemoryBroker {
     }
 
     fn publish(&self, message: Message) -> BoxFuture<'_, Result<(), BrokerError>> {
-        self.with(move |state| state.publish(&message))
+        let most = self.shared.max_payload;
+        self.with(move |state| {
+            let size = message.payload.len();
+            if let Some(most) = most.filter(|most| size > *most) {
+                let reason = format!("a payload of {size} bytes on `{}`; {most} are the most", message.subject);
+                return Err(BrokerError::new(BrokerErrorKind::TooLarge, reason));
+            }
+            state.publish(&message)
+        })
     }
 
     fn consume(&self, consumer: Consumer) -> BoxFuture<'_, Result<Deliveries, BrokerError>> {
@@ -173,6 +189,14 @@ impl Broker for MemoryBroker {
                 Some((Ok(delivery), (shared, consumer)))
             });
             Ok(deliveries.boxed())
+        })
+    }
+
+    fn backlog(&self, consumer: Consumer) -> BoxFuture<'_, Result<u64, BrokerError>> {
+        self.with(move |state| {
+            let backlog = state.queue(&consumer.channel)?.backlog(&consumer);
+            let reason = || format!("there is no consumer `{}` of `{}`", consumer.name, consumer.channel);
+            backlog.ok_or_else(|| BrokerError::new(BrokerErrorKind::NoChannel, reason()))
         })
     }
 

@@ -28,6 +28,10 @@ pub trait Broker: Send + Sync + 'static {
     /// later goes on where the last has stopped.
     fn consume(&self, consumer: Consumer) -> BoxFuture<'_, Result<Deliveries, BrokerError>>;
 
+    /// How many messages a durable consumer has before it: those that it wasn't given yet, and those that it hasn't
+    /// acknowledged. A broker that cannot tell counts those as well whose subjects it doesn't want.
+    fn backlog(&self, consumer: Consumer) -> BoxFuture<'_, Result<u64, BrokerError>>;
+
     /// Hears every message on the subjects of `pattern` from now on: nothing that is published after the answer is
     /// missed while the broker is in reach.
     fn listen(&self, pattern: String) -> BoxFuture<'_, Result<Messages, BrokerError>>;
@@ -173,6 +177,8 @@ pub enum BrokerErrorKind {
     NobodyServes,
     /// There was no answer in time.
     TimedOut,
+    /// The message is larger than the broker takes.
+    TooLarge,
     /// The broker says no.
     Refused,
     /// The broker has been let go of.

@@ -32,6 +32,7 @@ use crate::clock;
 use crate::domain::Aggregate;
 use crate::failure::Failure;
 use crate::health::{self, ComponentHealth};
+use crate::messages::Messages;
 use crate::module::{DescriptorError, Module};
 use crate::projection::{ProjectionHandle, ProjectionStatus};
 use crate::store::{CommandStatus, ProcessedEvent, Retention, SharedStore, StoreError};
@@ -320,6 +321,17 @@ impl Dispatcher {
     /// Lets a further part tell how it is.
     pub fn watch_health(&self, part: impl Fn() -> ComponentHealth + Send + Sync + 'static) {
         self.inner.runtime.watch_health(Box::new(part));
+    }
+
+    /// Lets operators see the module's messages, whatever carries them.
+    pub fn attach_messages(&self, messages: Arc<dyn Messages>) {
+        self.inner.runtime.attach_messages(messages);
+    }
+
+    /// What operators see of the module's messages; `None` if nothing carries any.
+    #[must_use]
+    pub fn messages(&self) -> Option<Arc<dyn Messages>> {
+        self.inner.runtime.messages().cloned()
     }
 
     /// How far an accepted command is; `None` if there is no such command.

@@ -6,9 +6,10 @@ use prost_reflect::{DescriptorPool, DynamicMessage, SerializeOptions};
 use serde_json::{Value, json};
 
 use crate::event::RecordedEvent;
+use crate::messages::{MessagesStatus, Replayed};
 use crate::module::{DescriptorError, Module};
 use crate::projection::{ProjectionState, ProjectionStatus};
-use crate::store::{CommandOutcome, CommandStatus, ParkedEvent};
+use crate::store::{CommandOutcome, CommandStatus, DeadLetter, ParkedEvent};
 
 /// Reads the payloads of a module's events.
 pub struct Payloads<'m> {
@@ -153,6 +154,61 @@ pub fn parked(event: &ParkedEvent) -> Value {
         "eventType": event.event_type,
         "parkedAt": rfc3339(event.parked_at),
         "reason": event.reason,
+    })
+}
+
+/// How far messages are.
+#[must_use]
+pub fn outgoing(status: &MessagesStatus) -> Value {
+    let consumers = status.consumers.iter().map(|it| match &it.backlog {
+        Ok(lag) => json!({ "subscription": it.subscription, "module": it.module, "lag": lag }),
+        Err(problem) => json!({ "subscription": it.subscription, "module": it.module, "problem": problem }),
+    });
+    json!({
+        "published": status.published,
+        "head": status.head,
+        "lag": status.lag(),
+        "broker": if status.trouble.is_none() { "up" } else { "out of reach" },
+        "problem": status.trouble,
+        "subscriptions": consumers.collect::<Vec<_>>(),
+    })
+}
+
+/// A message that could not be taken in, or published.
+#[must_use]
+pub fn dead_letter(letter: &DeadLetter) -> Value {
+    let history = letter.history.iter().map(|it| json!({ "at": rfc3339(it.at), "reason": it.reason }));
+    let headers = letter.headers.iter().map(|(name, value)| (name.clone(), Value::from(value.as_str())));
+    json!({
+        "id": letter.id.to_string(),
+        "source": letter.source,
+        "key": letter.key,
+        "messageId": letter.message_id,
+        "subject": letter.subject,
+        "reason": letter.reason,
+        "parkedAt": rfc3339(letter.parked_at),
+        "headers": headers.collect::<serde_json::Map<_, _>>(),
+        "payload": payload(letter),
+        "history": history.collect::<Vec<_>>(),
+    })
+}
+
+/// Text as it is, everything else in hexadecimal.
+fn payload(letter: &DeadLetter) -> Value {
+    match std::str::from_utf8(&letter.payload) {
+        Ok(text) if !text.contains(char::is_control) => text.into(),
+        _ => format!("0x{}", hex(&letter.payload)).into(),
+    }
+}
+
+/// What came of a dead letter that was tried again.
+#[must_use]
+pub fn replayed(replayed: &Replayed) -> Value {
+    json!({
+        "id": replayed.letter.id.to_string(),
+        "source": replayed.letter.source,
+        "key": replayed.letter.key,
+        "problem": replayed.failure.as_ref().map(ToString::to_string),
     })
 }
 

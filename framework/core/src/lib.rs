@@ -9,7 +9,7 @@
 //! generated code declares, [`subscription`] what is done about other modules' events, all gathered in a
 //! [`module::Module`]; [`dispatch`], `worker` and [`projection`] what runs it; [`replay`] shows the log once more;
 //! [`resilience`] is what stands before a store that may be out of reach; [`failure`] how things go wrong; [`health`],
-//! [`inspect`] and `telemetry` what is seen of it from outside; [`testing`] what the
+//! [`inspect`], [`messages`] and `telemetry` what is seen of it from outside; [`testing`] what the
 //! tests of a service are written with.
 
 mod backoff;
@@ -23,6 +23,7 @@ pub mod health;
 pub mod identity;
 pub mod inspect;
 pub mod memory;
+pub mod messages;
 pub mod module;
 mod panics;
 pub mod projection;

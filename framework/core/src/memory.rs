@@ -215,6 +215,16 @@ impl Store for MemoryStore {
         })
     }
 
+    fn dead_letter_counts(&self) -> BoxFuture<'_, Result<Vec<(String, u64)>, StoreError>> {
+        self.with("count the dead letters", |state| {
+            let mut counts = BTreeMap::new();
+            for letter in state.dead_letters.values() {
+                *counts.entry(letter.source.clone()).or_default() += 1;
+            }
+            Ok(counts.into_iter().collect())
+        })
+    }
+
     fn remove_dead_letter(&self, id: Uuid) -> BoxFuture<'_, Result<bool, StoreError>> {
         self.with("remove a dead letter", move |state| Ok(state.dead_letters.remove(&id).is_some()))
     }

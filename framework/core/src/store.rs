@@ -99,6 +99,9 @@ pub trait Store: ReadModels {
     /// Dead letters in the order of their ids.
     fn dead_letters(&self, filter: DeadLetterFilter) -> BoxFuture<'_, Result<Vec<DeadLetter>, StoreError>>;
 
+    /// How many dead letters there are of each source, in the order of those; none of a source isn't told.
+    fn dead_letter_counts(&self) -> BoxFuture<'_, Result<Vec<(String, u64)>, StoreError>>;
+
     /// Removes a dead letter; false if there is none (any more).
     fn remove_dead_letter(&self, id: Uuid) -> BoxFuture<'_, Result<bool, StoreError>>;
 

@@ -135,16 +135,24 @@ impl Subscription {
         self.handler(event_type).map(|it| it.message.as_str()).filter(|it| !it.is_empty())
     }
 
-    /// Has the effects of an event, each once however often it is asked to; an event of another type has none.
+    /// Has the effects of an event, each once however often it is asked to, and says whether any is new; an event of
+    /// another type has none.
     ///
     /// # Errors
     /// The payload is unreadable, the handler refuses, or an effect fails; the effects before it stay.
-    pub async fn apply(&self, dispatcher: &Dispatcher, context: &EventContext, payload: Bytes) -> Result<(), Failure> {
-        let Some(handler) = self.handler(&context.event_type) else { return Ok(()) };
-        for (number, effect) in (handler.handle)(context, payload)?.into_iter().enumerate() {
-            self.execute(dispatcher, context, number, effect).await?;
+    pub async fn apply(
+        &self,
+        dispatcher: &Dispatcher,
+        context: &EventContext,
+        payload: Bytes,
+    ) -> Result<Effects, Failure> {
+        let Some(handler) = self.handler(&context.event_type) else { return Ok(Effects::New) };
+        let effects = (handler.handle)(context, payload)?;
+        let mut repeated = !effects.is_empty();
+        for (number, effect) in effects.into_iter().enumerate() {
+            repeated &= self.execute(dispatcher, context, number, effect).await? == Effects::Repeated;
         }
-        Ok(())
+        Ok(if repeated { Effects::Repeated } else { Effects::New })
     }
 
     async fn execute(
@@ -153,7 +161,7 @@ impl Subscription {
         event: &EventContext,
         number: usize,
         effect: Effect,
-    ) -> Result<(), Failure> {
+    ) -> Result<Effects, Failure> {
         let stream = format!("{}-{}", event.aggregate, event.aggregate_id);
         let processed = ProcessedEvent { subscription: self.name.clone(), stream, version: event.version };
         let effect_of = EffectOf { event: processed, key: format!("{}/{number}", event.event_id) };
@@ -166,14 +174,23 @@ impl Subscription {
         let request = Request { body: effect.body, metadata };
         match dispatcher.effect(&effect.command, request, effect_of).await {
             // The event has had another effect before: handlers change, what has happened doesn't.
-            Err(failure) if failure.code == codes::IDEMPOTENCY_KEY_REUSED => Ok(()),
-            done => done.map(|_| ()),
+            Err(failure) if failure.code == codes::IDEMPOTENCY_KEY_REUSED => Ok(Effects::Repeated),
+            done => done.map(|reply| if reply.replayed { Effects::Repeated } else { Effects::New }),
         }
     }
 
     fn handler(&self, event_type: &str) -> Option<&Handler> {
         self.handlers.iter().find(|it| it.event_type == event_type)
     }
+}
+
+/// What came of an event's effects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effects {
+    /// There is at least one that it hadn't had; or it has none.
+    New,
+    /// It had had all of them before.
+    Repeated,
 }
 
 impl fmt::Debug for Subscription {

@@ -11,6 +11,8 @@
 //! | `potter_errors_total` | counter | `code` | failed commands and queries, by stable error code |
 //! | `potter_events_total` | counter | | recorded events, by stored type |
 //! | `potter_pending_commands` | gauge | | accepted commands without an outcome; `name` is empty |
+//! | `potter_worker_retries_total` | counter | | accepted commands tried again after a failure |
+//! | `potter_worker_failures_total` | counter | | accepted commands that failed for good |
 //! | `potter_projection_lag_events` | gauge | | events that a read model hasn't seen yet |
 //! | `potter_projection_events_total` | counter | | events that a read model has taken in |
 //! | `potter_projection_parked_events` | gauge | | events that a read model could not take in |
@@ -200,6 +202,16 @@ impl ProjectionMeter {
             parked: gauge!("potter_projection_parked_events", "module" => module, "name" => name),
         }
     }
+}
+
+/// An accepted command is tried again.
+pub(crate) fn worker_retries(module: &'static str, command: &str) {
+    counter!("potter_worker_retries_total", "module" => module, "name" => command.to_owned()).increment(1);
+}
+
+/// An accepted command has failed for good.
+pub(crate) fn worker_failures(module: &'static str, command: &str) {
+    counter!("potter_worker_failures_total", "module" => module, "name" => command.to_owned()).increment(1);
 }
 
 /// The number of accepted commands without an outcome.

@@ -289,6 +289,7 @@ impl Shared {
                 return self.settle_failure(command, failure).await;
             }
             tracing::warn!(command = command.name, %failure, attempt, "trying again");
+            telemetry::worker_retries(self.runtime.module, &command.name);
             if self.runtime.unless_stopping(tokio::time::sleep(backoff(attempt))).await.is_none() {
                 return Carried::Left;
             }
@@ -315,7 +316,11 @@ impl Shared {
         for attempt in 1.. {
             let settlement = Settlement { command_id: command.id, outcome: outcome.clone() };
             match self.runtime.store.commit(Unit { settle: Some(settlement), ..Unit::default() }).await {
-                Ok(_) | Err(CommitError::Settled) => return Carried::Settled,
+                Ok(_) => {
+                    telemetry::worker_failures(self.runtime.module, &command.name);
+                    return Carried::Settled;
+                }
+                Err(CommitError::Settled) => return Carried::Settled,
                 Err(error) => tracing::error!(command = command.name, %error, "cannot record an outcome yet"),
             }
             if self.runtime.unless_stopping(tokio::time::sleep(backoff(attempt))).await.is_none() {

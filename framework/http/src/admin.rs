@@ -8,8 +8,16 @@
 //! | `GET /admin/projections/{name}/parked` | what a read model could not take in |
 //! | `POST /admin/projections/{name}/pause`, `resume`, `reset`, `replay` | as on the command line; answers how it is then |
 //! | `POST /admin/projections/{name}/rebuild?from=` | begins a rebuild; 202 |
+//! | `GET /admin/outgoing` | how far published events are, and the module's subscriptions |
+//! | `GET /admin/dead-letters?source=&limit=` | messages that could not be taken in or published |
+//! | `GET /admin/dead-letters/{id}` | one of them |
+//! | `POST /admin/dead-letters/replay?source=` | tries them again |
+//! | `POST /admin/dead-letters/{id}/replay` | tries one again |
+//! | `POST /admin/dead-letters/{id}/discard` | removes one for good |
 //! | `GET /admin/commands` | accepted commands without an outcome |
 //! | `GET /admin/commands/{id}` | how far a command is |
+
+use std::sync::Arc;
 
 use axum::response::Response;
 use http::header::{AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};
@@ -19,7 +27,8 @@ use potter_core::dispatch::Dispatcher;
 use potter_core::event::{RecordedEvent, StreamId};
 use potter_core::failure::Failure;
 use potter_core::inspect::{self, Payloads};
-use potter_core::store::{CommandStatus, Generation};
+use potter_core::messages::Messages;
+use potter_core::store::{CommandStatus, DeadLetter, DeadLetterFilter, Generation};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
@@ -64,6 +73,12 @@ pub(crate) enum Admin {
     Projections,
     Parked,
     Projection(Action),
+    Outgoing,
+    DeadLetters,
+    DeadLetter,
+    ReplayAll,
+    ReplayOne,
+    Discard,
     PendingCommands,
     Command,
 }
@@ -79,7 +94,7 @@ pub(crate) enum Action {
 }
 
 /// Where it is.
-pub(crate) const ENDPOINTS: [(Method, &str, Admin); 11] = [
+pub(crate) const ENDPOINTS: [(Method, &str, Admin); 17] = [
     (Method::GET, "/admin/events", Admin::Events),
     (Method::GET, "/admin/streams/{aggregate}/{id}", Admin::Stream),
     (Method::GET, "/admin/projections", Admin::Projections),
@@ -89,6 +104,12 @@ pub(crate) const ENDPOINTS: [(Method, &str, Admin); 11] = [
     (Method::POST, "/admin/projections/{name}/reset", Admin::Projection(Action::Reset)),
     (Method::POST, "/admin/projections/{name}/rebuild", Admin::Projection(Action::Rebuild)),
     (Method::POST, "/admin/projections/{name}/replay", Admin::Projection(Action::Replay)),
+    (Method::GET, "/admin/outgoing", Admin::Outgoing),
+    (Method::GET, "/admin/dead-letters", Admin::DeadLetters),
+    (Method::GET, "/admin/dead-letters/{id}", Admin::DeadLetter),
+    (Method::POST, "/admin/dead-letters/replay", Admin::ReplayAll),
+    (Method::POST, "/admin/dead-letters/{id}/replay", Admin::ReplayOne),
+    (Method::POST, "/admin/dead-letters/{id}/discard", Admin::Discard),
     (Method::GET, "/admin/commands", Admin::PendingCommands),
     (Method::GET, "/admin/commands/{id}", Admin::Command),
 ];
@@ -110,6 +131,12 @@ impl Admin {
             Self::Projections => request.projections(),
             Self::Parked => request.parked().await,
             Self::Projection(action) => request.act(action).await,
+            Self::Outgoing => request.outgoing().await,
+            Self::DeadLetters => request.dead_letters().await,
+            Self::DeadLetter => request.dead_letter().await,
+            Self::ReplayAll => request.replay_all().await,
+            Self::ReplayOne => request.replay_one().await,
+            Self::Discard => request.discard().await,
             Self::PendingCommands => request.pending_commands().await,
             Self::Command => request.command().await,
         }
@@ -207,9 +234,69 @@ impl Request<'_> {
         Ok(ok(&json!({ "commands": commands })))
     }
 
-    async fn command(&self) -> Result<Response, Problem> {
+    async fn outgoing(&self) -> Result<Response, Problem> {
+        let status = self.messages()?.status().await.map_err(Failure::from)?;
+        Ok(ok(&inspect::outgoing(&status)))
+    }
+
+    async fn dead_letters(&self) -> Result<Response, Problem> {
+        let ([source], [limit]) = self.parameters.read(["source"], ["limit"])?;
+        let limit = u32::try_from(at_most(limit)).ok();
+        let filter = DeadLetterFilter { source, limit, ..DeadLetterFilter::default() };
+        let letters = self.dispatcher.store().dead_letters(filter).await.map_err(Failure::from)?;
+        let letters: Vec<_> = letters.iter().map(inspect::dead_letter).collect();
+        Ok(ok(&json!({ "deadLetters": letters })))
+    }
+
+    async fn dead_letter(&self) -> Result<Response, Problem> {
+        Ok(ok(&inspect::dead_letter(&self.letter().await?)))
+    }
+
+    async fn replay_all(&self) -> Result<Response, Problem> {
+        let ([source], []) = self.parameters.read(["source"], [])?;
+        self.replay(DeadLetterFilter { source, ..DeadLetterFilter::default() }).await
+    }
+
+    async fn replay_one(&self) -> Result<Response, Problem> {
+        let id = Some(self.letter().await?.id);
+        self.replay(DeadLetterFilter { id, ..DeadLetterFilter::default() }).await
+    }
+
+    async fn replay(&self, filter: DeadLetterFilter) -> Result<Response, Problem> {
+        tracing::info!(?filter, "replays dead letters: asked for by the admin API");
+        let replayed = self.messages()?.replay(filter).await.map_err(Failure::from)?;
+        let replayed: Vec<_> = replayed.iter().map(inspect::replayed).collect();
+        Ok(ok(&json!({ "replayed": replayed })))
+    }
+
+    async fn discard(&self) -> Result<Response, Problem> {
+        let letter = self.letter().await?;
+        tracing::info!(id = %letter.id, "discards a dead letter: asked for by the admin API");
+        self.dispatcher.store().remove_dead_letter(letter.id).await.map_err(Failure::from)?;
+        Ok(ok(&inspect::dead_letter(&letter)))
+    }
+
+    /// The letter that the path names.
+    async fn letter(&self) -> Result<DeadLetter, Problem> {
+        let (id, known) = self.id()?;
+        let filter = DeadLetterFilter { id: Some(known), ..DeadLetterFilter::default() };
+        let found = self.dispatcher.store().dead_letters(filter).await.map_err(Failure::from)?.pop();
+        Ok(found.ok_or_else(|| Failure::not_found("dead letter", &id))?)
+    }
+
+    fn messages(&self) -> Result<Arc<dyn Messages>, Problem> {
+        Ok(self.dispatcher.messages().ok_or_else(|| Failure::unimplemented("a transport for messages"))?)
+    }
+
+    /// The UUID that the path names, as it is written and as it is.
+    fn id(&self) -> Result<(String, Uuid), Problem> {
         let id = self.segment(2)?;
         let known = Uuid::try_parse(&id).map_err(|_| Problem::invalid("id", "format", "must be a UUID"))?;
+        Ok((id, known))
+    }
+
+    async fn command(&self) -> Result<Response, Problem> {
+        let (id, known) = self.id()?;
         let status = self.dispatcher.status(known).await?.ok_or_else(|| Failure::not_found("command", &id))?;
         Ok(ok(&inspect::command(&status)))
     }
@@ -235,7 +322,10 @@ fn ok(value: &Value) -> Response {
     json_response(StatusCode::OK, value)
 }
 
-/// The parameters of a query, all of them numbers.
+/// The values of parameters that are texts, and of those that are numbers.
+type Values<const T: usize, const N: usize> = ([Option<String>; T], [Option<u64>; N]);
+
+/// The parameters of a query.
 struct Parameters<'r>(Vec<(&'r str, &'r str)>);
 
 impl<'r> Parameters<'r> {
@@ -245,16 +335,29 @@ impl<'r> Parameters<'r> {
         Self(pairs.map(|pair| pair.split_once('=').unwrap_or((pair, ""))).collect())
     }
 
-    /// The values of these parameters; there must be no others.
+    /// The values of these parameters, all of them numbers; there must be no others.
     fn numbers<const N: usize>(&self, names: [&str; N]) -> Result<[Option<u64>; N], Problem> {
-        let mut numbers = [None; N];
+        Ok(self.read([], names)?.1)
+    }
+
+    /// The values of these parameters, texts and numbers; there must be no others.
+    fn read<const T: usize, const N: usize>(
+        &self,
+        texts: [&str; T],
+        names: [&str; N],
+    ) -> Result<Values<T, N>, Problem> {
+        let (mut found, mut numbers) = ([const { None }; T], [None; N]);
         for (name, value) in &self.0 {
+            if let Some(place) = texts.iter().position(|it| it == name) {
+                found[place] = Some(percent_decode_str(value).decode_utf8_lossy().into_owned());
+                continue;
+            }
             let Some(place) = names.iter().position(|it| it == name) else {
                 return Err(Problem::invalid(name, "unknown_parameter", "is not a parameter of this route"));
             };
             let number = value.parse().map_err(|_| Problem::invalid(name, "format", "must be a number"))?;
             numbers[place] = Some(number);
         }
-        Ok(numbers)
+        Ok((found, numbers))
     }
 }

@@ -130,14 +130,9 @@ async fn refuse(link: &Link, message: &Message, failure: Failure) -> Option<()> 
     link.meter.refused.increment(1);
     tracing::warn!(subject = message.subject, id = message.id, %failure, "a command cannot be taken in");
     let letter = dead_letter(message, &failure);
-    for attempt in 1.. {
-        match link.store().keep_dead_letter(letter.clone()).await {
-            Ok(()) => break,
-            Err(error) => tracing::error!(%error, "cannot set a message aside yet"),
-        }
-        link.pause(attempt).await?;
-    }
-    link.publish(&link.wire.outcome(&refused(message, failure)), &link.meter.outcomes).await
+    link.keep_letter(letter).await?;
+    // A few words are never too large.
+    link.publish(&link.wire.outcome(&refused(message, failure)), &link.meter.outcomes).await.map(drop)
 }
 
 fn dead_letter(message: &Message, failure: &Failure) -> DeadLetter {

@@ -3,7 +3,8 @@
 //! [`Messaging::start`] stands beside a running [`Dispatcher`] and needs nothing of it but its public interface.
 //! `outgoing` follows the log and publishes; `outcomes` announces how accepted commands went; `intake` accepts the
 //! commands that the broker brings; `subscription` brings other modules' events, and [`replay`] tries again
-//! what could not be taken in; `queries` answers questions; `wire` puts all of it into messages and back; `link`
+//! what could not be taken in or published (`aside`); `queries` answers questions; [`status`] says how far all of it is;
+//! [`GuardedBroker`] keeps an ill broker from making the service ill; `wire` puts all of it into messages and back; `link`
 //! is the broker as those parts see it, with its endless patience.
 //!
 //! | subject | what |
@@ -13,6 +14,8 @@
 //! | `<module>.commands.<stable name>` | commands, kept by `<module>-commands` until they are accepted |
 //! | `<module>.queries.<rpc>` | questions; nobody keeps them |
 
+mod aside;
+mod guarded;
 mod intake;
 mod link;
 mod meter;
@@ -20,6 +23,7 @@ mod outcomes;
 mod outgoing;
 mod queries;
 pub mod replay;
+pub mod status;
 mod subscription;
 mod wire;
 
@@ -31,9 +35,13 @@ use potter_core::dispatch::Dispatcher;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+/// [`potter_core::store::DeadLetter::source`] of messages that could not be published.
+pub const OUTGOING: &str = aside::SOURCE;
+
 /// The port, and the broker in the process.
 pub use potter_broker as broker;
 
+pub use crate::guarded::GuardedBroker;
 use crate::link::Link;
 use crate::meter::Meter;
 use crate::wire::Wire;
@@ -103,12 +111,16 @@ impl Messaging {
             tokio::spawn(outcomes::run(link.clone(), announced)),
             tokio::spawn(intake::run(link.clone(), options.commands_at_once)),
             tokio::spawn(queries::run(link.clone(), options.queries_at_once)),
+            tokio::spawn(link::keep_count(link.clone())),
         ];
+        dispatcher.attach_messages(Arc::new(status::Desk { link: link.clone() }));
         let subscriptions = dispatcher.module().subscriptions().iter().cloned();
         let followed = subscriptions.map(|it| tokio::spawn(subscription::run(link.clone(), it)));
         tasks.extend(followed);
         let health = link.clone();
         dispatcher.watch_health(move || health.health());
+        let letters = link.clone();
+        dispatcher.watch_health(move || letters.health_of_letters());
         Ok(Self { link, progress: Progress { published: seen, announced: told }, tasks })
     }
 

@@ -1,5 +1,6 @@
 //! The broker as the parts of a service see it: one that is there in the end.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -7,15 +8,19 @@ use potter_broker::backoff::backoff;
 use potter_broker::{BrokerError, BrokerErrorKind, Channel, Message, SharedBroker};
 use potter_core::dispatch::Dispatcher;
 use potter_core::health::{ComponentHealth, HealthStatus};
-use potter_core::store::SharedStore;
+use potter_core::store::{DeadLetter, SharedStore};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::meter::{Kind, Meter};
+use crate::status;
 use crate::wire::Wire;
 
 /// How often the broker is asked whether it works.
 const LOOK: Duration = Duration::from_secs(1);
+
+/// How often dead letters and what subscriptions have before them are counted.
+const COUNT: Duration = Duration::from_secs(5);
 
 /// The broker, and what goes over it.
 pub(crate) struct Link {
@@ -31,6 +36,16 @@ pub(crate) struct Link {
     /// Why the broker doesn't work; `None` while it does.
     trouble: Mutex<Option<String>>,
     lag: watch::Sender<u64>,
+    /// How many messages wait for a person.
+    letters: watch::Sender<u64>,
+}
+
+/// What became of a message.
+pub(crate) enum Published {
+    /// The broker keeps it.
+    Kept,
+    /// The broker never will.
+    TooLarge(BrokerError),
 }
 
 impl Link {
@@ -45,6 +60,7 @@ impl Link {
             channels,
             trouble: Mutex::new(Some("not connected yet".to_owned())),
             lag: watch::Sender::new(0),
+            letters: watch::Sender::new(0),
         }
     }
 
@@ -62,18 +78,34 @@ impl Link {
         self.unless_stopping(tokio::time::sleep(backoff(attempt))).await
     }
 
-    /// Publishes a message, however long that takes; `None` if the messages end before that.
-    pub async fn publish(&self, message: &Message, kind: &Kind) -> Option<()> {
+    /// Publishes a message, however long that takes, unless the broker never will take it; `None` if the messages end
+    /// before that.
+    pub async fn publish(&self, message: &Message, kind: &Kind) -> Option<Published> {
         for attempt in 1.. {
             let published = self.unless_stopping(self.broker.publish(message.clone())).await?;
             let Err(error) = published else {
                 kind.published.increment(1);
-                return Some(());
+                return Some(Published::Kept);
             };
             kind.failures.increment(1);
+            if error.kind == BrokerErrorKind::TooLarge {
+                return Some(Published::TooLarge(error));
+            }
             self.failed(&error, attempt);
             if error.kind == BrokerErrorKind::NoChannel {
                 self.declare().await?;
+            }
+            self.pause(attempt).await?;
+        }
+        unreachable!("attempts are without end")
+    }
+
+    /// Keeps a message that cannot go on, however long that takes; `None` if the messages end before that.
+    pub async fn keep_letter(&self, letter: DeadLetter) -> Option<()> {
+        for attempt in 1.. {
+            match self.store().keep_dead_letter(letter.clone()).await {
+                Ok(()) => return Some(()),
+                Err(error) => tracing::error!(%error, "cannot set a message aside yet"),
             }
             self.pause(attempt).await?;
         }
@@ -100,6 +132,11 @@ impl Link {
         self.set_trouble(Some(error.to_string()));
     }
 
+    /// Why the broker doesn't work; `None` while it does.
+    pub fn trouble(&self) -> Option<String> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     fn set_trouble(&self, trouble: Option<String>) {
         *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
     }
@@ -107,13 +144,47 @@ impl Link {
     /// How the broker is. Without it nothing is lost and commands are taken in all the same: it is never worse than
     /// degraded.
     pub fn health(&self) -> ComponentHealth {
-        let trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let lag = *self.lag.borrow();
-        let (status, detail) = match trouble {
+        let (status, detail) = match self.trouble() {
             None => (HealthStatus::Up, format!("{lag} messages to publish")),
             Some(_) => (HealthStatus::Degraded, format!("out of reach, {lag} messages to publish")),
         };
         ComponentHealth { name: "broker".to_owned(), status, detail }
+    }
+
+    /// Whether messages wait for a person; that stops nothing but their own streams.
+    pub fn health_of_letters(&self) -> ComponentHealth {
+        let (status, detail) = match *self.letters.borrow() {
+            0 => (HealthStatus::Up, String::new()),
+            count => (HealthStatus::Degraded, format!("{count} messages wait for a person")),
+        };
+        ComponentHealth { name: "dead letters".to_owned(), status, detail }
+    }
+}
+
+/// Counts dead letters and what subscriptions have before them, until the messages end.
+pub(crate) async fn keep_count(link: Arc<Link>) {
+    let mut look = tokio::time::interval(COUNT);
+    let mut sources = BTreeSet::new();
+    while link.unless_stopping(look.tick()).await.is_some() {
+        let Some(counted) = link.unless_stopping(link.store().dead_letter_counts()).await else { return };
+        if let Ok(counts) = counted {
+            link.letters.send_replace(counts.iter().map(|(_, count)| count).sum());
+            let counts: BTreeMap<_, _> = counts.into_iter().collect();
+            sources.extend(counts.keys().cloned());
+            for source in &sources {
+                link.meter.letters(source, counts.get(source).copied().unwrap_or_default());
+            }
+        }
+        let Some(consumers) = link.unless_stopping(status::consumers(&link.broker, link.dispatcher.module())).await
+        else {
+            return;
+        };
+        for consumer in consumers {
+            if let Ok(backlog) = consumer.backlog {
+                link.meter.backlog(&consumer.subscription, backlog);
+            }
+        }
     }
 }
 
@@ -140,8 +211,19 @@ pub(crate) async fn keep_watch(link: Arc<Link>, published: watch::Receiver<u64>)
             }
         }
         let head = *link.store().head().borrow();
-        let lag = head.saturating_sub(*published.borrow());
+        let published = *published.borrow();
+        let lag = head.saturating_sub(published);
         link.lag.send_replace(lag);
         link.meter.lag.set(lag as f64);
+        link.meter.age.set(age_of_next(&link, published, lag).await.as_secs_f64());
     }
+}
+
+/// How long the oldest event that isn't published has waited.
+async fn age_of_next(link: &Link, published: u64, lag: u64) -> Duration {
+    if lag == 0 {
+        return Duration::ZERO;
+    }
+    let next = link.store().read_all(published, 1).await.ok().and_then(|events| events.into_iter().next());
+    next.and_then(|event| event.recorded_at.elapsed().ok()).unwrap_or_default()
 }

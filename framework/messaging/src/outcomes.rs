@@ -8,7 +8,8 @@ use potter_broker::Message;
 use potter_core::store::StoreError;
 use tokio::sync::watch;
 
-use crate::link::Link;
+use crate::aside;
+use crate::link::{Link, Published};
 
 /// Outcomes announced at a time, at most.
 const BATCH: u32 = 256;
@@ -62,7 +63,11 @@ async fn announce(link: &Link) -> Result<Option<usize>, StoreError> {
     Ok(Some(outcomes.len()))
 }
 
-/// Announces one outcome, however long that takes; `None` if the messages end before that.
+/// Announces one outcome, however long that takes; `None` if the messages end before that. One that is too large is
+/// kept, and can still be asked for.
 async fn tell(link: &Link, message: Message) -> Option<()> {
-    link.publish(&message, &link.meter.outcomes).await
+    match link.publish(&message, &link.meter.outcomes).await? {
+        Published::Kept => Some(()),
+        Published::TooLarge(refusal) => aside::keep(link, "", &message, Some(&refusal)).await,
+    }
 }

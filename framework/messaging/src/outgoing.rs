@@ -8,7 +8,7 @@
 //! the same time do no harm: an event is sent only after the broker has the one before it, whoever sent that, and the
 //! broker drops repeats.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,10 +18,11 @@ use potter_core::store::{Generation, ProjectionError, StoreError};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::link::Link;
+use crate::aside;
+use crate::link::{Link, Published};
 
 /// The checkpoint's name; a read model's is an identifier, so that none can be called that.
-const FOLLOWER: &str = "outgoing messages";
+pub(crate) const FOLLOWER: &str = "outgoing messages";
 
 /// Events published at a time, at most.
 const BATCH: usize = 1024;
@@ -47,6 +48,8 @@ struct Outgoing {
     position: u64,
     /// When the checkpoint was written last.
     written: Instant,
+    /// Streams of which an event was too large for the broker: what comes later of them waits behind it.
+    held: HashSet<String>,
     published: watch::Sender<u64>,
 }
 
@@ -59,7 +62,8 @@ enum Next {
 /// Publishes until the messages end.
 pub(crate) async fn run(link: Arc<Link>, published: watch::Sender<u64>) {
     let head = link.store().head();
-    let mut outgoing = Outgoing { link, head, checkpoint: 0, position: 0, written: Instant::now(), published };
+    let (written, held) = (Instant::now(), HashSet::new());
+    let mut outgoing = Outgoing { link, head, checkpoint: 0, position: 0, written, held, published };
     let mut next = Next::Lead;
     let mut failures = 0;
     loop {
@@ -89,6 +93,8 @@ impl Outgoing {
     /// Publishes until another process leads; `None` when the messages end.
     async fn lead(&mut self) -> Result<Option<Next>, StoreError> {
         self.reload().await?;
+        // Whoever led before has set them aside before it moved the checkpoint.
+        self.held = aside::streams(self.link.store()).await?;
         loop {
             self.head.mark_unchanged();
             let events = self.link.store().read_all(self.position, BATCH).await?;
@@ -123,9 +129,20 @@ impl Outgoing {
     /// Publishes events, of each stream one after the other.
     async fn publish(&mut self, events: Vec<RecordedEvent>, last: u64) -> Option<()> {
         let link = &*self.link;
-        let all = futures::stream::iter(by_stream(events)).map(|stream| publish_stream(link, stream));
-        let published: Vec<Option<()>> = all.buffer_unordered(STREAMS_AT_ONCE).collect().await;
-        published.into_iter().collect::<Option<()>>()?;
+        let held = &self.held;
+        let all = futures::stream::iter(by_stream(events)).map(|((aggregate, id), events)| async move {
+            let stream = format!("{aggregate}-{id}");
+            let held = publish_stream(link, &stream, events, held.contains(&stream)).await?;
+            Some((stream, held))
+        });
+        let published: Vec<Option<(String, bool)>> = all.buffer_unordered(STREAMS_AT_ONCE).collect().await;
+        for (stream, held) in published.into_iter().collect::<Option<Vec<_>>>()? {
+            if held {
+                self.held.insert(stream)
+            } else {
+                self.held.remove(&stream)
+            };
+        }
         self.position = last;
         self.tell();
         Some(())
@@ -177,22 +194,34 @@ impl Outgoing {
 }
 
 /// Each stream's events, in order.
-fn by_stream(events: Vec<RecordedEvent>) -> Vec<Vec<RecordedEvent>> {
+fn by_stream(events: Vec<RecordedEvent>) -> BTreeMap<(String, String), Vec<RecordedEvent>> {
     let mut streams: BTreeMap<(String, String), Vec<RecordedEvent>> = BTreeMap::new();
     for event in events {
         streams.entry((event.aggregate.clone(), event.aggregate_id.clone())).or_default().push(event);
     }
-    streams.into_values().collect()
+    streams
 }
 
-async fn publish_stream(link: &Link, events: Vec<RecordedEvent>) -> Option<()> {
+/// Publishes the events of a stream, or sets them aside behind one that is too large; says whether the stream is held
+/// then, `None` if the messages end before that.
+async fn publish_stream(link: &Link, stream: &str, events: Vec<RecordedEvent>, mut held: bool) -> Option<bool> {
     for event in events {
-        if let Some(message) = link.wire.event(&event) {
-            link.publish(&message, &link.meter.events).await?;
-            link.meter.delayed(event.recorded_at);
+        let Some(message) = link.wire.event(&event) else { continue };
+        // Somebody may have replayed or discarded what it waits for.
+        held = held && aside::waits(link, stream).await?;
+        if held {
+            aside::keep(link, stream, &message, None).await?;
+            continue;
+        }
+        match link.publish(&message, &link.meter.events).await? {
+            Published::Kept => link.meter.delayed(event.recorded_at),
+            Published::TooLarge(refusal) => {
+                aside::keep(link, stream, &message, Some(&refusal)).await?;
+                held = true;
+            }
         }
     }
-    Some(())
+    Some(held)
 }
 
 #[cfg(test)]
@@ -223,7 +252,7 @@ mod tests {
     fn events_of_a_stream_stay_together_and_in_order() {
         let streams = by_stream(vec![event(1, "b"), event(2, "a"), event(3, "b"), event(4, "b")]);
         let positions: Vec<Vec<u64>> =
-            streams.iter().map(|stream| stream.iter().map(|event| event.position).collect()).collect();
+            streams.values().map(|stream| stream.iter().map(|event| event.position).collect()).collect();
         assert_eq!(positions, [vec![2], vec![1, 3, 4]]);
     }
 }

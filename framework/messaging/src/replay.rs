@@ -1,44 +1,39 @@
-//! Tries again what could not be taken in, from the store's own copy: the broker isn't asked, and its window for
-//! repeats doesn't matter.
+//! Tries again what could not be taken in or published, from the store's own copy: the broker isn't asked for it, and its
+//! window for repeats doesn't matter.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use potter_broker::{MemoryBroker, Message};
+use potter_broker::{MemoryBroker, Message, SharedBroker};
 use potter_core::dispatch::Dispatcher;
 use potter_core::failure::Failure;
+pub use potter_core::messages::Replayed;
 use potter_core::store::{DeadLetter, DeadLetterFilter, StoreError};
 
 use crate::link::Link;
 use crate::meter::Meter;
 use crate::wire::{DescriptorsError, Payload, Wire};
-use crate::{Options, channels, intake, subscription};
+use crate::{Options, aside, channels, intake, subscription};
 
-/// What came of a letter.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Replayed {
-    /// The letter.
-    pub letter: DeadLetter,
-    /// Why it could not be taken in this time either; it is kept then.
-    pub failure: Option<Failure>,
-}
-
-/// Tries dead letters again.
+/// Tries dead letters again, with a module that runs for that alone.
 pub struct Replayer {
     link: Link,
+    publishes: bool,
 }
 
 impl Replayer {
-    /// For the dead letters of a running module.
+    /// For the dead letters of a running module. What could not be published needs the broker that it was meant for.
     ///
     /// # Errors
     /// The module's descriptors contradict those of Potter's own messages.
-    pub fn new(dispatcher: &Dispatcher) -> Result<Self, DescriptorsError> {
+    pub fn new(dispatcher: &Dispatcher, broker: Option<SharedBroker>) -> Result<Self, DescriptorsError> {
         let wire = Wire::new(dispatcher, Payload::Protobuf)?;
         let channels = channels(&wire, &Options::default());
         let meter = Meter::new(dispatcher.module().name());
+        let publishes = broker.is_some();
         // Nothing goes over it: outcomes are announced by whoever serves.
-        let broker = std::sync::Arc::new(MemoryBroker::new());
-        Ok(Self { link: Link::new(broker, dispatcher.clone(), wire, meter, channels) })
+        let broker = broker.unwrap_or_else(|| Arc::new(MemoryBroker::new()));
+        Ok(Self { link: Link::new(broker, dispatcher.clone(), wire, meter, channels), publishes })
     }
 
     /// Tries letters again, the oldest first, and removes those that are taken in. Behind one that fails again its
@@ -47,34 +42,52 @@ impl Replayer {
     /// # Errors
     /// The store is out of reach.
     pub async fn replay(&self, filter: DeadLetterFilter) -> Result<Vec<Replayed>, StoreError> {
-        let mut stuck = BTreeSet::new();
-        let mut replayed = Vec::new();
-        for letter in self.link.store().dead_letters(filter).await? {
-            let lane = (letter.source.clone(), letter.key.clone());
-            if stuck.contains(&lane) {
-                continue;
-            }
-            let failure = self.apply(&letter).await.err();
-            match failure {
-                None => drop(self.link.store().remove_dead_letter(letter.id).await?),
-                Some(_) if letter.key.is_empty() => {}
-                Some(_) => drop(stuck.insert(lane)),
-            }
-            replayed.push(Replayed { letter, failure });
-        }
-        Ok(replayed)
+        replay(&self.link, self.publishes, filter).await
     }
+}
 
-    async fn apply(&self, letter: &DeadLetter) -> Result<(), Failure> {
-        let message = message(letter);
-        if letter.source == intake::SOURCE {
-            return intake::accept(&self.link, &message).await.map(|_| ());
+pub(crate) async fn replay(
+    link: &Link,
+    publishes: bool,
+    filter: DeadLetterFilter,
+) -> Result<Vec<Replayed>, StoreError> {
+    let mut stuck = BTreeSet::new();
+    let mut replayed = Vec::new();
+    for letter in link.store().dead_letters(filter).await? {
+        let lane = (letter.source.clone(), letter.key.clone());
+        if stuck.contains(&lane) {
+            continue;
         }
-        let found = self.link.dispatcher.module().subscriptions().iter().find(|it| it.name() == letter.source);
-        match found {
-            Some(subscription) => subscription::apply(subscription, &self.link, &message).await,
-            None => Err(Failure::not_found("subscription", &letter.source)),
+        let failure = match letter.source.as_str() {
+            intake::SOURCE => intake::accept(link, &message(&letter)).await.map(drop),
+            aside::SOURCE if publishes => publish(link, &letter).await,
+            aside::SOURCE => Err(Failure::unavailable(NO_BROKER)),
+            _ => apply(link, &letter).await,
+        };
+        let failure = failure.err();
+        match failure {
+            None => drop(link.store().remove_dead_letter(letter.id).await?),
+            Some(_) if letter.key.is_empty() => {}
+            Some(_) => drop(stuck.insert(lane)),
         }
+        replayed.push(Replayed { letter, failure });
+    }
+    Ok(replayed)
+}
+
+/// Why something is not published.
+const NO_BROKER: &str =
+    "it was to be published over the broker in the service's own process, or NATS_URL is not set here";
+
+async fn publish(link: &Link, letter: &DeadLetter) -> Result<(), Failure> {
+    let published = link.broker.publish(message(letter)).await;
+    published.map_err(|error| Failure::unavailable(error.to_string()))
+}
+
+async fn apply(link: &Link, letter: &DeadLetter) -> Result<(), Failure> {
+    match link.dispatcher.module().subscriptions().iter().find(|it| it.name() == letter.source) {
+        Some(subscription) => subscription::apply(subscription, link, &message(letter)).await.map(drop),
+        None => Err(Failure::not_found("subscription", &letter.source)),
     }
 }
 

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use futures::future::{BoxFuture, FutureExt, join_all};
 use potter_broker::SharedBroker;
 use potter_core::messages::{ConsumerStatus, Messages, MessagesStatus, Replayed};
+use potter_core::module::Module;
 use potter_core::store::{DeadLetterFilter, Generation, SharedStore, StoreError};
 
 use crate::link::Link;
-use crate::subscription::{Subscription, consumer};
+use crate::subscription::consumer;
 use crate::{outgoing, replay};
 
 /// Position up to which events have been published, and that of the last event, as a store knows them.
@@ -21,33 +22,31 @@ pub async fn published(store: &SharedStore) -> Result<(u64, u64), StoreError> {
 }
 
 /// How far the subscriptions of `module` are, as the broker knows.
-pub async fn consumers(broker: &SharedBroker, module: &str, subscriptions: &[Subscription]) -> Vec<ConsumerStatus> {
-    let look = async |subscription: &Subscription| ConsumerStatus {
+pub async fn consumers(broker: &SharedBroker, module: &Module) -> Vec<ConsumerStatus> {
+    let look = async |subscription: &potter_core::subscription::Subscription| ConsumerStatus {
         subscription: subscription.name().to_owned(),
         module: subscription.module().to_owned(),
-        backlog: broker.backlog(consumer(module, subscription)).await.map_err(|error| error.to_string()),
+        backlog: broker.backlog(consumer(module.name(), subscription)).await.map_err(|error| error.to_string()),
     };
-    join_all(subscriptions.iter().map(look)).await
+    join_all(module.subscriptions().iter().map(look)).await
 }
 
 /// The messages of a running service.
 pub(crate) struct Desk {
     pub link: Arc<Link>,
-    pub subscriptions: Vec<Subscription>,
 }
 
 impl Messages for Desk {
     fn status(&self) -> BoxFuture<'_, Result<MessagesStatus, StoreError>> {
         async {
             let (published, head) = published(self.link.store()).await?;
-            let module = self.link.dispatcher.module().name();
-            let consumers = consumers(&self.link.broker, module, &self.subscriptions).await;
+            let consumers = consumers(&self.link.broker, self.link.dispatcher.module()).await;
             Ok(MessagesStatus { published, head, trouble: self.link.trouble(), consumers })
         }
         .boxed()
     }
 
     fn replay(&self, filter: DeadLetterFilter) -> BoxFuture<'_, Result<Vec<Replayed>, StoreError>> {
-        replay::replay(&self.link, &self.subscriptions, true, filter).boxed()
+        replay::replay(&self.link, true, filter).boxed()
     }
 }

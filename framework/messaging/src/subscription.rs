@@ -8,7 +8,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use futures::StreamExt;
 use futures::TryStreamExt;
@@ -17,11 +17,12 @@ use potter_broker::{BrokerErrorKind, Consumer, Delivery, Message, headers};
 use potter_core::failure::{Failure, FailureKind};
 use potter_core::prost_types::Timestamp;
 use potter_core::store::{DeadAttempt, DeadLetter, DeadLetterFilter, StoreError};
-use potter_core::subscription::{EventContext, Subscription};
+use potter_core::subscription::{Effects, EventContext, Subscription};
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use crate::link::Link;
+use crate::meter::SubscriptionMeter;
 
 /// How often an event is tried before it is set aside.
 const ATTEMPTS: u32 = 4;
@@ -30,15 +31,23 @@ const ATTEMPTS: u32 = 4;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Has the effects of an event, each once.
-pub(crate) async fn apply(subscription: &Subscription, link: &Link, message: &Message) -> Result<(), Failure> {
+pub(crate) async fn apply(subscription: &Subscription, link: &Link, message: &Message) -> Result<Effects, Failure> {
     let context = context(message)?;
     if !subscription.handles(&context.event_type) {
-        return Ok(());
+        return Ok(Effects::New);
     }
     let published = message.get(headers::MESSAGE).unwrap_or_default();
     let name = subscription.message(&context.event_type).unwrap_or(published);
     let payload = link.wire.event_payload(name, message)?;
     subscription.apply(&link.dispatcher, &context, payload).await
+}
+
+/// The durable consumer of a subscription of `module`.
+pub(crate) fn consumer(module: &str, subscription: &Subscription) -> Consumer {
+    let source = Subjects::of(subscription.module());
+    let name = format!("{}-{}", token(module), token(subscription.name()));
+    let wanted = subscription.event_types().map(|event_type| source.event(event_type));
+    Consumer { patience: PATIENCE, ..Consumer::new(source.channel("events"), name).subjects(wanted) }
 }
 
 fn context(message: &Message) -> Result<EventContext, Failure> {
@@ -72,12 +81,15 @@ struct Following {
     /// Streams with events that wait, the one that is being taken in included.
     lanes: Mutex<HashMap<String, VecDeque<Delivery>>>,
     tasks: TaskTracker,
+    meter: SubscriptionMeter,
 }
 
 /// Takes events in until the intake is closed.
 pub(crate) async fn run(link: Arc<Link>, subscription: Subscription) {
     let closed = link.intake_closed.clone();
-    let following = Arc::new(Following { link, subscription, lanes: Mutex::default(), tasks: TaskTracker::new() });
+    let meter = SubscriptionMeter::new(link.dispatcher.module().name(), subscription.name());
+    let tasks = TaskTracker::new();
+    let following = Arc::new(Following { link, subscription, lanes: Mutex::default(), tasks, meter });
     for attempt in 1.. {
         following.consume().await;
         let paused = closed.run_until_cancelled(following.link.pause(attempt)).await;
@@ -93,11 +105,7 @@ impl Following {
     /// Takes events in until the broker fails or the intake is closed.
     async fn consume(self: &Arc<Self>) {
         let Self { link, subscription, .. } = &**self;
-        let source = Subjects::of(subscription.module());
-        let name = format!("{}-{}", token(link.dispatcher.module().name()), token(subscription.name()));
-        let wanted = subscription.event_types().map(|event_type| source.event(event_type));
-        let consumer =
-            Consumer { patience: PATIENCE, ..Consumer::new(source.channel("events"), name).subjects(wanted) };
+        let consumer = consumer(link.dispatcher.module().name(), subscription);
         let deliveries = match link.broker.consume(consumer).await {
             Ok(deliveries) => deliveries,
             // The other module may never have run yet.
@@ -147,7 +155,10 @@ impl Following {
         let mut history = Vec::new();
         for attempt in 1.. {
             let failure = match self.apply(key, message).await {
-                Ok(Applied::Done) => return Some(()),
+                Ok(Applied::Done(effects)) => {
+                    self.count(effects);
+                    return Some(());
+                }
                 Ok(Applied::Behind) => return self.set_aside(key, message, BEHIND.to_owned(), history).await,
                 Err(failure) => failure,
             };
@@ -159,6 +170,7 @@ impl Following {
             if !patient && (history.len() >= ATTEMPTS as usize || !worth_trying_again(&failure)) {
                 return self.set_aside(key, message, failure.to_string(), history).await;
             }
+            self.meter.retries.increment(1);
             // The broker shall not give it to somebody else meanwhile; if it does, the claim tells.
             let _ = delivery.answer.working().await;
             self.link.pause(attempt).await?;
@@ -171,9 +183,16 @@ impl Following {
             return Ok(Applied::Behind);
         }
         if self.is_long_done(key, message).await? {
-            return Ok(Applied::Done);
+            return Ok(Applied::Done(Effects::Repeated));
         }
-        apply(&self.subscription, &self.link, message).await.map(|()| Applied::Done)
+        apply(&self.subscription, &self.link, message).await.map(Applied::Done)
+    }
+
+    fn count(&self, effects: Effects) {
+        match effects {
+            Effects::New => self.meter.processed.increment(1),
+            Effects::Repeated => self.meter.repeated.increment(1),
+        }
     }
 
     /// Whether an earlier event of the stream waits for a person.
@@ -212,14 +231,8 @@ impl Following {
             history,
             parked_at: SystemTime::now(),
         };
-        for attempt in 1.. {
-            match self.link.store().keep_dead_letter(letter.clone()).await {
-                Ok(()) => return Some(()),
-                Err(error) => tracing::error!(%error, "cannot set a message aside yet"),
-            }
-            self.link.pause(attempt).await?;
-        }
-        unreachable!("attempts are without end")
+        self.meter.set_aside.increment(1);
+        self.link.keep_letter(letter).await
     }
 }
 
@@ -238,7 +251,7 @@ const BEHIND: &str = "waits behind an earlier event of its stream";
 /// What came of an event.
 enum Applied {
     /// It has had its effects.
-    Done,
+    Done(Effects),
     /// An earlier one of its stream waits for a person.
     Behind,
 }
@@ -250,9 +263,11 @@ fn worth_trying_again(failure: &Failure) -> bool {
 /// Takes in the events of one stream, one after the other, until there are none.
 async fn run_lane(following: Arc<Following>, key: String) {
     while let Some(delivery) = following.next(&key) {
+        let began = Instant::now();
         if following.take_in(&key, &delivery).await.is_none() {
             return;
         }
+        following.meter.duration.record(began.elapsed());
         if let Err(error) = delivery.answer.done().await {
             // It comes again, and its claims tell that it is done.
             following.link.failed(&error, 1);

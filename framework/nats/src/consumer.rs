@@ -45,6 +45,28 @@ pub(crate) async fn consume(jetstream: Context, consumer: Consumer) -> Result<De
     Ok(deliveries.boxed())
 }
 
+/// See [`potter_broker::Broker::backlog`]; of several wanted subjects, the server counts the others as well.
+pub(crate) async fn backlog(jetstream: &Context, consumer: &Consumer) -> Result<u64, BrokerError> {
+    let found: Result<jetstream::consumer::PullConsumer, _> =
+        jetstream.get_consumer_from_stream(&consumer.name, &consumer.channel).await;
+    let found = found.map_err(|error| not_found(consumer, &error))?;
+    let info = found.cached_info();
+    Ok(info.num_pending + info.num_ack_pending as u64)
+}
+
+fn not_found(consumer: &Consumer, error: &ConsumerError) -> BrokerError {
+    use jetstream::ErrorCode;
+
+    let absent = [ErrorCode::STREAM_NOT_FOUND, ErrorCode::CONSUMER_NOT_FOUND];
+    match error.kind() {
+        ConsumerErrorKind::JetStream(told) if absent.contains(&told.kind()) => {
+            let Consumer { name, channel, .. } = consumer;
+            BrokerError::new(BrokerErrorKind::NoChannel, format!("there is no consumer `{name}` of `{channel}`"))
+        }
+        _ => unreachable(consumer, error),
+    }
+}
+
 fn config(consumer: &Consumer) -> pull::Config {
     pull::Config {
         durable_name: Some(consumer.name.clone()),

@@ -2,6 +2,7 @@
 
 use async_nats::client::RequestErrorKind;
 use async_nats::header::{HeaderMap, NATS_MESSAGE_ID};
+use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::context::{PublishError, PublishErrorKind};
 use async_nats::{RequestError, Subject};
 use potter_broker::{BrokerError, BrokerErrorKind, Message};
@@ -53,9 +54,19 @@ pub(crate) fn publish_failure(subject: &str, error: &PublishError) -> BrokerErro
         PublishErrorKind::StreamNotFound => BrokerErrorKind::NoChannel,
         PublishErrorKind::TimedOut => BrokerErrorKind::TimedOut,
         PublishErrorKind::BrokenPipe | PublishErrorKind::MaxAckPending => BrokerErrorKind::Unreachable,
+        PublishErrorKind::MaxPayloadExceeded => BrokerErrorKind::TooLarge,
+        _ if is_too_large_for_the_stream(error) => BrokerErrorKind::TooLarge,
         _ => BrokerErrorKind::Refused,
     };
     BrokerError::new(kind, format!("cannot publish on `{subject}`: {error}"))
+}
+
+/// Streams may have a limit of their own, below the server's.
+fn is_too_large_for_the_stream(error: &PublishError) -> bool {
+    let told =
+        std::error::Error::source(error).and_then(|source| source.downcast_ref::<async_nats::jetstream::Error>());
+    let too_large = [ErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM, ErrorCode::STREAM_HEADER_EXCEEDS_MAXIMUM];
+    told.is_some_and(|told| too_large.contains(&told.error_code()))
 }
 
 pub(crate) fn request_failure(subject: &str, error: &RequestError) -> BrokerError {

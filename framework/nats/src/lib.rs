@@ -72,6 +72,10 @@ impl Broker for NatsBroker {
         async move { consumer::consume(self.connection.jetstream()?, consumer).await }.boxed()
     }
 
+    fn backlog(&self, consumer: Consumer) -> BoxFuture<'_, Result<u64, BrokerError>> {
+        async move { consumer::backlog(&self.connection.jetstream()?, &consumer).await }.boxed()
+    }
+
     fn listen(&self, pattern: String) -> BoxFuture<'_, Result<Messages, BrokerError>> {
         async move {
             let client = self.connection.client()?;

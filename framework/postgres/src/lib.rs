@@ -309,6 +309,11 @@ impl Store for PostgresStore {
         .boxed()
     }
 
+    fn dead_letter_counts(&self) -> BoxFuture<'_, Result<Vec<(String, u64)>, StoreError>> {
+        let count = |connection: Arc<Connection>| async move { messages::counts(&connection).await };
+        self.models.pool.read("count the dead letters", count).boxed()
+    }
+
     fn remove_dead_letter(&self, id: Uuid) -> BoxFuture<'_, Result<bool, StoreError>> {
         let remove = move |connection: Arc<Connection>| async move {
             let removed = messages::remove(&connection, id).await;

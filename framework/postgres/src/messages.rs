@@ -7,7 +7,7 @@ use tokio_postgres::{Error, Row};
 use uuid::Uuid;
 
 use crate::connection::{Connection, failure};
-use crate::convert::{Text, bytes, text, time};
+use crate::convert::{Text, bytes, number, text, time};
 
 /// The broker forgets a message once it is kept, so that must be on the disk, other than what a projection writes.
 pub(crate) async fn keep(connection: &Connection, letter: &DeadLetter) -> Result<(), Error> {
@@ -35,6 +35,11 @@ pub(crate) async fn list(connection: &Connection, filter: &DeadLetterFilter) -> 
         letter.with_message(message).map_err(|error| StoreError::new("list the dead letters", error.to_string()))
     };
     rows.iter().map(read).collect()
+}
+
+pub(crate) async fn counts(connection: &Connection) -> Result<Vec<(String, u64)>, Error> {
+    let sql = "SELECT source, count(*) FROM potter_dead_letters GROUP BY source ORDER BY source";
+    connection.query(sql, &[]).await?.iter().map(|row| Ok((text(row, 0)?, number(row, 1)?))).collect()
 }
 
 pub(crate) async fn remove(connection: &Connection, id: Uuid) -> Result<bool, Error> {

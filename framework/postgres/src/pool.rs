@@ -4,6 +4,7 @@ use std::future::Future;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use metrics::{Gauge, gauge};
 use potter_core::store::StoreError;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
@@ -21,6 +22,40 @@ pub(crate) struct Pool {
     idle: Mutex<Vec<Arc<Connection>>>,
     permits: Semaphore,
     size: u32,
+    meter: Meter,
+}
+
+/// What is counted of connections: `potter_pool_connections`, how many there may be; `potter_pool_in_use`, those that are lent;
+/// `potter_pool_waiting`, callers that wait for one. Each has the label `pool`.
+struct Meter {
+    in_use: Gauge,
+    waiting: Gauge,
+}
+
+impl Meter {
+    fn new(size: u32) -> Self {
+        gauge!("potter_pool_connections", "pool" => "postgres").set(f64::from(size));
+        Self {
+            in_use: gauge!("potter_pool_in_use", "pool" => "postgres"),
+            waiting: gauge!("potter_pool_waiting", "pool" => "postgres"),
+        }
+    }
+}
+
+/// One more, for as long as this is there.
+struct Counted(Gauge);
+
+impl Counted {
+    fn one(gauge: &Gauge) -> Self {
+        gauge.increment(1.0);
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.decrement(1.0);
+    }
 }
 
 /// A connection that is lent.
@@ -30,13 +65,14 @@ pub(crate) struct Lent<'p> {
     /// Whether it goes back: not while something is going on, which may be broken off.
     clean: bool,
     _permit: SemaphorePermit<'p>,
+    _counted: Counted,
 }
 
 impl Pool {
     pub(crate) fn new(connector: Connector) -> Self {
         let size = u32::try_from(connector.dsn.connections).unwrap_or(u32::MAX);
         let permits = Semaphore::new(connector.dsn.connections);
-        Self { connector, idle: Mutex::default(), permits, size }
+        Self { connector, idle: Mutex::default(), permits, size, meter: Meter::new(size) }
     }
 
     /// Does something that may be done twice, within the time that callers have; again if the connection turns out to
@@ -77,15 +113,18 @@ impl Pool {
 
     async fn lend(&self, operation: &'static str) -> Result<Lent<'_>, StoreError> {
         let patience = self.connector.dsn.patience;
+        let waiting = Counted::one(&self.meter.waiting);
         let permit = match timeout(patience, self.permits.acquire()).await {
             Ok(permit) => permit.map_err(|_| closed(operation))?,
             Err(_) => return Err(StoreError::new(operation, self.busy())),
         };
+        drop(waiting);
+        let counted = Counted::one(&self.meter.in_use);
         let connection = match self.take_idle() {
             Some(connection) => connection,
             None => Arc::new(self.connect().await.map_err(|reason| StoreError::new(operation, reason))?),
         };
-        Ok(Lent { pool: self, connection, clean: true, _permit: permit })
+        Ok(Lent { pool: self, connection, clean: true, _permit: permit, _counted: counted })
     }
 
     fn take_idle(&self) -> Option<Arc<Connection>> {

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use potter_core::dispatch::{Dispatcher, Options};
 use potter_core::memory::MemoryStore;
+#[cfg(feature = "nats")]
+use potter_core::messages::MessagesStatus;
 use potter_core::module::Module;
 use potter_core::resilience::{Guard, GuardedStore};
 use potter_core::store::SharedStore;
@@ -198,7 +200,9 @@ impl App {
             Task::Events(events) => events.run(module, &store, output).await,
             Task::Projections(projections) => projections.run(module, &store, output).await,
             Task::Commands(commands) => commands.run(&store, output).await,
-            Task::DeadLetters(DeadLetters::Replay(which)) => self.replay(&which, store.clone(), output).await,
+            Task::DeadLetters(DeadLetters::Replay(which)) => self.replay(&which, store.clone(), config, output).await,
+            #[cfg(feature = "nats")]
+            Task::Outgoing(format) => self.outgoing(format.format, &store, config, output).await,
             Task::DeadLetters(letters) => letters.run(&store, output).await,
         };
         output.flush()?;
@@ -210,17 +214,47 @@ impl App {
 impl App {
     /// Runs the module for as long as dead letters are tried again.
     #[cfg(feature = "nats")]
-    async fn replay(self, which: &Which, store: SharedStore, output: &mut Output<'_>) -> Result<(), TaskError> {
+    async fn replay(
+        self,
+        which: &Which,
+        store: SharedStore,
+        config: &Config,
+        output: &mut Output<'_>,
+    ) -> Result<(), TaskError> {
         let Self { module, options, .. } = self;
+        let url = config.nats_url.as_deref();
         let dispatcher = Dispatcher::start(module, store, options).await.map_err(RunError::from)?;
-        let replayed = crate::cli::dead_letters::replay(which, &dispatcher, output).await;
+        let replayed = crate::cli::dead_letters::replay(which, &dispatcher, url, output).await;
         dispatcher.shutdown().await;
         replayed
     }
 
+    /// Tells how far messages are; the broker is asked if it is one that this process can reach.
+    #[cfg(feature = "nats")]
+    async fn outgoing(
+        &self,
+        format: cli::Format,
+        store: &SharedStore,
+        config: &Config,
+        output: &mut Output<'_>,
+    ) -> Result<(), TaskError> {
+        let (published, head) = potter_messaging::status::published(store).await?;
+        let mut status = MessagesStatus { published, head, trouble: None, consumers: Vec::new() };
+        if let Some(url) = &config.nats_url {
+            match crate::messages::reach(url).await {
+                Ok(broker) => {
+                    status.consumers = potter_messaging::status::consumers(&broker, &self.module).await;
+                    broker.close().await;
+                }
+                Err(error) => status.trouble = Some(error.to_string()),
+            }
+        }
+        cli::outgoing::print(&status, format, output)
+    }
+
     #[cfg(not(feature = "nats"))]
     #[expect(clippy::unused_async, reason = "the same shape as with messages")]
-    async fn replay(self, _: &Which, _: SharedStore, _: &mut Output<'_>) -> Result<(), TaskError> {
+    async fn replay(self, _: &Which, _: SharedStore, _: &Config, _: &mut Output<'_>) -> Result<(), TaskError> {
         Err(TaskError::new("this service was built without the feature `nats` of potter, and takes no messages in"))
     }
 }

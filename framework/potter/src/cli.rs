@@ -3,6 +3,8 @@
 pub(crate) mod dead_letters;
 mod events;
 mod migrate;
+#[cfg(feature = "nats")]
+pub(crate) mod outgoing;
 mod output;
 mod projections;
 mod status;
@@ -28,7 +30,10 @@ pub(crate) enum Task {
     /// Tells how far asynchronous commands are
     #[command(subcommand)]
     Commands(status::Commands),
-    /// Messages that could not be taken in, and what shall become of them
+    /// Tells how far the published events are, and with NATS_URL the subscriptions
+    #[cfg(feature = "nats")]
+    Outgoing(FormatOption),
+    /// Messages that could not be taken in or published, and what shall become of them
     #[command(subcommand)]
     DeadLetters(dead_letters::DeadLetters),
 }

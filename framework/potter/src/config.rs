@@ -79,6 +79,19 @@ pub const VARIABLES: &[Variable] = &[
     variable("SHUTDOWN_TIMEOUT_SECONDS", "30", "how long a stop may take; half of it is for requests that are running"),
     variable("NATS_URL", "", "nats://HOST:4222, several separated by commas; without it messages stay in the process"),
     variable("NATS_PAYLOAD", "protobuf", "how events and outcomes are written: protobuf or json"),
+    variable("BROKER_TIMEOUT_MS", "5000", "how long a call to the broker may take"),
+    variable(
+        "BROKER_ATTEMPTS",
+        "3",
+        "how often a message is published in a row before the broker counts as out of reach",
+    ),
+    variable(
+        "BROKER_CONCURRENCY",
+        "1024",
+        "messages that are on their way at the same time; others wait for their turn",
+    ),
+    variable("BROKER_BREAKER_OUTAGES", "5", "after so many outages in a row calls fail at once"),
+    variable("BROKER_BREAKER_MS", "1000", "how long they do before one is let through to try"),
     variable("KAFKA_BROKERS", "", NOT_YET),
     variable("AMQP_URL", "", NOT_YET),
 ];
@@ -134,6 +147,9 @@ pub struct Config {
     pub nats_url: Option<String>,
     /// `NATS_PAYLOAD`
     pub nats_payload: Payload,
+    /// `BROKER_TIMEOUT_MS`, `BROKER_ATTEMPTS`, `BROKER_CONCURRENCY`, `BROKER_BREAKER_OUTAGES` and `BROKER_BREAKER_MS`: what
+    /// the broker is given. What it doesn't take is offered again, without end.
+    pub broker_limits: Limits,
     /// Variables that are set, and that this version doesn't use.
     pub unused: Vec<&'static str>,
 }
@@ -233,7 +249,7 @@ impl Config {
             read_models: reader.get("READ_MODELS_STORE", PLACES, parse).unwrap_or_default(),
             read_models_dsn: reader.secret("READ_MODELS_DSN", "postgres://…", read_models_dsn),
             redis_addr: reader.secret("REDIS_ADDR", "HOST:6379 or redis://…", RedisAddress::parse),
-            database_limits: reader.database_limits(),
+            database_limits: reader.limits(&DATABASE_LIMITS, Limits::default()),
             retention: reader.retention(),
             metrics: reader.get("METRICS_ENABLED", "true or false", switch).unwrap_or(true),
             log_level: reader.get("LOG_LEVEL", LEVEL, level).unwrap_or_else(|| "info".to_owned()),
@@ -247,6 +263,7 @@ impl Config {
             ),
             nats_url: reader.secret("NATS_URL", NATS, nats_url),
             nats_payload: reader.get("NATS_PAYLOAD", "protobuf or json", payload).unwrap_or_default(),
+            broker_limits: reader.limits(&BROKER_LIMITS, Limits { concurrency: 1024, ..Limits::default() }),
             unused: reader.unused(),
         };
         reader.finish()?;
@@ -261,6 +278,31 @@ const PORT: &str = "a port number from 0 to 65535";
 const NATS: &str = "URLs such as nats://host:4222, separated by commas";
 const LEVEL: &str = "error, warn, info, debug, trace or off, or levels by target such as `info,potter=debug`";
 const ORIGINS: &str = "`*`, or origins such as `https://shop.example` separated by commas";
+
+/// What the limits of a part are called.
+struct LimitNames {
+    timeout: &'static str,
+    attempts: &'static str,
+    outages: &'static str,
+    open_for: &'static str,
+    concurrency: &'static str,
+}
+
+const DATABASE_LIMITS: LimitNames = LimitNames {
+    timeout: "DATABASE_TIMEOUT_MS",
+    attempts: "DATABASE_ATTEMPTS",
+    outages: "DATABASE_BREAKER_OUTAGES",
+    open_for: "DATABASE_BREAKER_MS",
+    concurrency: "DATABASE_CONCURRENCY",
+};
+
+const BROKER_LIMITS: LimitNames = LimitNames {
+    timeout: "BROKER_TIMEOUT_MS",
+    attempts: "BROKER_ATTEMPTS",
+    outages: "BROKER_BREAKER_OUTAGES",
+    open_for: "BROKER_BREAKER_MS",
+    concurrency: "BROKER_CONCURRENCY",
+};
 
 /// Reads variables, and remembers everything that is wrong.
 struct Reader<F> {
@@ -303,8 +345,7 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
         }
     }
 
-    fn database_limits(&mut self) -> Limits {
-        let usual = Limits::default();
+    fn limits(&mut self, names: &LimitNames, usual: Limits) -> Limits {
         let milliseconds = |value: Option<NonZeroU32>, usual: Duration| {
             value.map_or(usual, |value| Duration::from_millis(value.get().into()))
         };
@@ -312,11 +353,11 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
             value.and_then(|value| usize::try_from(value.get()).ok()).unwrap_or(usual)
         };
         Limits {
-            timeout: milliseconds(self.get("DATABASE_TIMEOUT_MS", MILLISECONDS, parse), usual.timeout),
-            attempts: count(self.get("DATABASE_ATTEMPTS", COUNT, parse), usual.attempts),
-            outages: self.get("DATABASE_BREAKER_OUTAGES", COUNT, parse).map_or(usual.outages, NonZeroU32::get),
-            open_for: milliseconds(self.get("DATABASE_BREAKER_MS", MILLISECONDS, parse), usual.open_for),
-            concurrency: count(self.get("DATABASE_CONCURRENCY", COUNT, parse), usual.concurrency),
+            timeout: milliseconds(self.get(names.timeout, MILLISECONDS, parse), usual.timeout),
+            attempts: count(self.get(names.attempts, COUNT, parse), usual.attempts),
+            outages: self.get(names.outages, COUNT, parse).map_or(usual.outages, NonZeroU32::get),
+            open_for: milliseconds(self.get(names.open_for, MILLISECONDS, parse), usual.open_for),
+            concurrency: count(self.get(names.concurrency, COUNT, parse), usual.concurrency),
         }
     }
 
@@ -512,6 +553,30 @@ mod tests {
         assert_eq!(defaults.server_port, 8080);
         assert_eq!((&defaults.database_limits, defaults.retention), (&Limits::default(), Retention::default()));
         assert_eq!(defaults.database, Database::Sqlite("sqlite://data.db".to_owned()));
+    }
+
+    #[test]
+    fn each_part_has_limits_of_its_own() {
+        let config = read(&[
+            ("BROKER_TIMEOUT_MS", "70"),
+            ("BROKER_ATTEMPTS", "7"),
+            ("BROKER_BREAKER_OUTAGES", "8"),
+            ("BROKER_BREAKER_MS", "90"),
+            ("BROKER_CONCURRENCY", "10"),
+            ("DATABASE_ATTEMPTS", "2"),
+            ("PROCESSED_EVENTS_KEPT_DAYS", "60"),
+        ])
+        .expect("valid");
+        let broker = Limits {
+            timeout: Duration::from_millis(70),
+            attempts: 7,
+            outages: 8,
+            open_for: Duration::from_millis(90),
+            concurrency: 10,
+        };
+        assert_eq!(config.broker_limits, broker);
+        assert_eq!(config.database_limits, Limits { attempts: 2, ..Limits::default() });
+        assert_eq!(config.retention.processed, Duration::from_secs(60 * 24 * 60 * 60));
     }
 
     #[test]

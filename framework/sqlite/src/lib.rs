@@ -262,6 +262,10 @@ impl Store for SqliteStore {
         self.read("list the dead letters", move |connection| messages::list(connection, &filter))
     }
 
+    fn dead_letter_counts(&self) -> BoxFuture<'_, Result<Vec<(String, u64)>, StoreError>> {
+        self.read("count the dead letters", messages::counts)
+    }
+
     fn remove_dead_letter(&self, id: Uuid) -> BoxFuture<'_, Result<bool, StoreError>> {
         self.administer("remove a dead letter", move |connection| messages::remove(connection, id))
     }

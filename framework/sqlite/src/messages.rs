@@ -35,6 +35,12 @@ pub(crate) fn list(connection: &Connection, filter: &DeadLetterFilter) -> rusqli
     statement.query_map(params![filter.source, filter.key, id, limit], read)?.collect()
 }
 
+pub(crate) fn counts(connection: &Connection) -> rusqlite::Result<Vec<(String, u64)>> {
+    let mut statement = connection
+        .prepare_cached("SELECT source, count(*) FROM potter_dead_letters GROUP BY source ORDER BY source")?;
+    statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+}
+
 pub(crate) fn remove(connection: &Connection, id: Uuid) -> rusqlite::Result<bool> {
     let removed = connection.execute("DELETE FROM potter_dead_letters WHERE id = ?1", [id.as_bytes()])?;
     Ok(removed > 0)

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::{Fixture, done, next, nothing, text};
+use tokio::time::timeout;
+
+use super::{Fixture, SOON, done, next, nothing, text};
 use crate::message::Message;
 use crate::port::{BrokerErrorKind, Channel, Keeps};
 
@@ -158,6 +160,41 @@ pub async fn gives_a_consumer_the_subjects_it_wants(test: Fixture) {
         assert_eq!(done(&mut deliveries).await, "a.2");
         nothing(&mut deliveries).await;
     }
+}
+
+/// What it wasn't given, and what it hasn't acknowledged.
+pub async fn tells_how_much_a_consumer_has_before_it(test: Fixture) {
+    test.declare(LOG).await;
+    let mut deliveries = test.consume("one").await;
+    for payload in ["1", "2", "3"] {
+        test.publish("a", payload).await;
+    }
+    let backlog = async || test.broker.backlog(test.consumer("one")).await.expect("there is such a consumer");
+    assert_eq!(backlog().await, 3);
+    assert_eq!(done(&mut deliveries).await, "1");
+    let open = next(&mut deliveries).await;
+    until(async || backlog().await == 2).await;
+    open.answer.done().await.expect("it can be acknowledged");
+    assert_eq!(done(&mut deliveries).await, "3");
+    until(async || backlog().await == 0).await;
+}
+
+/// What was acknowledged is known to the broker soon after.
+async fn until(holds: impl AsyncFn() -> bool) {
+    let held = async {
+        while !holds().await {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(SOON, held).await.expect("it holds in the end");
+}
+
+/// The error names it.
+pub async fn refuses_to_look_at_no_consumer(test: Fixture) {
+    test.declare(LOG).await;
+    let error = test.broker.backlog(test.consumer("nobody")).await.expect_err("there is none");
+    assert_eq!(error.kind, BrokerErrorKind::NoChannel, "{error}");
+    assert!(error.to_string().contains("nobody"), "{error}");
 }
 
 /// A queue keeps what wasn't acknowledged, and nothing else.

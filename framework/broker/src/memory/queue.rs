@@ -126,6 +126,15 @@ impl Queue {
         due.map_or(Next::WhenChanged, Next::At)
     }
 
+    /// How many messages a consumer has before it; `None` if there is no such consumer.
+    pub fn backlog(&self, consumer: &Consumer) -> Option<u64> {
+        let progress = self.consumers.get(&consumer.name)?;
+        let unseen = self.messages.range(progress.seen + 1..);
+        let unseen = unseen.filter(|(_, kept)| wants(consumer, &kept.message)).count();
+        let waiting = progress.waiting.keys().filter(|sequence| self.messages.contains_key(sequence)).count();
+        Some((unseen + waiting) as u64)
+    }
+
     /// Takes a consumer's answer to one attempt: when the message is due again, or that it is done with.
     pub fn answer(&mut self, consumer: &Consumer, sequence: u64, attempt: u64, due: Option<Instant>) {
         let Some(progress) = self.consumers.get_mut(&consumer.name) else { return };
@@ -142,13 +151,16 @@ impl Queue {
     }
 }
 
+fn wants(consumer: &Consumer, message: &Message) -> bool {
+    consumer.subjects.is_empty() || consumer.subjects.iter().any(|it| matches(it, &message.subject))
+}
+
 impl Progress {
     /// The next message that the consumer wants and hasn't seen; passes over the others.
     fn unseen(&mut self, messages: &BTreeMap<u64, Kept>, consumer: &Consumer) -> Option<(u64, Message)> {
         for (&sequence, kept) in messages.range(self.seen + 1..) {
             self.seen = sequence;
-            let wanted = consumer.subjects.iter().any(|it| matches(it, &kept.message.subject));
-            if wanted || consumer.subjects.is_empty() {
+            if wants(consumer, &kept.message) {
                 return Some((sequence, kept.message.clone()));
             }
         }

@@ -1,6 +1,7 @@
 //! What everything that runs shares.
 
 use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
 
 use tokio::sync::{Mutex, MutexGuard};
 use tokio_util::sync::CancellationToken;
@@ -11,6 +12,7 @@ use super::Options;
 use super::answering::{QueryCache, query_cache};
 use crate::failure::Failure;
 use crate::health::ComponentHealth;
+use crate::messages::Messages;
 use crate::module::Module;
 use crate::store::SharedStore;
 use crate::telemetry::EventMeter;
@@ -32,6 +34,8 @@ pub(crate) struct Runtime {
     tasks: TaskTracker,
     /// Parts beside the module's own that tell how they are.
     parts: std::sync::Mutex<Vec<HealthOf>>,
+    /// What operators see of the module's messages, if it has any.
+    messages: std::sync::OnceLock<Arc<dyn Messages>>,
     closing: CancellationToken,
     stopping: CancellationToken,
 }
@@ -49,6 +53,7 @@ impl Runtime {
             requests: TaskTracker::new(),
             tasks: TaskTracker::new(),
             parts: std::sync::Mutex::default(),
+            messages: std::sync::OnceLock::new(),
             closing: CancellationToken::new(),
             stopping: CancellationToken::new(),
         }
@@ -70,6 +75,16 @@ impl Runtime {
     /// How the further parts are.
     pub fn health_of_parts(&self) -> Vec<ComponentHealth> {
         self.parts().iter().map(|part| part()).collect()
+    }
+
+    /// Lets operators see messages; those that came first stay.
+    pub fn attach_messages(&self, messages: Arc<dyn Messages>) {
+        let _ = self.messages.set(messages);
+    }
+
+    /// What operators see of messages.
+    pub fn messages(&self) -> Option<&Arc<dyn Messages>> {
+        self.messages.get()
     }
 
     fn parts(&self) -> std::sync::MutexGuard<'_, Vec<HealthOf>> {

@@ -149,6 +149,10 @@ impl<L: Layer, S: Store + ?Sized> Store for Layered<L, S> {
         self.layer.again("list the dead letters", move || self.store.dead_letters(filter.clone())).boxed()
     }
 
+    fn dead_letter_counts(&self) -> BoxFuture<'_, Result<Vec<(String, u64)>, StoreError>> {
+        self.layer.again("count the dead letters", || self.store.dead_letter_counts()).boxed()
+    }
+
     fn remove_dead_letter(&self, id: Uuid) -> BoxFuture<'_, Result<bool, StoreError>> {
         self.layer.once("remove a dead letter", self.store.remove_dead_letter(id)).boxed()
     }

@@ -122,6 +122,10 @@ impl Store for Routed {
         self.store.dead_letters(filter)
     }
 
+    fn dead_letter_counts(&self) -> BoxFuture<'_, Result<Vec<(String, u64)>, StoreError>> {
+        self.store.dead_letter_counts()
+    }
+
     fn remove_dead_letter(&self, id: Uuid) -> BoxFuture<'_, Result<bool, StoreError>> {
         self.store.remove_dead_letter(id)
     }

@@ -88,7 +88,7 @@ impl TestApp {
         let mut subscriptions = self.dispatcher.module().subscriptions().iter();
         let found = subscriptions.find(|it| it.name() == subscription);
         let found = found.unwrap_or_else(|| panic!("the module has no subscription `{subscription}`"));
-        found.apply(&self.dispatcher, context, event.encode_to_vec().into()).await
+        found.apply(&self.dispatcher, context, event.encode_to_vec().into()).await.map(drop)
     }
 
     /// Waits until all accepted commands are executed and all read models are up to date.

@@ -198,6 +198,10 @@ impl Store for TestStore {
         self.memory.dead_letters(filter)
     }
 
+    fn dead_letter_counts(&self) -> BoxFuture<'_, Result<Vec<(String, u64)>, StoreError>> {
+        self.memory.dead_letter_counts()
+    }
+
     fn remove_dead_letter(&self, id: Uuid) -> BoxFuture<'_, Result<bool, StoreError>> {
         self.memory.remove_dead_letter(id)
     }

@@ -1,5 +1,7 @@
 //! The admin API: who may, what is seen, what is done.
 
+use potter_core::store::DeadLetter;
+use potter_core::uuid::Uuid;
 use potter_http::{AdminToken, Options};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
@@ -84,4 +86,53 @@ async fn accepted_commands_are_seen() {
     assert_eq!(command.body["status"], "SUCCEEDED", "{accepted:?} {command:?}");
     assert_eq!(admin(&shop, Method::GET, "/admin/commands").await.body["commands"], json!([]));
     assert_eq!(admin(&shop, Method::GET, "/admin/commands/7").await.status, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn dead_letters_are_listed_shown_and_discarded() {
+    let shop = shop().await;
+    let store = shop.app.dispatcher().store().clone();
+    for (number, source) in [(1, "articles"), (2, "commands")] {
+        store.keep_dead_letter(letter(number, source)).await.expect("kept");
+    }
+    let ids = |answer: &crate::shop::Answer| {
+        let letters = answer.body["deadLetters"].as_array().expect("a list");
+        letters.iter().map(|it| it["messageId"].as_str().expect("an id").to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(ids(&admin(&shop, Method::GET, "/admin/dead-letters").await), ["1", "2"]);
+    assert_eq!(ids(&admin(&shop, Method::GET, "/admin/dead-letters?source=comm%61nds").await), ["2"]);
+    assert_eq!(ids(&admin(&shop, Method::GET, "/admin/dead-letters?limit=1").await), ["1"]);
+
+    let one = format!("/admin/dead-letters/{}", letter(1, "").id);
+    let shown = admin(&shop, Method::GET, &one).await;
+    assert_eq!((&shown.body["reason"], &shown.body["payload"]), (&json!("why"), &json!("text")), "{shown:?}");
+    let discarded = admin(&shop, Method::POST, &format!("{one}/discard")).await;
+    assert_eq!((discarded.status, &discarded.body["messageId"]), (StatusCode::OK, &json!("1")));
+    assert_eq!(admin(&shop, Method::GET, &one).await.status, StatusCode::NOT_FOUND);
+    assert_eq!(admin(&shop, Method::GET, "/admin/dead-letters/1").await.status, StatusCode::BAD_REQUEST);
+    assert_eq!(admin(&shop, Method::GET, "/admin/dead-letters?key=1").await.status, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn without_messages_there_is_nobody_to_replay_them() {
+    let shop = shop().await;
+    for (method, path) in [(Method::GET, "/admin/outgoing"), (Method::POST, "/admin/dead-letters/replay")] {
+        let answer = admin(&shop, method, path).await;
+        assert_eq!(answer.body["code"], "UNIMPLEMENTED", "{answer:?}");
+    }
+}
+
+fn letter(number: u128, source: &str) -> DeadLetter {
+    DeadLetter {
+        id: Uuid::from_u128(number),
+        source: source.to_owned(),
+        key: String::new(),
+        message_id: number.to_string(),
+        subject: "a".to_owned(),
+        headers: Vec::new(),
+        payload: "text".into(),
+        reason: "why".to_owned(),
+        history: Vec::new(),
+        parked_at: std::time::SystemTime::now(),
+    }
 }

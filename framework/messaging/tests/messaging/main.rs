@@ -6,4 +6,5 @@ mod nodes;
 mod queries;
 mod shop;
 mod subscriptions;
+mod too_large;
 mod unsteady;

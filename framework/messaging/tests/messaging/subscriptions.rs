@@ -72,6 +72,30 @@ async fn products(shop: &Shop, count: usize) -> Vec<String> {
     events.into_iter().map(|event| ProductCreated::decode(event.payload).expect("an event").name).collect()
 }
 
+/// What operators see of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn how_far_messages_are_is_told() {
+    let mut shop = start(articles(no_bad_ones)).await;
+    shop.send(listed("1", "a", "Pen")).await;
+    products(&shop, 1).await;
+    tokio::time::timeout(SOON, shop.messaging.flush()).await.expect("everything is published");
+    let desk = shop.dispatcher.messages().expect("there are messages");
+    let told = async {
+        loop {
+            let status = desk.status().await.expect("the store is there");
+            let consumer = &status.consumers[0];
+            if status.lag() == 0 && status.trouble.is_none() && consumer.backlog == Ok(0) {
+                return status;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let status = tokio::time::timeout(SOON, told).await.expect("all of it is done in the end");
+    assert_eq!((status.published, status.head), (1, 1));
+    let consumer = &status.consumers[0];
+    assert_eq!((consumer.subscription.as_str(), consumer.module.as_str()), ("articles", "supplier"));
+}
+
 async fn letters(shop: &Shop, count: usize) -> Vec<DeadLetter> {
     let told = async {
         loop {
@@ -134,14 +158,14 @@ async fn a_poison_message_parks_its_own_stream_and_no_other() {
     assert_eq!(letters[1].reason, "waits behind an earlier event of its stream");
 
     // As long as it is bad, its stream goes on waiting.
-    let stuck = Replayer::new(&shop.dispatcher).expect("descriptors");
+    let stuck = Replayer::new(&shop.dispatcher, None).expect("descriptors");
     let replayed = stuck.replay(DeadLetterFilter::default()).await.expect("the store is there");
     assert_eq!(replayed.len(), 1);
     assert_eq!(replayed[0].failure.as_ref().map(|failure| failure.code.as_ref()), Some("BAD"));
 
     let store = shop.dispatcher.store().clone();
     let mended = Dispatcher::start(module(articles(|_| Ok(()))), store, dispatch::Options::default()).await;
-    let mended = Replayer::new(&mended.expect("it starts")).expect("descriptors");
+    let mended = Replayer::new(&mended.expect("it starts"), None).expect("descriptors");
     let replayed = mended.replay(DeadLetterFilter::default()).await.expect("the store is there");
     assert!(replayed.iter().all(|it| it.failure.is_none()), "{replayed:?}");
     assert_eq!(products(&shop, 4).await, ["Pen", "bad one", "Ink", "Nib"]);

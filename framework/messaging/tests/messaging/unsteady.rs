@@ -65,6 +65,10 @@ impl Broker for UnsteadyBroker {
         self.memory.consume(consumer)
     }
 
+    fn backlog(&self, consumer: Consumer) -> BoxFuture<'_, Result<u64, BrokerError>> {
+        self.memory.backlog(consumer)
+    }
+
     fn listen(&self, pattern: String) -> BoxFuture<'_, Result<Messages, BrokerError>> {
         self.memory.listen(pattern)
     }

@@ -1,9 +1,8 @@
-//! `dead-letters`: messages that could not be taken in.
+//! `dead-letters`: messages that could not be taken in or published.
 
 use clap::{Args, Subcommand};
-use potter_core::inspect::rfc3339;
+use potter_core::inspect::{dead_letter, rfc3339};
 use potter_core::store::{DeadLetter, DeadLetterFilter, SharedStore};
-use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{Format, FormatOption, Output};
@@ -38,7 +37,7 @@ pub(crate) enum DeadLetters {
 pub(crate) struct Which {
     /// Only this one
     pub(crate) id: Option<Uuid>,
-    /// Only those of a subscription, or `commands`
+    /// Only those of a subscription, of `commands` or of `outgoing`
     #[arg(long)]
     pub(crate) source: Option<String>,
 }
@@ -60,7 +59,7 @@ impl DeadLetters {
             }
             Self::Show { id } => {
                 let letter = find(store, *id).await?;
-                output.line(format!("{:#}", whole(&letter)))?;
+                output.line(format!("{:#}", dead_letter(&letter)))?;
             }
             Self::Discard { id } => {
                 let letter = find(store, *id).await?;
@@ -83,32 +82,7 @@ fn line(letter: &DeadLetter, format: Format) -> String {
     let DeadLetter { id, source, key, subject, reason, parked_at, .. } = letter;
     match format {
         Format::Text => format!("{id}  {}  {source}  {key}  {subject}  {reason}", rfc3339(*parked_at)),
-        Format::Json => whole(letter).to_string(),
-    }
-}
-
-fn whole(letter: &DeadLetter) -> Value {
-    let history = letter.history.iter().map(|it| json!({ "at": rfc3339(it.at), "reason": it.reason }));
-    let headers = letter.headers.iter().map(|(name, value)| (name.clone(), Value::from(value.as_str())));
-    json!({
-        "id": letter.id.to_string(),
-        "source": letter.source,
-        "key": letter.key,
-        "messageId": letter.message_id,
-        "subject": letter.subject,
-        "reason": letter.reason,
-        "parkedAt": rfc3339(letter.parked_at),
-        "headers": headers.collect::<serde_json::Map<_, _>>(),
-        "payload": payload(letter),
-        "history": history.collect::<Vec<_>>(),
-    })
-}
-
-/// Text as it is, everything else in hexadecimal.
-fn payload(letter: &DeadLetter) -> Value {
-    match std::str::from_utf8(&letter.payload) {
-        Ok(text) if !text.contains(char::is_control) => text.into(),
-        _ => format!("0x{}", letter.payload.iter().map(|byte| format!("{byte:02x}")).collect::<String>()).into(),
+        Format::Json => dead_letter(letter).to_string(),
     }
 }
 
@@ -117,10 +91,15 @@ fn payload(letter: &DeadLetter) -> Value {
 pub(crate) async fn replay(
     which: &Which,
     dispatcher: &potter_core::dispatch::Dispatcher,
+    nats_url: Option<&str>,
     output: &mut Output<'_>,
 ) -> Result<(), TaskError> {
-    let replayer =
-        potter_messaging::replay::Replayer::new(dispatcher).map_err(|error| TaskError::new(error.to_string()))?;
+    let broker = match nats_url {
+        Some(url) if publishes(which, dispatcher).await? => Some(crate::messages::reach(url).await?),
+        _ => None,
+    };
+    let replayer = potter_messaging::replay::Replayer::new(dispatcher, broker)
+        .map_err(|error| TaskError::new(error.to_string()))?;
     let replayed = replayer.replay(which.filter()).await?;
     let failed = replayed.iter().filter(|it| it.failure.is_some()).count();
     for it in &replayed {
@@ -131,4 +110,11 @@ pub(crate) async fn replay(
         0 => Ok(()),
         failed => Err(TaskError::new(format!("{failed} could not be taken in this time either"))),
     }
+}
+
+/// Whether one of the letters is a message to be published.
+#[cfg(feature = "nats")]
+async fn publishes(which: &Which, dispatcher: &potter_core::dispatch::Dispatcher) -> Result<bool, TaskError> {
+    let letters = dispatcher.store().dead_letters(which.filter()).await?;
+    Ok(letters.iter().any(|letter| letter.source == potter_messaging::OUTGOING))
 }

@@ -9,7 +9,7 @@ use potter_nats::NatsBroker;
 use prost::Message as _;
 
 use crate::catalogue;
-use crate::http::get;
+use crate::http::{get, send_with};
 use crate::in_process::{config, create};
 
 /// What must come, comes within that time.
@@ -47,6 +47,30 @@ async fn without_a_url_messages_stay_in_the_process() {
     let service = start(&[]).await;
     create(service.http_address(), "lamp").await;
     until(&service, "UP").await;
+    service.stop().await.expect("stopped in time");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn operators_see_how_far_messages_are() {
+    let service = start(&[("ADMIN_TOKEN", "a-token-that-nobody-guesses")]).await;
+    create(service.http_address(), "lamp").await;
+    let admin = async |method: &str, path: &str| {
+        let token = "authorization: Bearer a-token-that-nobody-guesses\r\n";
+        let answer = send_with(service.http_address(), method, path, "", token).await.expect("an answer");
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.json()
+    };
+    let published = async {
+        loop {
+            let outgoing = admin("GET", "/admin/outgoing").await;
+            if outgoing["published"] == 1 && outgoing["broker"] == "up" {
+                return outgoing;
+            }
+        }
+    };
+    let outgoing = tokio::time::timeout(SOON, published).await.expect("it is published and noted");
+    assert_eq!((&outgoing["head"], &outgoing["lag"]), (&1.into(), &0.into()), "{outgoing}");
+    assert_eq!(admin("POST", "/admin/dead-letters/replay").await["replayed"], serde_json::json!([]));
     service.stop().await.expect("stopped in time");
 }
 

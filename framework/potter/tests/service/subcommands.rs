@@ -312,6 +312,21 @@ fn a_variable_of_a_later_version_is_named_in_the_log() {
     assert_eq!(warning["variable"], "AMQP_URL");
 }
 
+#[cfg(feature = "nats")]
+#[tokio::test]
+async fn how_far_published_events_are_is_told() {
+    let (directory, _) = written().await;
+    let output = run(directory.path(), &["outgoing", "--format", "json"], &[]);
+    let told: Value = serde_json::from_str(printed(&output).0).expect("JSON");
+    let number = |name: &str| told[name].as_u64().expect("a number");
+    assert!(number("head") > 0, "{told}");
+    assert_eq!(number("lag"), number("head") - number("published"), "{told}");
+    let output = run(directory.path(), &["outgoing"], &[("NATS_URL", "nats://127.0.0.1:9")]);
+    let (text, _) = printed(&output);
+    assert!(text.starts_with("PUBLISHED  HEAD  LAG"), "{text}");
+    assert!(text.contains("the broker doesn't work: the broker at NATS_URL is out of reach"), "{text}");
+}
+
 #[tokio::test]
 async fn dead_letters_are_listed_shown_replayed_and_discarded() {
     let (directory, id) = written().await;

@@ -76,6 +76,8 @@ pub async fn keeps_dead_letters_until_they_are_removed(Fixture { store, guard: _
     assert_eq!(letters(&store, by("a", None)).await, [1, 3, 4]);
     assert_eq!(letters(&store, by("a", Some("x"))).await, [3, 4]);
     assert_eq!(letters(&store, by("b", Some("y"))).await, [0; 0]);
+    let counts = store.dead_letter_counts().await.expect("readable");
+    assert_eq!(counts, [("a".to_owned(), 3), ("b".to_owned(), 1)]);
     let only = DeadLetterFilter { id: Some(Uuid::from_u128(3)), ..DeadLetterFilter::default() };
     assert_eq!(store.dead_letters(only.clone()).await.expect("readable"), kept[..1]);
 

@@ -70,6 +70,10 @@ impl Broker for Line {
         self.send("consume", consume.boxed())
     }
 
+    fn backlog(&self, consumer: Consumer) -> BoxFuture<'_, Result<u64, BrokerError>> {
+        self.memory.backlog(consumer)
+    }
+
     fn listen(&self, pattern: String) -> BoxFuture<'_, Result<Messages, BrokerError>> {
         self.memory.listen(pattern)
     }
