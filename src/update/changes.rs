@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Plan;
+use crate::file::Class;
 use crate::lock::Hash;
 use crate::output::{Before, Change, OutputError};
 use crate::reconcile::{Action, PENDING, Step};
@@ -90,7 +91,9 @@ fn bases(plan: &Plan, changes: &mut Changes) -> Result<(), OutputError> {
     let wanted: BTreeSet<&Hash> = plan.lock.files.values().filter_map(|it| it.base.as_ref()).collect();
     let proposed = plan.proposal.files.iter().map(|it| it.contents.as_bytes());
     let renamed = plan.steps.iter().filter_map(|it| it.base.as_deref());
-    for bytes in proposed.chain(renamed) {
+    // A migration is no longer proposed once it is there, and is its own base.
+    let migrations = plan.steps.iter().filter(|it| it.class == Class::Append).filter_map(|it| it.after.as_deref());
+    for bytes in proposed.chain(renamed).chain(migrations) {
         let hash = Hash::of(bytes);
         if wanted.contains(&hash) {
             changes.insert(hash.base_path(), Some(bytes.to_vec()));

@@ -145,7 +145,7 @@ impl Project {
 
     /// The path of the migration whose name begins so; the rest of it tells what is in it.
     pub fn migration(&self, name: &str) -> String {
-        let mut paths = self.tree().into_keys();
+        let mut paths = self.tree().into_keys().filter(|path| !path.ends_with(".down.sql"));
         let beginning = format!("migrations/sqlite/{name}");
         paths.find(|path| path.starts_with(&beginning)).unwrap_or_else(|| panic!("{beginning}… is not there"))
     }
