@@ -78,6 +78,20 @@ fn where_the_command_runs_makes_no_difference() {
 }
 
 #[test]
+fn the_bare_command_finds_its_project_from_anywhere_inside() {
+    let project = Project::new(&first());
+    project.write(PROTO, &with_note());
+    let from_inside = |arguments: &[&str]| {
+        let inside = project.root().join("src/domain");
+        command().current_dir(inside).args(arguments).output().expect("potter-gen runs")
+    };
+    assert_eq!(code(&from_inside(&["check"])), Some(1), "the proto changed");
+    assert_eq!(code(&from_inside(&["update"])), Some(0));
+    assert_eq!(code(&from_inside(&["check"])), Some(0));
+    assert!(project.text(RULES).contains("fn note_order("));
+}
+
+#[test]
 fn exit_codes_tell_what_happened() {
     let project = Project::new(&first());
     let nowhere = tempfile::tempdir().expect("a folder");

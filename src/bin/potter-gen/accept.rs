@@ -7,7 +7,7 @@ use clap::Args;
 use potter_gen::accept::{self, Request};
 use potter_gen::history::Subject;
 
-use crate::INVALID_INPUT;
+use crate::{INVALID_INPUT, project};
 
 #[derive(Args)]
 pub struct Accept {
@@ -16,9 +16,9 @@ pub struct Accept {
     /// Why the change is fine.
     #[arg(long, value_name = "TEXT")]
     reason: String,
-    /// The project's directory.
-    #[arg(long, short, value_name = "DIR", default_value = ".")]
-    output: PathBuf,
+    /// The project's directory; default: this one, or the nearest above it that is a project.
+    #[arg(long, short, value_name = "DIR")]
+    output: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -36,6 +36,7 @@ struct AcceptedSubject {
 pub fn accept(arguments: Accept) -> ExitCode {
     let Accept { subject: AcceptedSubject { event, rpc }, reason, output } = arguments;
     let subject = event.map(Subject::Event).or(rpc.map(Subject::Rpc)).expect("clap wants one of the two");
+    let output = project(output);
     match accept::accept(&Request { output, subject, reason }) {
         Ok(accepted) => {
             for it in accepted {

@@ -9,13 +9,13 @@ use potter_gen::diagnostic::Denied;
 use potter_gen::report;
 use potter_gen::update::{Error, Request};
 
-use crate::{show, update};
+use crate::{project, show, update};
 
 #[derive(Args)]
 pub struct Check {
-    /// The project's directory.
-    #[arg(long, short, value_name = "DIR", default_value = ".")]
-    output: PathBuf,
+    /// The project's directory; default: this one, or the nearest above it that is a project.
+    #[arg(long, short, value_name = "DIR")]
+    output: Option<PathBuf>,
     /// Compare with a descriptor set instead of what potter.lock remembers.
     #[arg(long, value_name = "FILE")]
     descriptor_set: Option<PathBuf>,
@@ -45,6 +45,7 @@ enum Format {
 /// Says whether protos, lock and disk agree.
 pub fn check(arguments: Check) -> ExitCode {
     let Check { output, descriptor_set, format, strict, deny } = arguments;
+    let output = project(output);
     let folder = seen_from_here(&output);
     match check::check(&Request { output, descriptor_set, deny, ..Request::default() }) {
         Ok(found) => {

@@ -6,11 +6,13 @@ mod check;
 mod update;
 
 use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use potter_gen::diagnostic::Code;
 use potter_gen::explain;
+use potter_gen::update::is_project;
 
 /// Most of a run is making small strings and trees.
 #[global_allocator]
@@ -71,6 +73,17 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
     }
+}
+
+/// The project that a command is about: the folder that is named, or else this one or the nearest above it that is a
+/// project.
+fn project(named: Option<PathBuf>) -> PathBuf {
+    let here = || PathBuf::from(".");
+    let above = || {
+        let current = std::env::current_dir().ok()?;
+        current.ancestors().skip(1).find(|it| is_project(it)).map(Path::to_path_buf)
+    };
+    named.unwrap_or_else(|| if is_project(&here()) { here() } else { above().unwrap_or_else(here) })
 }
 
 /// Prints on standard output. Whoever closes the pipe has read enough.

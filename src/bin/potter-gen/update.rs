@@ -13,7 +13,7 @@ use potter_gen::reconcile::Allowed;
 use potter_gen::report;
 use potter_gen::update::{self, Error, Plan, Request};
 
-use crate::{INVALID_INPUT, NEEDS_A_PERSON, ask, show};
+use crate::{INVALID_INPUT, NEEDS_A_PERSON, ask, project, show};
 
 #[derive(Args)]
 pub struct Init {
@@ -55,9 +55,9 @@ pub struct Update {
     /// The annotated proto; default: the project's own, as potter.lock remembers them.
     #[arg(long = "proto", value_name = "FILE")]
     protos: Vec<PathBuf>,
-    /// The project's directory.
-    #[arg(long, short, value_name = "DIR", default_value = ".")]
-    output: PathBuf,
+    /// The project's directory; default: this one, or the nearest above it that is a project.
+    #[arg(long, short, value_name = "DIR")]
+    output: Option<PathBuf>,
     #[command(flatten)]
     source: Source,
     /// Print what would be done to each file, why, and the diff; write nothing.
@@ -128,6 +128,7 @@ pub fn update(arguments: Update) -> ExitCode {
         markers: arguments.conflict == Some(Conflict::Markers),
     };
     let Update { protos, output, source, dry_run, interactive, format, allow_dirty, restored, .. } = arguments;
+    let output = project(output);
     let restored = restored.iter().map(|it| it.trim_start_matches("./").to_owned()).collect();
     let request = Request { allow_dirty, restored, ..request(protos, output, source, allowed) };
     if !update::is_project(&request.output) {
