@@ -47,7 +47,10 @@ pub(super) fn annotated(scope: &Scope, context: &mut Context<'_>) -> Vec<Annotat
 }
 
 fn report_none(scope: &Scope, context: &mut Context<'_>) {
-    let help = "add `option (potter.service) = { module_name: \"…\" };` to a service".to_owned();
+    let help =
+        "add `option (potter.service) = { module_name: \"…\" };` to a service; if it is in another file, name that \
+                one too (under buf: `strategy: all`, which gives all files at once)"
+            .to_owned();
     let message = "no service has (potter.service)".to_owned();
     match scope.services.first() {
         Some(service) => context.on(Element::Service(service), Code::NoService, message, help),

@@ -64,5 +64,6 @@ fn is_annotated(file: &FileDescriptor) -> bool {
             || options::event(&it).is_some()
             || options::error_event(&it).is_some()
             || options::read_model(&it).is_some()
+            || options::is_value_object(&it)
     })
 }
