@@ -14,6 +14,7 @@ use crate::file::Class;
 use crate::lock::{Hash, LOCK_PATH, Lock, LockedFile};
 use crate::output::OutputError;
 use crate::reconcile::{self, Action, DELETED, Step};
+use crate::structured;
 use crate::update::{self, Error, Plan, Request};
 
 pub use unimplemented::Unimplemented;
@@ -87,7 +88,7 @@ impl Status {
     /// What it means, in a sentence.
     pub fn meaning(self) -> &'static str {
         match self {
-            Self::Missing => "a file that the protos ask for is not there",
+            Self::Missing => "a file that the protos or a `mod` line ask for is not there",
             Self::Stale => "a file is not what the protos ask for now",
             Self::Modified => "a file of Potter's was edited by hand",
             Self::Orphan => "a file is no longer asked for by the protos",
@@ -179,6 +180,7 @@ fn findings(plan: &Plan) -> Result<Vec<Finding>, OutputError> {
         Some(if is_by_version { Finding { status: Status::VersionOnly, ..finding } } else { finding })
     });
     let mut findings: Vec<Finding> = of_files.collect();
+    findings.extend(of_modules(plan)?);
     findings.extend(of_bases(plan)?);
     findings.extend(of_lock(plan, findings.is_empty(), is_version_only)?);
     findings.extend(plan.breaking.iter().map(breaking));
@@ -299,6 +301,34 @@ fn help(status: Status, step: &Step) -> &'static str {
              remove the file under .potter/pending/"
         }
         _ => "run `potter-gen update`",
+    }
+}
+
+/// Modules that a file of the user's and Potter's declares, and of which there will be no file: it doesn't compile.
+fn of_modules(plan: &Plan) -> Result<Vec<Finding>, OutputError> {
+    let mut findings = Vec::new();
+    let is_shared = |step: &&Step| step.class == Class::Structured && step.path.ends_with(".rs");
+    for step in plan.steps.iter().filter(is_shared) {
+        let text = String::from_utf8_lossy(step.after.as_deref().unwrap_or_default()).into_owned();
+        let folder = step.path.rsplit_once('/').map_or("", |(folder, _)| folder);
+        for (line, name) in structured::modules(&text) {
+            let (file, inner) = (format!("{folder}/{name}.rs"), format!("{folder}/{name}/mod.rs"));
+            if !will_be_there(plan, &file)? && !will_be_there(plan, &inner)? {
+                let message = format!("it declares `mod {name}`, and {file} is not there");
+                let finding =
+                    Finding::new(Status::Missing, &step.path, &message, "take the line out, or write the file");
+                findings.push(Finding { place: Some((line, 1)), ..finding });
+            }
+        }
+    }
+    Ok(findings)
+}
+
+/// Whether an update leaves a file there.
+fn will_be_there(plan: &Plan, path: &str) -> Result<bool, OutputError> {
+    match plan.steps.iter().find(|step| step.path == path) {
+        Some(step) => Ok(step.after.is_some()),
+        None => Ok(plan.read(path)?.is_some()),
     }
 }
 

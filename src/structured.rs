@@ -5,15 +5,23 @@
 //!
 //! - [`manifest`]: keys of `Cargo.toml`.
 //! - [`declarations`]: `mod` and `use` lines of a Rust file.
-
 //!
 //! [`parts`] tells Potter's part of a file, as lines that `potter.lock` remembers; [`edit`] changes it.
 
 mod declarations;
 mod manifest;
 
-pub use declarations::declarations;
+pub use declarations::{declarations, modules};
 pub use manifest::{Entry, MalformedManifest, manifest};
+
+/// A file with Potter's part brought up to date.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Edited {
+    /// The whole file.
+    pub text: String,
+    /// Lines of the user's that went along with what they were said of: attributes, doc comments, a rewritten line.
+    pub along: Vec<String>,
+}
 
 /// Potter's part of a structured file as it is proposed, sorted: the declarations of a Rust file, the keys of
 /// `Cargo.toml` that follow from the protos.
@@ -35,9 +43,9 @@ pub fn parts(path: &str, proposed: &str) -> Result<Vec<String>, MalformedManifes
 /// # Errors
 ///
 /// It is a `Cargo.toml` that can't be edited.
-pub fn edit(path: &str, text: &str, before: &[String], now: &[String]) -> Result<String, MalformedManifest> {
+pub fn edit(path: &str, text: &str, before: &[String], now: &[String]) -> Result<Edited, MalformedManifest> {
     if is_manifest(path) {
-        return manifest(text, &entries(before)?, &entries(now)?);
+        return Ok(Edited { text: manifest(text, &entries(before)?, &entries(now)?)?, along: Vec::new() });
     }
     Ok(declarations(text, &lines(before), &lines(now)))
 }
@@ -107,7 +115,7 @@ mod tests {
             .replace("\"rest\"]", "\"rest\", \"mine\"]");
         let before = parts("Cargo.toml", MANIFEST).expect("a manifest");
         let now = parts("Cargo.toml", &MANIFEST.replace("\"grpc\", ", "")).expect("a manifest");
-        let edited = edit("Cargo.toml", &text, &before, &now).expect("it can be edited");
+        let edited = edit("Cargo.toml", &text, &before, &now).expect("it can be edited").text;
         assert_eq!(edited.replace("[ \"rest\"", "[\"rest\""), text.replace("\"grpc\", ", ""));
         assert_eq!(missing("Cargo.toml", &edited, &now), Ok(Vec::new()));
         assert_eq!(
@@ -122,7 +130,7 @@ mod tests {
         let before = parts("src/domain/mod.rs", proposed).expect("declarations");
         assert_eq!(before, ["mod order;", "mod product;", "pub use order::Order;"]);
         let mine = format!("{proposed}mod mine;\n");
-        let edited = edit("src/domain/mod.rs", &mine, &before, &before[1..2]).expect("it can be edited");
+        let edited = edit("src/domain/mod.rs", &mine, &before, &before[1..2]).expect("it can be edited").text;
         assert_eq!(edited, "//! Head.\n\nmod product;\n\nmod mine;\n");
         assert_eq!(
             missing("src/domain/mod.rs", &edited, &before).expect("a Rust file"),

@@ -80,7 +80,7 @@ fn head(step: &Step) -> String {
 }
 
 fn line(step: &Step) -> String {
-    let plain = matches!(step.action, Action::Create | Action::Replace | Action::Edit | Action::Remove);
+    let plain = matches!(step.action, Action::Create | Action::Replace | Action::Remove);
     let aside = if step.proposed.is_some() { "; see .potter/pending/" } else { "" };
     match plain {
         true => head(step),

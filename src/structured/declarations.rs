@@ -2,19 +2,29 @@
 
 use std::collections::BTreeSet;
 
-use super::line_end;
+use super::{Edited, line_end};
 
 /// The text with Potter's declarations brought from `before` to `now`; each is a whole line such as `pub mod order;`.
 ///
 /// A line of `before` that `now` doesn't have is taken out, with the attributes and doc comments right above it, which
-/// would say of the next item what was said of this one; one that the user rewrote is no longer Potter's and stays. A line of `now` that isn't there yet, and wasn't in `before`
-/// either, goes among Potter's lines of the same kind in their order; what the user took out stays out. What the file
-/// declares already, whatever its visibility or attributes, is not declared twice.
-pub fn declarations(text: &str, before: &[&str], now: &[&str]) -> String {
+/// would say of the next item what was said of this one. If `now` doesn't declare its subject at all, the file is gone or
+/// an orphan, and so the line goes as well if the user gave it another visibility or a comment; what was the user's of it is
+/// told. A body in braces, or a `path` of the user's, makes it another module, which stays. A line of `now` that isn't there
+/// yet, and wasn't in `before` either, goes among Potter's lines of the same kind in their order; what the user took out
+/// stays out. What the file declares already, whatever its visibility or attributes, is not declared twice.
+pub fn declarations(text: &str, before: &[&str], now: &[&str]) -> Edited {
     let mut lines: Vec<String> = text.split_inclusive('\n').map(str::to_owned).collect();
     let wanted: BTreeSet<&str> = now.iter().copied().collect();
     let known: BTreeSet<&str> = before.iter().copied().collect();
-    take_out(&mut lines, |line| known.contains(line) && !wanted.contains(line));
+    let subjects = |lines: &BTreeSet<&str>| lines.iter().filter_map(|it| subject(it)).collect::<BTreeSet<String>>();
+    let (known_subjects, wanted_subjects) = (subjects(&known), subjects(&wanted));
+    let is_gone = |line: &str| known_subjects.contains(line) && !wanted_subjects.contains(line);
+    let mut along = Vec::new();
+    take_out(&mut lines, &mut along, |line| match known.contains(line) {
+        true => !wanted.contains(line),
+        false => is_of_a_file(line) && subject(line).is_some_and(|it| is_gone(&it)),
+    });
+    along.retain(|line| !known.contains(line.as_str()));
     let mut own: BTreeSet<&str> = known.intersection(&wanted).copied().collect();
     for declaration in now.iter().filter(|it| !known.contains(**it)) {
         if lines.iter().all(|line| subject(line) != subject(declaration)) {
@@ -22,21 +32,50 @@ pub fn declarations(text: &str, before: &[&str], now: &[&str]) -> String {
         }
         own.insert(declaration);
     }
-    lines.concat()
+    Edited { text: lines.concat(), along }
 }
 
-/// Takes out the declarations that are gone, each with the attributes above it.
-fn take_out(lines: &mut Vec<String>, is_gone: impl Fn(&str) -> bool) {
+/// Takes out the declarations that are gone, each with the attributes above it; what was taken is added to `along`.
+fn take_out(lines: &mut Vec<String>, along: &mut Vec<String>, is_gone: impl Fn(&str) -> bool) {
     let mut at = 0;
     while at < lines.len() {
-        if is_gone(lines[at].trim()) {
-            let first = above_attributes(lines, at);
-            lines.drain(first..=at);
+        let first = above_attributes(lines, at);
+        let is_elsewhere = || lines[first..=at].iter().any(|line| has_path(line));
+        if is_gone(lines[at].trim()) && !is_elsewhere() {
+            along.extend(lines.drain(first..=at).map(|line| line.trim().to_owned()));
             at = first;
         } else {
             at += 1;
         }
     }
+}
+
+/// The modules that a text declares without saying what is in them or where, each with its line, from 1.
+pub fn modules(text: &str) -> Vec<(usize, String)> {
+    let lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    let module = |at: usize| {
+        let own = &lines[above_attributes(&lines, at)..=at];
+        let subject = subject(&lines[at]).filter(|_| is_of_a_file(&lines[at]))?;
+        let is_conditional = own.iter().any(|line| has_path(line) || line.contains("cfg"));
+        let name = subject.strip_prefix("mod ").filter(|_| !is_conditional)?;
+        Some((at + 1, name.trim_start_matches("r#").to_owned()))
+    };
+    (0..lines.len()).filter_map(module).collect()
+}
+
+/// Whether a declaration ends on its line, and so says nothing of what is in it.
+fn is_of_a_file(line: &str) -> bool {
+    without_comment(line).ends_with(';')
+}
+
+/// Whether an attribute says in which file a module is.
+fn has_path(line: &str) -> bool {
+    let code: String = line.split_whitespace().collect();
+    code.starts_with("#[") && code.contains("path=")
+}
+
+fn without_comment(line: &str) -> &str {
+    line.split("//").next().unwrap_or(line).trim()
 }
 
 /// The declarations of a text, in order.
@@ -88,7 +127,7 @@ fn attribute_above(lines: &[String], at: usize) -> Option<usize> {
 
 /// Whether a line is an attribute and nothing else: one before an item on its line is that item's.
 fn is_attribute(line: &str) -> bool {
-    let code = line.split("//").next().unwrap_or(line).trim();
+    let code = without_comment(line);
     code.starts_with("#[") && code.ends_with(']')
 }
 
@@ -128,6 +167,7 @@ fn subject(line: &str) -> Option<String> {
         let scoped = visible.trim_start().strip_prefix('(').and_then(|it| it.split_once(')')).map(|(_, rest)| rest);
         rest = scoped.unwrap_or(visible).trim_start();
     }
+    let rest = without_comment(rest);
     let (declared, _) = rest.split_once([';', '{'])?;
     let declared = declared.split_whitespace().collect::<Vec<_>>().join(" ");
     (declared.starts_with("mod ") || (declared.starts_with("use ") && rest.ends_with(';'))).then(|| match rest {
@@ -142,6 +182,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    fn declarations(text: &str, before: &[&str], now: &[&str]) -> String {
+        super::declarations(text, before, now).text
+    }
 
     const MODS: &[&str] = &["pub mod order;", "pub mod product;"];
 
@@ -166,8 +210,29 @@ mod tests {
 
     #[test]
     fn only_potters_own_lines_are_taken_out() {
-        let text = "pub mod order;\npub(crate) mod product;\nmod mine;\n";
-        assert_eq!(declarations(text, MODS, &[]), "pub(crate) mod product;\nmod mine;\n");
+        let text = "pub mod order;\n#[path = \"mine.rs\"]\npub mod product;\nmod mine;\n";
+        let kept = "#[path = \"mine.rs\"]\npub mod product;\nmod mine;\n";
+        assert_eq!(declarations(text, MODS, &[]), kept, "it is another file");
+        let inline = "pub mod product { // Mine;\n}\nfn order() {}\n";
+        assert_eq!(declarations(inline, MODS, &[]), inline);
+    }
+
+    #[test]
+    fn a_line_that_the_user_touched_goes_when_its_module_is_gone_and_that_is_told() {
+        for mine in ["pub(crate) mod product;", "pub mod product; // Mine.", "#[doc(hidden)] mod  product ;"] {
+            let text = format!("pub mod order;\n{mine}\nmod mine;\n");
+            let edited = super::declarations(&text, MODS, &MODS[..1]);
+            assert_eq!(edited.text, "pub mod order;\nmod mine;\n", "{mine}");
+            assert_eq!(edited.along, [mine], "what was the user's is told");
+            assert_eq!(declarations(&text, MODS, MODS), text, "as long as it is there, it is the user's affair");
+        }
+    }
+
+    #[test]
+    fn modules_are_those_of_which_files_have_to_be_there() {
+        let text = "mod a;\n  pub(crate) mod r#type; // Why.\n#[path = \"b.rs\"] mod c;\nmod d {\n}\n#[cfg(x)]\nmod e;\n\
+                    // mod f;\nuse a::B;\n";
+        assert_eq!(modules(text), [(1, "a".to_owned()), (2, "type".to_owned())]);
     }
 
     #[test]
@@ -185,7 +250,9 @@ mod tests {
         for above in ["#[cfg(any())]\n", "/// Why.\n#[cfg(a)] // Why.\n", "#[cfg(all(\n    a,\n    b,\n))]\n", ""] {
             let text = format!("//! Head.\n\n#[x] mod mine;\n{above}mod aa;\nmod order;\n");
             let expected = "//! Head.\n\n#[x] mod mine;\nmod order;\n";
-            assert_eq!(declarations(&text, &mods, &mods[1..]), expected, "{text}");
+            let edited = super::declarations(&text, &mods, &mods[1..]);
+            assert_eq!(edited.text, expected, "{text}");
+            assert_eq!(edited.along, above.lines().map(str::trim).collect::<Vec<_>>(), "what goes along is told");
         }
     }
 

@@ -140,6 +140,34 @@ fn a_changed_seed_of_what_is_gone_stays_as_an_orphan_until_prune() {
 }
 
 #[test]
+fn a_mod_line_that_somebody_touched_goes_with_its_file() {
+    for line in ["mod basket; // Mine.", "pub mod basket;", "#[cfg(feature = \"baskets\")]\nmod basket;"] {
+        let project = Project::new(&proto("", BASKET));
+        project.edit("src/domain/basket.rs", "//!", "//! Mine.\n//!");
+        project.edit("src/domain/mod.rs", "mod basket;", line);
+        project.updated(Allowed::default());
+        let plan = project.update(&first());
+        assert_eq!(action(&plan, "src/domain/basket.rs"), Some(Action::Orphan));
+        let step = plan.steps.iter().find(|it| it.path == "src/domain/mod.rs").expect("it is edited");
+        let mine = line.lines().next().expect("a line");
+        assert!(step.reason.contains(&format!("`{mine}`")), "what goes along is told: {}", step.reason);
+        project.updated(Allowed { prune: true, ..Allowed::default() });
+        assert!(!project.text("src/domain/mod.rs").contains("basket"), "{}", project.text("src/domain/mod.rs"));
+        assert!(project.check().findings.is_empty(), "{:?}", project.check().findings);
+    }
+}
+
+#[test]
+fn a_mod_line_without_a_file_is_seen() {
+    let project = Project::new(&first());
+    project.edit("src/domain/mod.rs", "mod order;", "mod order;\nmod gone;");
+    let finding = project.finding("src/domain/mod.rs").expect("it can't be compiled");
+    assert!(finding.status == Status::Missing && finding.message.contains("src/domain/gone.rs"), "{finding:?}");
+    project.write("src/domain/gone/mod.rs", "");
+    assert!(project.check().findings.is_empty(), "{:?}", project.check().findings);
+}
+
+#[test]
 fn a_new_column_makes_a_migration_and_leaves_the_applied_one() {
     let project = Project::new(&first());
     let applied = project.text("migrations/sqlite/0001_init.sql");
