@@ -240,9 +240,6 @@ fn plain(step: &Step) -> Option<(Status, String)> {
     Some(match step.action {
         Action::Create => (Status::Missing, reason),
         Action::Decline => (Status::Missing, DELETED.to_owned()),
-        Action::Keep if step.class == Class::Generated && has_other_line_ends(step) => {
-            (Status::FormatOnly, "its line ends are others".to_owned())
-        }
         Action::Replace if is_laid_out_differently(step) => (Status::FormatOnly, reason),
         Action::Replace | Action::Merge | Action::Follow | Action::Edit => (Status::Stale, reason),
         Action::Edited | Action::Overwrite => (Status::Modified, reason),
@@ -250,11 +247,6 @@ fn plain(step: &Step) -> Option<(Status, String)> {
         Action::SetAside | Action::Mark => (Status::Pending, reason),
         Action::Keep | Action::LeaveChanged | Action::Skip => return None,
     })
-}
-
-/// A checkout with CRLF is kept as it is.
-fn has_other_line_ends(step: &Step) -> bool {
-    step.before.as_ref().is_some_and(|bytes| bytes.contains(&b'\r'))
 }
 
 fn is_laid_out_differently(step: &Step) -> bool {

@@ -98,6 +98,7 @@ pub struct Project {
     root: PathBuf,
     lock: Option<Lock>,
     lock_before: Before,
+    has_crlf: bool,
 }
 
 impl Project {
@@ -128,7 +129,13 @@ impl Project {
             None if is_free(root)? => None,
             None => return Err(OutputError::NotAProject(root.to_owned())),
         };
-        Ok(Self { root: root.to_owned(), lock, lock_before: Before::planned(bytes.as_deref()) })
+        let has_crlf = bytes.as_deref().is_some_and(|bytes| bytes.windows(2).any(|it| it == b"\r\n"));
+        Ok(Self { root: root.to_owned(), lock, lock_before: Before::planned(bytes.as_deref()), has_crlf })
+    }
+
+    /// Whether the lock was checked out with CRLF; it is always written with LF at first.
+    pub fn has_crlf(&self) -> bool {
+        self.has_crlf
     }
 
     /// The directory.
@@ -169,9 +176,10 @@ impl Project {
         Ok(found)
     }
 
-    /// The change to another lock; it is made if nobody else changed the lock meanwhile.
+    /// The change to another lock, with the line ends that it has; it is made if nobody else changed it meanwhile.
     pub fn lock_change(&self, lock: &Lock) -> Change {
-        let contents = Some(lock.print().into_bytes());
+        let text = if self.has_crlf { lock.print().replace('\n', "\r\n") } else { lock.print() };
+        let contents = Some(text.into_bytes());
         Change { path: LOCK_PATH.to_owned(), contents, before: self.lock_before.clone() }
     }
 

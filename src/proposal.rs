@@ -88,7 +88,8 @@ fn proto_file(module: &Module, proto: &ProtoFile) -> File {
         // What came along with Potter stays Potter's.
         class: if proto.path.is_some() { Class::Seed } else { Class::Generated },
         symbol: module.name.clone(),
-        contents: proto.text.clone(),
+        // Line ends are the checkout's affair: they make no other proto.
+        contents: proto.text.replace("\r\n", "\n"),
     }
 }
 

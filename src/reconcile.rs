@@ -206,6 +206,8 @@ pub struct Past<'a> {
     pub allowed: Allowed,
     /// Files that were deleted and are wanted back.
     pub restored: &'a [String],
+    /// Whether version control checks the project out with CRLF, as the lock shows: line ends are its affair then.
+    pub has_crlf: bool,
     /// Files in folders of Potter's, and the user's Rust files: what else there is on disk.
     pub others: &'a BTreeSet<String>,
     /// Gives a file's bytes, `None` where there is none.
@@ -281,7 +283,10 @@ fn step(file: &File, moved_from: Option<&str>, past: &Past<'_>) -> Result<Step, 
     let Some(disk) = step.before.clone() else { return Ok(missing(step, file, locked, past)) };
     let proposed = file.contents.as_bytes();
     if is_same(&disk, proposed) && step.moved_from.is_none() {
-        return Ok(step.stays(Action::Keep, "it is as it should be"));
+        return Ok(match file.class == Class::Generated && disk != proposed && !past.has_crlf {
+            true => step.to(Action::Replace, Some(proposed.to_vec()), "its line ends are not the project's"),
+            false => step.stays(Action::Keep, "it is as it should be"),
+        });
     }
     match file.class {
         Class::Generated => Ok(generated(step, &disk, file, [locked, past.other(there)], past.allowed)),

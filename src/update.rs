@@ -189,6 +189,7 @@ fn reconciled(
         renaming: &renaming,
         allowed: request.allowed,
         restored: &request.restored,
+        has_crlf: project.has_crlf(),
         others: &others,
         disk: &disk,
     };

@@ -36,6 +36,7 @@ fn told(class: Class, before: Option<&str>, disk: Option<&str>, now: Option<&str
         renaming: &Renaming::default(),
         allowed,
         restored: &[],
+        has_crlf: false,
         others: &BTreeSet::new(),
         disk: &reads,
     };
@@ -50,7 +51,7 @@ fn the_ownership_table_holds() {
     for (class, before, disk, now, expected) in [
         (Generated, None, None, a, Some(Create)),
         (Generated, a, a, a, Some(Keep)),
-        (Generated, a, Some("a\r\n"), a, Some(Keep)),
+        (Generated, a, Some("a\r\n"), a, Some(Replace)),
         (Generated, a, a, b, Some(Replace)),
         (Generated, a, Some("a\r\n"), b, Some(Replace)),
         (Generated, a, Some("b  \n"), b, Some(Replace)),
