@@ -150,7 +150,7 @@ impl Step {
     }
 
     /// A file of which nothing has been decided yet.
-    fn untouched(path: &str, class: Class, symbol: &str, before: Option<Vec<u8>>) -> Self {
+    pub(crate) fn untouched(path: &str, class: Class, symbol: &str, before: Option<Vec<u8>>) -> Self {
         Self {
             path: path.to_owned(),
             class,
@@ -166,7 +166,8 @@ impl Step {
         }
     }
 
-    fn to(mut self, action: Action, after: Option<Vec<u8>>, reason: impl Into<String>) -> Self {
+    /// The file becomes another.
+    pub(crate) fn to(mut self, action: Action, after: Option<Vec<u8>>, reason: impl Into<String>) -> Self {
         self.action = action;
         self.after = after;
         self.reason = reason.into();

@@ -11,6 +11,7 @@
 //! | `judge` | the lock's history, the model | what recorded events and callers will notice |
 //! | `record` | the proposal and its steps | the new lock |
 //! | `changes` | the same | every change to the disk, bases and pending proposals included |
+//! | `upkeep` | the changes | those of Potter's own records, for whoever reads the plan |
 
 mod answer;
 mod changes;
@@ -18,6 +19,7 @@ mod judge;
 mod record;
 mod request;
 mod tree;
+mod upkeep;
 
 use std::path::Path;
 
@@ -34,6 +36,7 @@ use crate::render::Bug;
 pub use answer::Answer;
 pub use judge::{Judgement, judge};
 pub use request::Request;
+pub use upkeep::is_copy;
 
 /// What a run does, before it does it.
 #[derive(Debug)]
@@ -46,6 +49,8 @@ pub struct Plan {
     pub module: Module,
     /// What is done to each file, sorted by path.
     pub steps: Vec<Step>,
+    /// What is done to Potter's own records beside: the lock, and what is below `.potter/`.
+    pub upkeep: Vec<Step>,
     /// Whether there was no project before.
     pub is_new: bool,
     pub(crate) lock: Lock,
@@ -119,17 +124,20 @@ pub fn plan(request: &Request) -> Result<Plan, Error> {
     refuse_restoring(&request.restored, &proposal, &steps)?;
     let lock =
         record::lock(&record::Run { request, source: &source, proposal: &proposal, before: project.lock() }, &steps);
-    Ok(Plan {
+    let mut plan = Plan {
         warnings,
         breaking: judgement.breaking,
         module: source.module,
         is_new: project.lock().is_none(),
         wants_clean_tree: request.allowed.markers && !request.allow_dirty,
         steps,
+        upkeep: Vec::new(),
         lock,
         proposal,
         project,
-    })
+    };
+    plan.upkeep = upkeep::upkeep(&plan)?;
+    Ok(plan)
 }
 
 /// All warnings together, unless one of them is to be an error.

@@ -4,16 +4,21 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::reconcile::{Action, Step};
-use crate::update::Plan;
+use crate::update::{Plan, is_copy};
 
-/// Each file that changes or waits, and why a person is needed where one is.
+/// Each file that changes or waits, and why a person is needed where one is; of copies their files tell.
 pub fn text(plan: &Plan) -> String {
-    plan.steps.iter().filter(|step| is_worth_saying(step)).map(line).collect()
+    all(plan).filter(|step| is_worth_saying(step) && !is_copy(step)).map(line).collect()
 }
 
 /// Each file that changes or waits, with reason, owner, proto element and diff.
 pub fn details(plan: &Plan) -> String {
-    plan.steps.iter().filter(|step| is_worth_saying(step)).map(detail).collect()
+    all(plan).filter(|step| is_worth_saying(step)).map(detail).collect()
+}
+
+/// The files of the project, then Potter's own records.
+fn all(plan: &Plan) -> impl Iterator<Item = &Step> {
+    plan.steps.iter().chain(&plan.upkeep)
 }
 
 /// A step with reason, owner, proto element and diff.
@@ -21,12 +26,13 @@ pub fn detail(step: &Step) -> String {
     let symbol = if step.symbol.is_empty() { String::new() } else { format!(", {}", step.symbol) };
     let Step { class, reason, .. } = step;
     let waiting = step.proposed.as_ref().map(|_| format!("What is new waits:\n{}", step.news())).unwrap_or_default();
-    format!("{}{class}{symbol}: {reason}\n{}{waiting}\n", head(step), step.diff())
+    let diff = if is_copy(step) { String::new() } else { step.diff() };
+    format!("{}{class}{symbol}: {reason}\n{diff}{waiting}\n", head(step))
 }
 
 /// One JSON document: every file with action, reason, owner, proto element and diff.
 pub fn json(plan: &Plan) -> String {
-    let steps: Vec<StepView<'_>> = plan.steps.iter().map(StepView::of).collect();
+    let steps: Vec<StepView<'_>> = all(plan).map(StepView::of).collect();
     let diagnostics = plan.breaking.iter().chain(plan.warnings.iter());
     let document = json!({
         "steps": steps,
@@ -57,7 +63,9 @@ pub fn summary(plan: &Plan) -> String {
     let orphans = plan.steps.iter().filter(|step| step.action == Action::Orphan).count();
     let declined = plan.steps.iter().filter(|step| step.action == Action::Decline).count();
     if changed + waiting + orphans + declined == 0 {
-        return "everything is up to date".to_owned();
+        let all_is_well =
+            if plan.upkeep.is_empty() { "everything is up to date" } else { "only Potter's records change" };
+        return all_is_well.to_owned();
     }
     let mut parts = vec![counted(changed, "file changes", "files change")];
     parts.extend((waiting > 0).then(|| counted(waiting, "waits for you", "wait for you")));

@@ -1,9 +1,10 @@
 //! What a person answers when asked file by file.
 
-use super::{Plan, record};
+use super::{Plan, record, upkeep};
 use crate::lock::Lock;
 use crate::merge::Merge;
 use crate::migrations;
+use crate::output::OutputError;
 use crate::reconcile::{Action, Step, is_in_potters_folder, merged};
 
 /// An answer about one file.
@@ -33,7 +34,10 @@ impl Plan {
     }
 
     /// Asks about each step, and changes the plan accordingly. `false`: the person wants nothing done.
-    pub fn ask(&mut self, mut ask: impl FnMut(&Step) -> Answer) -> bool {
+    ///
+    /// # Errors
+    /// A file can't be read.
+    pub fn ask(&mut self, mut ask: impl FnMut(&Step) -> Answer) -> Result<bool, OutputError> {
         for at in self.questions() {
             match ask(&self.steps[at]) {
                 Answer::Yes => self.accept(at),
@@ -41,7 +45,7 @@ impl Plan {
                     self.questions().into_iter().filter(|it| *it >= at).for_each(|it| self.accept(it));
                     break;
                 }
-                Answer::Quit => return false,
+                Answer::Quit => return Ok(false),
                 Answer::No => self.steps[at] = skipped(&self.steps[at]),
                 Answer::Merge => self.merge(at),
                 Answer::Take => self.take(at),
@@ -54,7 +58,8 @@ impl Plan {
             self.forget_what_was_skipped(before);
         }
         record::files(&mut self.lock, &self.proposal, before.as_ref(), &self.steps);
-        true
+        self.upkeep = upkeep::upkeep(self)?;
+        Ok(true)
     }
 
     /// A migration that isn't written may not be in the list of all, and the others may lean on it.

@@ -2,14 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Plan;
+use super::{Plan, upkeep::BASES};
 use crate::file::Class;
 use crate::lock::Hash;
 use crate::output::{Before, Change, OutputError};
 use crate::reconcile::{Action, PENDING, Step};
-
-/// Where the bytes that seeds are based on are kept.
-const BASES: &str = ".potter/base";
 
 /// New bytes by path; none removes the file.
 type Changes = BTreeMap<String, Option<Vec<u8>>>;
@@ -89,7 +86,8 @@ fn pending(step: &Step, changes: &mut Changes) {
 /// The bytes that files are based on from now on.
 fn bases(plan: &Plan, changes: &mut Changes) -> Result<(), OutputError> {
     let wanted: BTreeSet<&Hash> = plan.lock.files.values().filter_map(|it| it.base.as_ref()).collect();
-    let proposed = plan.proposal.files.iter().map(|it| it.contents.as_bytes());
+    let has_base = |class: Class| matches!(class, Class::Seed | Class::Append);
+    let proposed = plan.proposal.files.iter().filter(|it| has_base(it.class)).map(|it| it.contents.as_bytes());
     let renamed = plan.steps.iter().filter_map(|it| it.base.as_deref());
     // A migration is no longer proposed once it is there, and is its own base.
     let migrations = plan.steps.iter().filter(|it| it.class == Class::Append).filter_map(|it| it.after.as_deref());

@@ -44,6 +44,33 @@ fn a_dry_run_says_what_a_run_does_and_writes_nothing() {
 }
 
 #[test]
+fn a_plan_that_changes_nothing_but_potters_records_says_so() {
+    let project = Project::new(&first());
+    project.write(PROTO, &(first() + "\n// More of them later.\n"));
+    let steps = |run: &Output| json(run)["steps"].as_array().expect("steps").clone();
+    let changed = |run: &Output| -> Vec<String> {
+        let changed = steps(run).into_iter().filter(|step| step["changes_the_file"] == true);
+        changed.map(|step| step["path"].as_str().unwrap_or_default().to_owned()).collect()
+    };
+    let before = project.tree();
+    let dry = project.run(&["update", "--dry-run", "--format", "json"]);
+    let text = String::from_utf8(project.run(&["update", "--dry-run"]).stdout).expect("text");
+    assert!(text.contains("a copy of proto/shop.proto") && text.contains("b/potter.lock"), "{text}");
+    let run = project.run(&["update"]);
+    let told = String::from_utf8_lossy(&run.stderr).into_owned();
+    assert!(told.contains("potter.lock") && told.contains("only Potter's records change"), "{told}");
+    let paths = |tree: &std::collections::BTreeMap<String, Vec<u8>>| tree.keys().cloned().collect::<Vec<_>>();
+    let mut after = project.tree();
+    // It is empty, and held while a command writes.
+    after.remove(".potter/busy");
+    let all = paths(&before).into_iter().chain(paths(&after));
+    let really: std::collections::BTreeSet<_> = all.filter(|it| before.get(it) != after.get(it)).collect();
+    assert_eq!(changed(&dry).into_iter().collect::<std::collections::BTreeSet<_>>(), really, "no more and no less");
+    let told = String::from_utf8_lossy(&project.run(&["update"]).stderr).into_owned();
+    assert!(told.contains("everything is up to date"), "{told}");
+}
+
+#[test]
 fn the_plan_in_json_names_action_reason_owner_and_element() {
     let project = Project::new(&first());
     project.write(PROTO, &with_note());

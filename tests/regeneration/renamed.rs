@@ -46,7 +46,7 @@ fn a_name_that_was_declined_is_followed_the_next_time() {
         let mine = project.text(old);
         project.write(PROTO, &renamed);
         let mut plan = plan(&project.request()).expect("a plan");
-        assert!(plan.ask(|step| if step.path == new { Answer::No } else { Answer::Yes }));
+        assert!(plan.ask(|step| if step.path == new { Answer::No } else { Answer::Yes }).expect("files can be read"));
         plan.carry_out().expect("carried out");
         assert_eq!(project.text(old), mine, "declined");
         let plan = project.updated(Allowed::default());

@@ -19,10 +19,11 @@ fn what_is_saved_while_a_question_is_open_stays() {
     project.write(PROTO, &with_note());
     let mut plan = plan(&project.request()).expect("a plan");
     let saved = project.text(RULES) + "\n// Saved while it asked.\n";
-    assert!(plan.ask(|_| {
+    let goes_on = plan.ask(|_| {
         project.write(RULES, &saved);
         Answer::All
-    }));
+    });
+    assert!(goes_on.expect("files can be read"));
     let before = project.tree();
     let refused = plan.carry_out();
     assert!(matches!(&refused, Err(Error::Output(OutputError::Changed(path))) if path == RULES), "{refused:?}");

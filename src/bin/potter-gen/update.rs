@@ -150,7 +150,7 @@ pub fn update(arguments: Update) -> ExitCode {
 fn carried_out(request: &Request, interactive: bool) -> Result<Option<Plan>, Error> {
     Project::open(&request.output)?;
     let mut plan = update::plan(request)?;
-    if interactive && !plan.ask(ask::ask) {
+    if interactive && !plan.ask(ask::ask)? {
         return Ok(None);
     }
     plan.carry_out()?;
