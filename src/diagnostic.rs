@@ -208,6 +208,16 @@ impl Diagnostics {
         self
     }
 
+    /// The same, files of one folder being told as those of another.
+    pub fn seen_in(mut self, folder: &str, other: &str) -> Self {
+        for place in self.findings.iter_mut().filter_map(|it| it.location.as_mut()) {
+            if let Some(rest) = place.file.strip_prefix(folder) {
+                place.file = format!("{other}{rest}");
+            }
+        }
+        self
+    }
+
     /// By file, line, column and code; each finding once.
     pub fn sorted(mut self) -> Self {
         self.findings.sort_by(|a, b| {

@@ -9,11 +9,13 @@
 //! |---|---|---|
 //! | `request` | the command line, the lock | what is asked for, the remembered filled in |
 //! | `judge` | the lock's history, the model | what recorded events and callers will notice |
+//! | `apart` | the plan | it, unless the project's protos are others than those that are named |
 //! | `record` | the proposal and its steps | the new lock |
 //! | `changes` | the same | every change to the disk, bases and pending proposals included |
 //! | `upkeep` | the changes | those of Potter's own records, for whoever reads the plan |
 
 mod answer;
+mod apart;
 mod changes;
 mod judge;
 mod record;
@@ -83,6 +85,13 @@ pub enum Error {
         "--conflict=markers wants a working tree without uncommitted changes, so that it can be undone: {0}; commit first, or use --allow-dirty"
     )]
     Dirty(String),
+    /// The project's protos are neither those that were named nor what they were.
+    #[error(
+        "{} {} changed in the project, and --proto names another: the project would contradict itself, and nothing was written; take over into one what is new in the other, or use --merge, which generates from both where they don't touch",
+        .0.join(", "),
+        if .0.len() == 1 { "was" } else { "were" }
+    )]
+    Apart(Vec<String>),
     /// A file can't be brought back.
     #[error("--restore {0}: {1}")]
     Restore(String, String),
@@ -94,7 +103,7 @@ pub enum Error {
 impl Error {
     /// Whether a person has to decide; otherwise the input is invalid.
     pub fn needs_a_person(&self) -> bool {
-        matches!(self, Self::Breaking(_) | Self::Edited(_) | Self::Dirty(_))
+        matches!(self, Self::Breaking(_) | Self::Edited(_) | Self::Dirty(_) | Self::Apart(_))
     }
 }
 
@@ -114,6 +123,10 @@ pub fn run(request: &Request) -> Result<Plan, Error> {
 /// # Errors
 /// See [`Error`].
 pub fn plan(request: &Request) -> Result<Plan, Error> {
+    apart::settled(planned(request)?, request, planned)
+}
+
+fn planned(request: &Request) -> Result<Plan, Error> {
     let project = Project::look(&request.output)?;
     let (source, warnings) = source(request, &project)?;
     let judgement = judge(project.lock(), &source);

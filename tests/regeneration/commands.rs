@@ -87,6 +87,44 @@ fn the_plan_in_json_names_action_reason_owner_and_element() {
 }
 
 #[test]
+fn a_proto_from_elsewhere_never_contradicts_the_projects_own() {
+    let project = Project::new(&first());
+    let elsewhere = "../first/shop.proto";
+    let update = |arguments: &[&str]| project.run(&[&["update", "--proto", elsewhere], arguments].concat());
+    project.edit(PROTO, "// Calls one off.", "// Calls one off, for good.");
+    project.write(elsewhere, &with_note());
+    let before = project.tree();
+    let refused = update(&[]);
+    assert_eq!(code(&refused), Some(2));
+    let told = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(told.contains("proto/shop.proto was changed in the project") && told.contains("--merge"), "{told}");
+    assert_eq!((code(&update(&["--dry-run"])), project.tree()), (Some(2), before), "nothing is written");
+    // What was changed here alone contradicts as well.
+    project.write(elsewhere, &first());
+    assert_eq!(code(&update(&[])), Some(2));
+    project.write(elsewhere, &with_note());
+    let merged = update(&["--merge"]);
+    assert_eq!(code(&merged), Some(0), "{}", String::from_utf8_lossy(&merged.stderr));
+    let proto = project.text(PROTO);
+    assert!(proto.contains("for good") && proto.contains("rpc NoteOrder"), "{proto}");
+    let generated = project.text("src/generated/domain/order.rs");
+    assert!(generated.contains("for good") && generated.contains("fn note_order"), "it is of both: {generated}");
+    assert_eq!(project.check().exit_code(true), 0, "{:?}", project.check().findings);
+}
+
+#[test]
+fn protos_that_changed_in_the_same_place_are_merged_by_a_person() {
+    let project = Project::new(&first());
+    project.edit(PROTO, "// Calls one off.", "// Mine.");
+    project.write("../first/shop.proto", &first().replace("// Calls one off.", "// Theirs."));
+    let before = project.tree();
+    for how in [&["--merge"][..], &["--conflict", "markers", "--allow-dirty"]] {
+        let run = project.run(&[&["update", "--proto", "../first/shop.proto"], how].concat());
+        assert_eq!((code(&run), project.tree()), (Some(2), before.clone()), "{how:?}");
+    }
+}
+
+#[test]
 fn where_the_command_runs_makes_no_difference() {
     let (inside, outside) = (Project::new(&first()), Project::new(&first()));
     for project in [&inside, &outside] {
