@@ -341,7 +341,8 @@ fn of_base(plan: &Plan, hash: &Hash) -> Result<Option<Finding>, OutputError> {
         }
         Some(_) => return Ok(None),
     };
-    let help = "take it back from version control; what Potter still knows, `potter-gen update` writes anew";
+    let help = "take it back from version control; else `potter-gen update` writes anew what Potter still knows, and \
+                goes on without the rest: changes can't be merged into what was based on it";
     Ok(Some(Finding::new(status, &path, message, help)))
 }
 

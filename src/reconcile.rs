@@ -138,6 +138,12 @@ impl Step {
         self.before != self.after || self.moved_from.is_some()
     }
 
+    /// Whether the user's file has markers of a conflict afterwards.
+    pub fn is_marked(&self) -> bool {
+        let may_be = self.class == Class::Seed && !matches!(self.action, Action::Keep | Action::Create);
+        may_be && self.after.as_deref().is_some_and(has_conflict_markers)
+    }
+
     /// What changes on disk, as a unified diff.
     pub fn diff(&self) -> String {
         diff(&self.path, self.before.as_deref(), self.after.as_deref())
@@ -295,10 +301,37 @@ fn step(file: &File, moved_from: Option<&str>, past: &Past<'_>) -> Result<Step, 
         Class::Structured => Ok(structured::step(step, &disk, file, locked)),
         Class::Seed => match branches::united(&step, &disk, file, past)? {
             Some(united) => Ok(united),
-            None => seed::step(step, &disk, file, locked, past),
+            None => without_markers(seed::step(step, &disk, file, locked, past)?, &disk, file, locked, past),
         },
     }
 }
+
+/// As long as a conflict's markers are in a seed, nothing is merged into it: a person takes them out first.
+fn without_markers(
+    step: Step,
+    disk: &[u8],
+    file: &File,
+    locked: Option<&LockedFile>,
+    past: &Past<'_>,
+) -> Result<Step, OutputError> {
+    if !has_conflict_markers(disk) {
+        return Ok(step);
+    }
+    Ok(match step.action {
+        Action::LeaveChanged => step.stays(Action::Mark, MARKED),
+        Action::Merge | Action::Mark if step.writes() => {
+            let base = past.base(locked.and_then(|it| it.base.as_ref()))?;
+            let step = Step { proposed: Some(file.contents.clone().into_bytes()), base, ..step };
+            step.stays(Action::SetAside, MARKED)
+        }
+        Action::SetAside => Step { reason: format!("{MARKED}; {}", step.reason), ..step },
+        Action::Follow => Step { reason: format!("{}; {MARKED}", step.reason), ..step },
+        _ => step,
+    })
+}
+
+/// Why a file waits for a person, whatever else is to be said of it.
+const MARKED: &str = "markers of a conflict are left in it; take one side of each, and the markers out";
 
 fn missing(step: Step, file: &File, locked: Option<&LockedFile>, past: &Past<'_>) -> Step {
     let step = Step { moved_from: None, ..step };

@@ -12,10 +12,12 @@
 //! | `apart` | the plan | it, unless the project's protos are others than those that are named |
 //! | `record` | the proposal and its steps | the new lock |
 //! | `changes` | the same | every change to the disk, bases and pending proposals included |
+//! | `bases` | the lock | it, without what seeds are based on and is gone |
 //! | `upkeep` | the changes | those of Potter's own records, for whoever reads the plan |
 
 mod answer;
 mod apart;
+mod bases;
 mod changes;
 mod judge;
 mod record;
@@ -149,6 +151,7 @@ fn planned(request: &Request) -> Result<Plan, Error> {
         proposal,
         project,
     };
+    bases::let_go(&mut plan)?;
     plan.upkeep = upkeep::upkeep(&plan)?;
     Ok(plan)
 }
@@ -264,7 +267,7 @@ impl Plan {
     /// Whether a file waits for a person.
     pub fn needs_a_person(&self) -> bool {
         self.breaking.has_errors()
-            || self.steps.iter().any(|step| step.action.needs_a_person() || step.proposed.is_some())
+            || self.steps.iter().any(|step| step.action.needs_a_person() || step.proposed.is_some() || step.is_marked())
     }
 
     /// The new lock's text.

@@ -62,13 +62,15 @@ pub fn summary(plan: &Plan) -> String {
     let waiting = plan.steps.iter().filter(|step| step.proposed.is_some()).count();
     let orphans = plan.steps.iter().filter(|step| step.action == Action::Orphan).count();
     let declined = plan.steps.iter().filter(|step| step.action == Action::Decline).count();
-    if changed + waiting + orphans + declined == 0 {
+    let marked = plan.steps.iter().filter(|step| step.is_marked() && step.proposed.is_none()).count();
+    if changed + waiting + orphans + declined + marked == 0 {
         let all_is_well =
             if plan.upkeep.is_empty() { "everything is up to date" } else { "only Potter's records change" };
         return all_is_well.to_owned();
     }
     let mut parts = vec![counted(changed, "file changes", "files change")];
     parts.extend((waiting > 0).then(|| counted(waiting, "waits for you", "wait for you")));
+    parts.extend((marked > 0).then(|| counted(marked, "has markers of a conflict", "have markers of a conflict")));
     parts.extend((orphans > 0).then(|| counted(orphans, "orphan", "orphans")));
     parts.extend((declined > 0).then(|| counted(declined, "file stays away", "files stay away")));
     parts.join(", ")

@@ -122,3 +122,60 @@ fn a_file_where_a_folder_has_to_be_stops_the_run_before_it_writes() {
     project.delete(".potter/pending");
     assert!(project.updated(Allowed::default()).needs_a_person(), "the proposal waits");
 }
+
+#[test]
+fn bases_that_are_gone_are_made_anew_or_let_go_of() {
+    let project = Project::new(&first());
+    project.edit(RULES, "//!", "//! Mine.\n//!");
+    project.edit("README.md", "#", "Mine.\n#");
+    project.write(PROTO, &with_note());
+    assert!(project.updated(Allowed::default()).needs_a_person(), "a proposal waits");
+    bases(&project).iter().for_each(|(path, _)| project.delete(path));
+    let plan = project.updated(Allowed { merge: true, ..Allowed::default() });
+    assert_eq!(action(&plan, RULES), Some(Action::SetAside), "there is nothing to merge with");
+    let step = plan.steps.iter().find(|it| it.path == RULES).expect("it waits");
+    assert!(step.reason.contains("can't be merged"), "what is lost is told: {}", step.reason);
+    let found = project.check().findings;
+    assert!(found.iter().all(|it| it.status == Status::Pending), "no base is missed any more: {found:?}");
+    for path in [RULES, "README.md"] {
+        project.delete(&format!(".potter/pending/{path}"));
+    }
+    project.updated(Allowed::default());
+    assert!(project.check().findings.is_empty(), "{:?}", project.check().findings);
+}
+
+/// What git leaves of two branches that both changed a README.
+fn conflicting(text: &str) -> String {
+    text.replacen('#', "<<<<<<< HEAD\nOurs.\n=======\nTheirs.\n>>>>>>> topic\n#", 1)
+}
+
+#[test]
+fn a_seed_with_markers_is_never_merged() {
+    let project = Project::new(&first());
+    let readme = conflicting(&project.text("README.md"));
+    project.write("README.md", &readme);
+    project.write(PROTO, &with_note());
+    for allowed in [Allowed { merge: true, ..Allowed::default() }, Allowed { markers: true, ..Allowed::default() }] {
+        let plan = project.updated(allowed);
+        assert_eq!((action(&plan, "README.md"), plan.needs_a_person()), (Some(Action::SetAside), true), "{allowed:?}");
+        assert_eq!(project.text("README.md"), readme);
+    }
+    assert_eq!(project.status("README.md"), Some(Status::Pending));
+}
+
+#[test]
+fn markers_are_told_as_long_as_they_are_there() {
+    let project = Project::new(&first());
+    project.write("README.md", &conflicting(&project.text("README.md")));
+    project.write(PROTO, &with_note());
+    project.updated(Allowed::default());
+    std::fs::remove_dir_all(project.root().join(".potter/pending")).expect("it is there");
+    for arguments in [&["update", "--merge"][..], &["update"], &["check"]] {
+        let run = project.run(&[arguments, &[]].concat());
+        assert_eq!(run.status.code(), Some(2), "{arguments:?}");
+        let told = [run.stdout, run.stderr].concat();
+        let told = String::from_utf8_lossy(&told).into_owned();
+        assert!(told.contains("README.md") && told.contains("markers"), "{told}");
+        assert!(!told.contains("up to date"), "{told}");
+    }
+}
