@@ -91,6 +91,7 @@ codes! {
     RenamedFromExists "P042" Error "renamed_from names an rpc that still exists";
     CommandIdQualified "P043" Warning "several commands have one name";
     FilterFitsNothing "P044" Warning "field of a list query that fits no column";
+    RenamedFromUnknown "P045" Warning "renamed_from names an rpc that never was";
 
     DuplicateEventType "P050" Error "event_type used twice";
     EventWithoutAggregate "P051" Error "event without aggregate";

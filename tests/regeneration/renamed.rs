@@ -3,7 +3,7 @@
 use potter_gen::check::Status;
 use potter_gen::reconcile::{Action, Allowed};
 use potter_gen::tokens::same_but_for_layout;
-use potter_gen::update::{Answer, plan};
+use potter_gen::update::{Answer, Plan, plan};
 
 use crate::project::{PROTO, Project, RULES, action, first, proto};
 
@@ -33,6 +33,21 @@ fn a_renamed_rpc_renames_the_users_method() {
     let before = project.tree();
     project.updated(Allowed::default());
     assert_eq!(project.tree(), before, "a name is followed once");
+}
+
+#[test]
+fn a_former_name_that_nobody_knows_is_told_once() {
+    let project = Project::new(&first());
+    let told = |plan: &Plan| {
+        let found = plan.warnings.iter().find(|it| it.code.as_str() == "P045");
+        found.map(|it| (it.location.as_ref().map(|it| it.line), it.help.clone().unwrap_or_default()))
+    };
+    let plan = project.update(&revoked().replace("renamed_from: \"CancelOrder\"", "renamed_from: \"CancelOrdr\""));
+    let (line, help) = told(&plan).expect("nobody knows it");
+    assert!(line.is_some_and(|it| it > 0) && help.contains("did you mean `CancelOrder`?"), "{help}");
+    assert_eq!(told(&project.updated(Allowed::default())), None, "it is there now");
+    let other = Project::new(&first());
+    assert_eq!(told(&other.update(&revoked())), None);
 }
 
 #[test]
