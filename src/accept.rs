@@ -43,6 +43,16 @@ pub enum Error {
         /// What could be.
         help: String,
     },
+    /// Nothing is called so.
+    #[error("there is no {what} `{subject}`; {help}")]
+    Unknown {
+        /// Whether it was to be an event or an rpc.
+        what: &'static str,
+        /// What was to be accepted.
+        subject: String,
+        /// What there is.
+        help: String,
+    },
     /// The protos are wrong.
     #[error("{0}")]
     Protos(Diagnostics),
@@ -56,12 +66,17 @@ pub enum Error {
 /// # Errors
 /// See [`Error`]; nothing was written.
 pub fn accept(request: &Request) -> Result<Vec<Accepted>, Error> {
-    let project = Project::open(&request.output)?;
-    let lock = project.lock().ok_or_else(|| Error::NoProject(request.output.clone()))?;
+    let none = || Error::NoProject(request.output.clone());
+    let project = Project::open(&request.output).map_err(|error| match error {
+        OutputError::NotAProject(_) => none(),
+        error => error.into(),
+    })?;
+    let lock = project.lock().ok_or_else(none)?;
     let reason = Some(request.reason.trim()).filter(|it| !it.is_empty()).ok_or(Error::NoReason)?;
     let findings = findings(lock, project.root()).map_err(Error::Protos)?;
     let accepted = evolution::accept(&findings, &request.subject, reason);
     if accepted.is_empty() {
+        refuse_unknown(&request.subject, lock, &findings)?;
         return Err(nothing(&request.subject, &findings));
     }
     let mut lock = lock.clone();
@@ -75,6 +90,25 @@ fn findings(lock: &Lock, root: &Path) -> Result<Vec<Finding>, Diagnostics> {
     let descriptors = lock.input(root).descriptors()?;
     let (module, _) = model::build(&descriptors, &Settings { module: Some(lock.module.clone()) })?;
     Ok(evolution::findings(&lock.history, &module, &descriptors))
+}
+
+/// Refuses what neither the protos nor the past have.
+fn refuse_unknown(subject: &Subject, lock: &Lock, findings: &[Finding]) -> Result<(), Error> {
+    let acceptable = findings.iter().flat_map(|it| &it.acceptable).map(|it| &it.subject);
+    let (what, mut known): (_, Vec<&str>) = match subject {
+        Subject::Event(_) => ("event", lock.history.events.keys().map(String::as_str).collect()),
+        Subject::Rpc(_) => ("rpc", lock.names.keys().filter_map(|it| it.strip_prefix("answer ")).collect()),
+    };
+    known.extend(acceptable.filter(|it| is_same_kind(it, subject)).map(Subject::name));
+    if known.contains(&subject.name()) {
+        return Ok(());
+    }
+    let help = suggestion(subject.name(), known.iter().copied());
+    Err(Error::Unknown { what, subject: subject.name().to_owned(), help })
+}
+
+fn is_same_kind(one: &Subject, other: &Subject) -> bool {
+    std::mem::discriminant(one) == std::mem::discriminant(other)
 }
 
 fn nothing(subject: &Subject, findings: &[Finding]) -> Error {

@@ -158,8 +158,8 @@ impl Check {
 /// # Errors
 /// The protos are wrong, or the project can't be read.
 pub fn check(request: &Request) -> Result<Check, Error> {
+    update::refuse_others(&request.output)?;
     match update::plan(request) {
-        Ok(plan) if plan.is_new => Err(Error::NoProject(request.output.display().to_string())),
         Ok(plan) => Ok(Check {
             findings: findings(&plan)?,
             unimplemented: unimplemented::find(&plan.steps),

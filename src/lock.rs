@@ -24,6 +24,11 @@ pub const LOCK_PATH: &str = "potter.lock";
 const HEADER: &str =
     "# Written by potter-gen; commit it. It says whose each file is and from which proto it comes.\n\n";
 
+/// What to do about a lock that is none.
+const DAMAGED: &str = "help: take it back from version control, as with `git checkout -- potter.lock`; it alone knows whose \
+                       each file is and which events were recorded. Where there is none, `potter-gen init` into a new folder \
+                       makes one, with the same protos, and your files can be copied there";
+
 /// The format that this version writes.
 const FORMAT: u32 = 1;
 
@@ -180,7 +185,11 @@ impl Lock {
     /// # Errors
     /// The text isn't a lock, or one of a newer version of Potter.
     pub fn parse(text: &str) -> Result<Self, UnreadableLock> {
-        let lock: Self = toml::from_str(text).map_err(|error| UnreadableLock(error.to_string()))?;
+        let damaged = |what: &str| UnreadableLock(format!("{}\n{DAMAGED}", what.trim_end()));
+        if text.trim().is_empty() {
+            return Err(damaged("it is empty"));
+        }
+        let lock: Self = toml::from_str(text).map_err(|error| damaged(&error.to_string()))?;
         if lock.format > FORMAT {
             let newer = format!("format {} is of a newer potter-gen; this one reads {FORMAT}", lock.format);
             return Err(UnreadableLock(newer));
@@ -350,6 +359,15 @@ mod tests {
         let text = sample().print().replace("format = 1", "format = 2");
         let error = Lock::parse(&text).expect_err("newer").to_string();
         assert!(error.contains("newer potter-gen"), "{error}");
+    }
+
+    #[test]
+    fn what_is_no_lock_is_told_with_what_to_do() {
+        let whole = sample().print();
+        for damaged in ["", "\n", "\u{0}\u{1}", "garbage", &whole[..whole.len() / 2]] {
+            let error = Lock::read(damaged).expect_err("it is no lock").to_string();
+            assert!(error.starts_with("potter.lock: ") && error.contains("git checkout -- potter.lock"), "{error}");
+        }
     }
 
     #[test]

@@ -59,6 +59,11 @@ pub enum OutputError {
     /// The directory has files, and none of them is `potter.lock`.
     #[error("{0} is not empty and no Potter project; name a new directory")]
     NotAProject(PathBuf),
+    /// Potter's folder is there, and `potter.lock` isn't.
+    #[error(
+        "{0} is a Potter project without its potter.lock; take that back from version control, as with `git checkout -- potter.lock`: it alone knows whose each file is and which events were recorded"
+    )]
+    WithoutLock(PathBuf),
     /// A file would be written outside the project or through a symbolic link.
     #[error("refused to write {0}: it leads out of the project or through a symbolic link")]
     LeadsOutside(String),
@@ -83,13 +88,25 @@ pub enum OutputError {
     #[error(transparent)]
     Lock(#[from] UnreadableLock),
     /// The file system failed.
-    #[error("{path}: {source}")]
+    #[error("{path}: {source}{}", remedy(source))]
     Io {
         /// Which file.
         path: PathBuf,
         /// What the file system says.
         source: io::Error,
     },
+}
+
+/// What a person can do about what the file system says.
+fn remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            "; nothing was written: potter-gen reads and writes the project as you, so it has to be yours (`ls -ld` says \
+             whose it is)"
+        }
+        io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::StorageFull => "; nothing was written",
+        _ => "",
+    }
 }
 
 /// Where a project is, or is to be.
@@ -127,6 +144,7 @@ impl Project {
         let lock = match &bytes {
             Some(bytes) => Some(Lock::read(&String::from_utf8_lossy(bytes))?),
             None if is_free(root)? => None,
+            None if root.join(FOLDER).is_dir() => return Err(OutputError::WithoutLock(root.to_owned())),
             None => return Err(OutputError::NotAProject(root.to_owned())),
         };
         let has_crlf = bytes.as_deref().is_some_and(|bytes| bytes.windows(2).any(|it| it == b"\r\n"));
@@ -335,6 +353,21 @@ mod tests {
         let project = project(place.path());
         assert_eq!(project.read("a/kept.rs").expect("readable"), Some(b"kept".to_vec()));
         assert_eq!(fs::read_dir(place.path()).expect("readable").count(), 1, "nothing is left beside it");
+    }
+
+    #[test]
+    fn what_may_not_be_written_is_told_with_what_to_do() {
+        let denied = at(Path::new("shop/.potter/busy"))(io::ErrorKind::PermissionDenied.into()).to_string();
+        assert!(denied.starts_with("shop/.potter/busy: ") && denied.contains("has to be yours"), "{denied}");
+    }
+
+    #[test]
+    fn a_project_without_its_lock_is_told_from_a_folder_of_other_things() {
+        let place = tempfile::tempdir().expect("a directory");
+        let project = project(place.path());
+        project.write(&[change(".potter/base/a", "a")]).expect("written");
+        fs::remove_file(project.root().join(LOCK_PATH)).expect("removed");
+        assert!(matches!(Project::open(project.root()), Err(OutputError::WithoutLock(_))));
     }
 
     #[test]

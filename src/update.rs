@@ -94,6 +94,14 @@ pub enum Error {
         if .0.len() == 1 { "was" } else { "were" }
     )]
     Apart(Vec<String>),
+    /// The framework isn't where it was said to be.
+    #[error(
+        "--framework path:{0}: there is no checkout of Potter; name the folder that has framework/potter/Cargo.toml"
+    )]
+    NoFramework(String),
+    /// A proto was named twice.
+    #[error("--proto {0} was given twice; name each file once")]
+    Twice(String),
     /// A file can't be brought back.
     #[error("--restore {0}: {1}")]
     Restore(String, String),
@@ -125,6 +133,7 @@ pub fn run(request: &Request) -> Result<Plan, Error> {
 /// # Errors
 /// See [`Error`].
 pub fn plan(request: &Request) -> Result<Plan, Error> {
+    request.refuse_mistakes()?;
     apart::settled(planned(request)?, request, planned)
 }
 
@@ -295,6 +304,21 @@ impl Plan {
     /// The file system fails.
     pub fn read(&self, path: &str) -> Result<Option<Vec<u8>>, OutputError> {
         self.project.read(path)
+    }
+}
+
+/// Makes sure that there is a project, for a command that needs one.
+///
+/// # Errors
+/// There is none; what to do depends on what there is.
+pub fn refuse_others(path: &Path) -> Result<(), Error> {
+    let none = || Error::NoProject(path.display().to_string());
+    match Project::look(path) {
+        Ok(project) if project.lock().is_none() => Err(none()),
+        Err(OutputError::NotAProject(_)) => Err(none()),
+        Err(error @ OutputError::WithoutLock(_)) => Err(error.into()),
+        // Whoever goes on tells of it.
+        Ok(_) | Err(_) => Ok(()),
     }
 }
 

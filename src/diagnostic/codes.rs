@@ -4,7 +4,7 @@
 
 use std::{fmt, str::FromStr};
 
-use super::Severity;
+use super::{Severity, nearest};
 
 /// Declares the codes: variant, code, severity, title.
 macro_rules! codes {
@@ -182,7 +182,10 @@ pub struct UnknownCode(String);
 
 impl fmt::Display for UnknownCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "unknown code `{}`", self.0)
+        let near = nearest(&self.0, Code::ALL.iter().map(|it| it.as_str()));
+        let help =
+            near.map_or_else(|| "`potter-gen explain` lists all".to_owned(), |it| format!("did you mean `{it}`?"));
+        write!(f, "unknown code `{}`; {help}", self.0)
     }
 }
 

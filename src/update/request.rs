@@ -1,7 +1,9 @@
 //! What is asked for: the command line, and what the lock remembers of earlier ones.
 
+use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 
+use super::Error;
 use crate::descriptors::Input;
 use crate::diagnostic::Denied;
 use crate::framework::{Framework, normalise};
@@ -51,6 +53,21 @@ impl Request {
         };
         let remembered = lock.filter(|lock| lock.module_given).map(|lock| lock.module.clone());
         Some(FilledIn { input, module: self.module.clone().or(remembered), framework: self.framework(lock) })
+    }
+
+    /// Refuses what can only be a slip.
+    pub(super) fn refuse_mistakes(&self) -> Result<(), Error> {
+        let real = |path: &PathBuf| std::fs::canonicalize(path).unwrap_or_else(|_| path.clone());
+        let mut seen = BTreeSet::new();
+        if let Some(again) = self.protos.iter().find(|path| !seen.insert(real(path))) {
+            return Err(Error::Twice(again.display().to_string()));
+        }
+        match &self.framework {
+            Some(Framework::Path(path)) if !path.join("framework/potter/Cargo.toml").is_file() => {
+                Err(Error::NoFramework(path.display().to_string()))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Whether the module's name comes from the command line, now or earlier.

@@ -127,12 +127,16 @@ pub fn update(arguments: Update) -> ExitCode {
         merge: arguments.merge || arguments.conflict == Some(Conflict::Markers),
         markers: arguments.conflict == Some(Conflict::Markers),
     };
+    if let Some(contradiction) = contradiction(&arguments) {
+        eprintln!("potter-gen: {contradiction}");
+        return ExitCode::from(INVALID_INPUT);
+    }
     let Update { protos, output, source, dry_run, interactive, format, allow_dirty, restored, .. } = arguments;
     let output = project(output);
     let restored = restored.iter().map(|it| it.trim_start_matches("./").to_owned()).collect();
     let request = Request { allow_dirty, restored, ..request(protos, output, source, allowed) };
-    if !update::is_project(&request.output) {
-        return told(Err(Error::NoProject(request.output.display().to_string())));
+    if let Err(error) = update::refuse_others(&request.output) {
+        return refused(&error);
     }
     if dry_run {
         return told(update::plan(&request).map(|plan| preview(&plan, format)));
@@ -144,6 +148,20 @@ pub fn update(arguments: Update) -> ExitCode {
             ExitCode::SUCCESS
         }
     }))
+}
+
+/// Options that don't go together.
+fn contradiction(arguments: &Update) -> Option<&'static str> {
+    let has_markers = arguments.conflict == Some(Conflict::Markers);
+    match arguments {
+        Update { interactive: true, format: Format::Json, .. } => {
+            Some("--interactive asks a person, and --format json is for programs: leave one of them out")
+        }
+        Update { allow_dirty: true, .. } if !has_markers => {
+            Some("--allow-dirty is about markers alone: add --conflict=markers, or leave it out")
+        }
+        _ => None,
+    }
 }
 
 /// The plan that was carried out; none if the person wants nothing done.
