@@ -263,7 +263,21 @@ pub fn steps(proposal: &Proposal, past: &Past<'_>) -> Result<Vec<Step>, OutputEr
             steps.extend(gone::other(path, past)?.map(|it| (path.clone(), it)));
         }
     }
-    Ok(steps.into_values().collect())
+    Ok(steps.into_values().map(|step| told_of_itself(step, past.renaming)).collect())
+}
+
+/// Of all that is called differently now, a file tells what it was in it.
+fn told_of_itself(mut step: Step, renaming: &Renaming) -> Step {
+    if step.action != Action::Follow {
+        return step;
+    }
+    let all = renaming.told();
+    let text = |bytes: &Option<Vec<u8>>| String::from_utf8_lossy(bytes.as_deref().unwrap_or_default()).into_owned();
+    let own = renaming.told_of(&text(&step.before), &text(&step.after));
+    if let Some(rest) = step.reason.strip_prefix(&all).filter(|_| !own.is_empty()) {
+        step.reason = format!("{own}{rest}");
+    }
+    step
 }
 
 /// Old path by new path of the files that move. Where somebody has a file already, nothing moves to.

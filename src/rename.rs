@@ -62,8 +62,20 @@ impl Renaming {
 
     /// What was renamed, for a person: `ProductCreated` to `ProductAdded`.
     pub fn told(&self) -> String {
+        self.told_if(|_| true)
+    }
+
+    /// What of it was renamed in a file.
+    pub fn told_of(&self, before: &str, after: &str) -> String {
+        let (before, after) = (words(before), words(after));
+        let count = |words: &BTreeMap<&str, usize>, word: &str| words.get(word).copied().unwrap_or_default();
+        self.told_if(|old| count(&after, old) < count(&before, old))
+    }
+
+    fn told_if(&self, is_meant: impl Fn(&str) -> bool) -> String {
         let mut pairs: Vec<_> = self.words.iter().chain(&self.methods).collect();
         pairs.extend(self.effects.iter().filter(|(old, _)| !self.methods.contains_key(*old)));
+        pairs.retain(|(old, _)| is_meant(old));
         pairs.into_iter().map(|(old, new)| format!("{old} is {new}")).collect::<Vec<_>>().join(", ")
     }
 
@@ -172,6 +184,15 @@ fn rpcs(before: &Names, now: &Names, module: &Module) -> Vec<(String, String)> {
         found.extend(named.or(by_id).filter(is_gone).map(|old| (old, full.to_owned())));
     }
     found
+}
+
+/// How often each word is in a text, comments aside; a literal may name a method.
+fn words(text: &str) -> BTreeMap<&str, usize> {
+    let mut words = BTreeMap::new();
+    for token in tokens(text).iter().filter(|it| matches!(it.kind, Kind::Word | Kind::Literal)) {
+        *words.entry(token.text.trim_matches('"')).or_default() += 1;
+    }
+    words
 }
 
 fn is_significant(token: &Token<'_>) -> bool {

@@ -85,6 +85,21 @@ fn a_renamed_event_is_followed_in_every_file_of_the_user() {
     assert!(project.check().findings.is_empty(), "{:?}", project.check().findings);
 }
 
+#[test]
+fn a_file_tells_what_was_renamed_in_it_alone() {
+    let project = Project::new(&first());
+    project.edit(RULES, REFUSAL, MINE);
+    project.write("src/domain/price.rs", "pub fn price(_: &crate::OrderPlaced) {}\n");
+    let plan = project.update(&revoked().replace("OrderPlaced", "OrderAccepted"));
+    let reason = |path: &str| plan.steps.iter().find(|it| it.path == path).map(|it| it.reason.as_str());
+    assert_eq!(reason("src/domain/price.rs"), Some("OrderPlaced is OrderAccepted"));
+    let rules = reason(RULES).expect("the rules follow");
+    for part in ["OrderPlaced is OrderAccepted", "CancelOrderRequest is RevokeOrderRequest"] {
+        assert!(rules.contains(part), "{rules}");
+    }
+    assert!(!rules.contains("CancelOrderReply"), "it isn't in the rules: {rules}");
+}
+
 const THEIRS: &str = "//! Mine.
 
 enum Kind {
