@@ -1,13 +1,18 @@
 //! What a seed knows: which commands and queries it answers, and which fields it sets, where.
 //!
-//! In: the Rust text of a seed as it is, and as it would be. Out: what the second has lost. A seed's code follows from
-//! names and types; when one of them is called differently, the proposal may no longer see what is plain, and must not
-//! take the place of code that does. Nothing else than what Potter writes itself is looked for: methods of an `impl`,
-//! arms of a `match`, assignments to fields, struct literals, refusals.
+//! In: the Rust text of a seed as it was proposed, and as it would be. Out: the second, with what only the first knows
+//! put back. A seed's code follows from names and types; when one of them is called differently, the proposal may no
+//! longer see what is plain, and must not take the place of code that does. Nothing else than what Potter writes itself
+//! is looked for: methods of an `impl`, arms of a `match`, assignments to fields, struct literals, refusals.
+
+mod recall;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use crate::tokens::{Kind, Token, tokens};
+
+pub use recall::{Recalled, recalled};
 
 /// Something that a seed knows.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -52,13 +57,6 @@ impl Fact {
     }
 }
 
-/// What `before` knows and `after` doesn't, although it could: it has the method, the variant and, as `exists` says,
-/// the field.
-pub fn lost(before: &str, after: &str, exists: &dyn Fn(&Field) -> bool) -> Vec<Fact> {
-    let (old, new) = (Known::of(before), Known::of(after));
-    old.facts.iter().filter(|fact| !new.facts.contains(fact) && new.could_know(fact, exists)).cloned().collect()
-}
-
 /// The fields of a message's struct in a text, if it has that struct: the number of each by its name.
 pub fn fields(text: &str, of: &str) -> Option<BTreeMap<String, String>> {
     let tokens: Vec<&str> = significant(text).map(|it| it.text).collect();
@@ -76,12 +74,15 @@ pub fn fields(text: &str, of: &str) -> Option<BTreeMap<String, String>> {
     Some(fields)
 }
 
+/// Where something is known: a method, or its arm for a variant.
+type Place = (String, Option<String>);
+
 /// Facts, and where there is room for more.
 #[derive(Default)]
 struct Known {
     facts: BTreeSet<Fact>,
-    methods: BTreeSet<String>,
-    variants: BTreeSet<(String, String)>,
+    /// The words of each method, from its `fn`, and of each arm. Of two that are called alike neither can be meant.
+    places: BTreeMap<Place, Option<Range<usize>>>,
     /// Structs that a method makes.
     made: BTreeSet<(String, Option<String>, String)>,
     /// Where a state or row is replaced as a whole.
@@ -89,14 +90,13 @@ struct Known {
 }
 
 impl Known {
-    fn of(text: &str) -> Self {
-        let words = words(text);
+    fn of(words: &[&str]) -> Self {
         let mut known = Self::default();
         let mut at = 0;
         while at < words.len() {
             match words[at] {
-                "mod" => at = after_item(&words, at),
-                "impl" => at = known.block(&words, at),
+                "mod" => at = after_item(words, at),
+                "impl" => at = known.block(words, at),
                 _ => at += 1,
             }
         }
@@ -122,21 +122,27 @@ impl Known {
         let Some(name) = words.get(start + 1) else { return end };
         let method = Method { name, state, signature: &words[start..open] };
         let body = &words[open + 1..end.min(words.len())];
-        self.methods.insert((*name).to_owned());
+        self.place((method.name, None), start..(end + 1).min(words.len()));
         if !body.windows(2).any(|it| it[1] == "(" && matches!(it[0], "Unimplemented" | "unimplemented")) {
             self.facts.insert(method.fact(None, FactKind::Answer));
         }
-        self.body(&method, body);
+        self.body(&method, body, open + 1);
         end
     }
 
-    fn body(&mut self, method: &Method<'_>, body: &[&str]) {
+    fn place(&mut self, (method, variant): (&str, Option<&str>), words: Range<usize>) {
+        let place = (method.to_owned(), variant.map(str::to_owned));
+        self.places.entry(place).and_modify(|it| *it = None).or_insert(Some(words));
+    }
+
+    /// What stands in a method, which is so many words behind the text's beginning.
+    fn body(&mut self, method: &Method<'_>, body: &[&str], start: usize) {
         let mut variant: Option<&str> = None;
         for at in 0..body.len() {
             let near = &body[at..];
             if let Some(found) = arm(near) {
                 variant = Some(found);
-                self.variants.insert((method.name.to_owned(), found.to_owned()));
+                self.place((method.name, variant), start + at..start + at + length_of_arm(near));
             } else if let Some((variable, name)) = assigned(near) {
                 let field = method.type_of(variable).map(|of| Field { of: of.to_owned(), name: name.to_owned() });
                 self.facts.extend(field.map(|it| method.fact(variant, FactKind::Changes(it))));
@@ -165,8 +171,7 @@ impl Known {
 
     fn could_know(&self, fact: &Fact, exists: &dyn Fn(&Field) -> bool) -> bool {
         let Fact { method, variant, kind } = fact;
-        let has_place = self.methods.contains(method)
-            && variant.as_ref().is_none_or(|it| self.variants.contains(&(method.clone(), it.clone())));
+        let has_place = self.places.contains_key(&(method.clone(), variant.clone()));
         let is_replaced = || self.replaced.contains(&(method.clone(), variant.clone()));
         has_place
             && match kind {
@@ -218,6 +223,24 @@ fn words(text: &str) -> Vec<&str> {
 fn arm<'a>(words: &[&'a str]) -> Option<&'a str> {
     let [of, ":", ":", variant, "(", binding, ")", "=", ">", ..] = words else { return None };
     (is_type(of) && is_type(variant) && is_word(binding)).then_some(*variant)
+}
+
+/// How many words an arm has, its comma included.
+fn length_of_arm(words: &[&str]) -> usize {
+    let start = words.iter().position(|it| *it == ">").map_or(words.len(), |at| at + 1);
+    let body = &words[start..];
+    let mut depth = 0_usize;
+    for (at, word) in body.iter().enumerate() {
+        let is_block = at > 0 && depth == 0 && body[0] == "{" && *word != ",";
+        if is_block || depth == 0 && matches!(*word, "}" | ")" | "]") {
+            return start + at;
+        }
+        if depth == 0 && *word == "," {
+            return start + at + 1;
+        }
+        depth = depth_after(depth, word);
+    }
+    words.len()
 }
 
 /// `variable.field =`, also with an operator.
@@ -313,6 +336,10 @@ mod tests {
     }
 }
 "#;
+
+    fn lost(before: &str, after: &str, exists: &dyn Fn(&Field) -> bool) -> Vec<Fact> {
+        recalled(before, after, exists).map(|it| it.facts).unwrap_or_default()
+    }
 
     fn told(old: &str, new: &str) -> Vec<String> {
         assert!(SEED.contains(old), "{old}");

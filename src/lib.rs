@@ -35,7 +35,7 @@
 //! | [`evolution`] | the history and the module | what recorded events and callers will notice |
 //! | [`merge`] | the user's file, its base and the proposal | the three merged, or where they conflict |
 //! | [`structured`] | `Cargo.toml` or a Rust file | the same with Potter's keys and lines changed |
-//! | [`knowledge`] | a seed as it is and as it would be | what it would know less |
+//! | [`knowledge`] | a seed as it was proposed and as it would be | the second, knowing no less |
 //! | [`rename`], [`tokens`] | a user's Rust file, old and new names | the same with the names changed |
 //!
 //! What is wrong in the input comes out as [`diagnostic::Diagnostics`], all of it in one run; [`explain`] has a page

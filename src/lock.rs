@@ -96,9 +96,9 @@ pub struct LockedFile {
     /// For seeds: the user deleted it, and doesn't want it back.
     #[serde(skip_serializing_if = "is_false", default)]
     pub declined: bool,
-    /// For seeds: the file knows what the proposal doesn't, and is kept until a person has looked.
+    /// For seeds: it has what an earlier proposal knew and the names in the protos no longer tell.
     #[serde(skip_serializing_if = "is_false", default)]
-    pub kept: bool,
+    pub recalled: bool,
 }
 
 /// SHA-256 of a file, in lowercase hexadecimal.
@@ -263,7 +263,7 @@ mod tests {
                 parts: Vec::new(),
                 released: Vec::new(),
                 declined: false,
-                kept: false,
+                recalled: false,
             };
             lock.files.insert(path.into(), file);
         }

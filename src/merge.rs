@@ -10,6 +10,7 @@ mod imports;
 use diffy::{ConflictStyle, IncompleteHunkStyle, MergeOptions};
 
 pub use diff::{Hunk, hunks, take, unified};
+pub(crate) use imports::carry as carry_imports;
 
 /// The shortest marker of a conflict.
 const MARKER: usize = 7;

@@ -1,20 +1,20 @@
 //! What a regeneration does to each file: the proposal, the lock and the disk, laid side by side.
 //!
 //! In: a [`Proposal`], the lock, a way to read files. Out: [`Step`]s, each with the bytes before and after. Nothing is
-//! written here: what a dry run prints is what a run carries out.
+//! written here: what a dry run prints is what a run carries out. Before anything is decided, [`recall`] puts back into
+//! the proposal what it would have forgotten.
 //!
 //! | part | decides on |
 //! |---|---|
 //! | here | files that are Potter's |
 //! | `seed` | files that are the user's once they are written |
 //! | `branches` | those of them in which version control left a conflict of two branches |
-//! | `kept` | seeds that would know less than they do |
 //! | `structured` | files of which some lines are Potter's |
 //! | `gone` | files that are no longer proposed |
 
 mod branches;
 mod gone;
-mod kept;
+mod recall;
 mod seed;
 mod structured;
 
@@ -29,6 +29,7 @@ use crate::rename::Renaming;
 use crate::tokens;
 
 pub use gone::is_in_potters_folder;
+pub use recall::{Memory, recall};
 pub use seed::PENDING;
 pub(crate) use seed::merged;
 
@@ -55,8 +56,8 @@ pub struct Step {
     pub base: Option<Vec<u8>>,
     /// Where the file was, if it moves.
     pub moved_from: Option<String>,
-    /// Whether the file knows what the proposal doesn't, which so waits until a person has looked.
-    pub knows_more: bool,
+    /// Whether the proposal has what the protos no longer tell, see [`recall`].
+    pub recalled: bool,
 }
 
 /// The unified diff of two versions of a file, as far as they are text.
@@ -168,7 +169,7 @@ impl Step {
             proposed: None,
             base: None,
             moved_from: None,
-            knows_more: false,
+            recalled: false,
         }
     }
 
@@ -177,6 +178,13 @@ impl Step {
         self.action = action;
         self.after = after;
         self.reason = reason.into();
+        self
+    }
+
+    /// The proposal waits for a person, with what the file is based on.
+    fn offered(mut self, file: &File, base: Option<Vec<u8>>) -> Self {
+        self.proposed = Some(file.contents.clone().into_bytes());
+        self.base = base;
         self
     }
 
@@ -250,7 +258,6 @@ pub fn steps(proposal: &Proposal, past: &Past<'_>) -> Result<Vec<Step>, OutputEr
     let moves: BTreeMap<&str, &str> = moves(proposal, past)?;
     for file in &proposal.files {
         let step = step(file, moves.get(file.path.as_str()).copied(), past)?;
-        let step = kept::step(step, file, proposal, past)?;
         steps.insert(file.path.clone(), step);
     }
     for (path, locked) in past.lock.iter().flat_map(|lock| &lock.files) {
@@ -263,21 +270,7 @@ pub fn steps(proposal: &Proposal, past: &Past<'_>) -> Result<Vec<Step>, OutputEr
             steps.extend(gone::other(path, past)?.map(|it| (path.clone(), it)));
         }
     }
-    Ok(steps.into_values().map(|step| told_of_itself(step, past.renaming)).collect())
-}
-
-/// Of all that is called differently now, a file tells what it was in it.
-fn told_of_itself(mut step: Step, renaming: &Renaming) -> Step {
-    if step.action != Action::Follow {
-        return step;
-    }
-    let all = renaming.told();
-    let text = |bytes: &Option<Vec<u8>>| String::from_utf8_lossy(bytes.as_deref().unwrap_or_default()).into_owned();
-    let own = renaming.told_of(&text(&step.before), &text(&step.after));
-    if let Some(rest) = step.reason.strip_prefix(&all).filter(|_| !own.is_empty()) {
-        step.reason = format!("{own}{rest}");
-    }
-    step
+    Ok(steps.into_values().collect())
 }
 
 /// Old path by new path of the files that move. Where somebody has a file already, nothing moves to.
@@ -335,8 +328,7 @@ fn without_markers(
         Action::LeaveChanged => step.stays(Action::Mark, MARKED),
         Action::Merge | Action::Mark if step.writes() => {
             let base = past.base(locked.and_then(|it| it.base.as_ref()))?;
-            let step = Step { proposed: Some(file.contents.clone().into_bytes()), base, ..step };
-            step.stays(Action::SetAside, MARKED)
+            step.offered(file, base).stays(Action::SetAside, MARKED)
         }
         Action::SetAside => Step { reason: format!("{MARKED}; {}", step.reason), ..step },
         Action::Follow => Step { reason: format!("{}; {MARKED}", step.reason), ..step },

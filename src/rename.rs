@@ -60,16 +60,11 @@ impl Renaming {
         self.moves.get(path).map(String::as_str)
     }
 
-    /// What was renamed, for a person: `ProductCreated` to `ProductAdded`.
-    pub fn told(&self) -> String {
-        self.told_if(|_| true)
-    }
-
-    /// What of it was renamed in a file.
+    /// What was renamed in a text, for a person: "ProductCreated is ProductAdded". Of a file that only moves, all.
     pub fn told_of(&self, before: &str, after: &str) -> String {
-        let (before, after) = (words(before), words(after));
+        let (old, new) = (words(before), words(after));
         let count = |words: &BTreeMap<&str, usize>, word: &str| words.get(word).copied().unwrap_or_default();
-        self.told_if(|old| count(&after, old) < count(&before, old))
+        self.told_if(|word| before == after || count(&new, word) < count(&old, word))
     }
 
     fn told_if(&self, is_meant: impl Fn(&str) -> bool) -> String {

@@ -3,7 +3,7 @@
 //! In: what the command line says. Out: a [`Plan`], which says what would be done to each file and why, and which is
 //! then carried out as it is. The stages before do the thinking; here they are put in a row:
 //!
-//! `protos → model → judge → propose → reconcile → record → changes → output`
+//! `protos → model → judge → propose → recall → reconcile → record → changes → output`
 //!
 //! | part | in | out |
 //! |---|---|---|
@@ -33,7 +33,7 @@ use crate::migrations;
 use crate::model::{self, Module, Settings};
 use crate::output::{Change, OutputError, Project};
 use crate::proposal::{Past, Proposal, Source, propose};
-use crate::reconcile::{self, Action, Step, steps};
+use crate::reconcile::{self, Action, Step, recall, steps};
 use crate::rename::Renaming;
 use crate::render::Bug;
 
@@ -143,8 +143,8 @@ fn planned(request: &Request) -> Result<Plan, Error> {
     let judgement = judge(project.lock(), &source);
     let warnings = denied(warnings, judgement.warnings, request)?;
     let past = Past { lock: project.lock().cloned(), migrations: migrations_on_disk(&project)? };
-    let proposal = propose(&source, &past)?;
-    let steps = reconciled(&proposal, &source.module, request, &project)?;
+    let mut proposal = propose(&source, &past)?;
+    let steps = reconciled(&mut proposal, &source.module, request, &project)?;
     refuse_restoring(&request.restored, &proposal, &steps)?;
     let lock =
         record::lock(&record::Run { request, source: &source, proposal: &proposal, before: project.lock() }, &steps);
@@ -202,7 +202,7 @@ fn migrations_on_disk(project: &Project) -> Result<std::collections::BTreeSet<St
 }
 
 fn reconciled(
-    proposal: &Proposal,
+    proposal: &mut Proposal,
     module: &Module,
     request: &Request,
     project: &Project,
@@ -226,7 +226,10 @@ fn reconciled(
         others: &others,
         disk: &disk,
     };
-    steps(proposal, &past)
+    let memory = recall(proposal, &past)?;
+    let mut steps = steps(proposal, &past)?;
+    memory.note(&mut steps);
+    Ok(steps)
 }
 
 impl Plan {

@@ -2,7 +2,8 @@
 //!
 //! In: three versions of a file. Out: the same three, with one and the same text wherever they import from the same
 //! module and the new version imports something else than the base did: every name that either side imports, but those
-//! that one of them took out. What is left to merge is the code.
+//! that one of them took out. What is left to merge is the code. Where code is taken over from another version, [`carry`]
+//! brings its imports along.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -62,6 +63,37 @@ fn printed(import: &Import<'_>, names: &BTreeSet<&str>) -> String {
     let mut names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
     names.sort_by(|a, b| compare_names(a, b));
     if names.is_empty() { String::new() } else { rust::use_list(import.module, &names, import.indent) }
+}
+
+/// `text`, into which code was taken over from `source` in the place of other code, with the imports that the one needs
+/// and without those that only the other needed.
+pub(crate) fn carry(source: &str, text: &str, taken_over: &str, taken_out: &str) -> String {
+    let (theirs, own) = (imports(source), imports(text));
+    let (needed, needless) = (words(taken_over), words(taken_out));
+    let code = edited(text, own.iter().map(|it| (it.range.clone(), String::new())).collect());
+    let used = words(&code);
+    let mut edits = Vec::new();
+    for import in &own {
+        let same = theirs.iter().filter(|it| (it.indent, it.module) == (import.indent, import.module));
+        let missing = same.flat_map(|it| &it.names).filter(|name| needed.contains(*name));
+        let is_kept = |name: &&&str| used.contains(**name) || !needless.contains(**name);
+        let names: BTreeSet<&str> = import.names.iter().filter(is_kept).chain(missing).copied().collect();
+        if names != import.names {
+            edits.push((import.range.clone(), printed(import, &names)));
+        }
+    }
+    for import in theirs.iter().filter(|it| !own.iter().any(|own| (own.indent, own.module) == (it.indent, it.module))) {
+        let names: BTreeSet<&str> = import.names.iter().filter(|name| needed.contains(*name)).copied().collect();
+        let after = own.iter().rev().find(|it| it.indent == import.indent && it.module < import.module);
+        let place = after.map(|it| it.range.end).or(own.first().map(|it| it.range.start));
+        edits.extend(place.map(|place| (place..place, printed(import, &names))));
+    }
+    edited(text, edits)
+}
+
+/// The words of a code, comments and strings aside.
+fn words(text: &str) -> BTreeSet<&str> {
+    tokens(text).iter().filter(|it| it.kind == Kind::Word).map(|it| it.text).collect()
 }
 
 fn edited(text: &str, mut edits: Vec<(Range<usize>, String)>) -> String {
@@ -163,6 +195,16 @@ mod tests {
     }
 
     #[test]
+    fn code_that_is_taken_over_brings_what_it_needs() {
+        let source = "use a::b::{C, D};\nuse m::events;\nuse z::Z;\n\nfn f() { events![C] }\n";
+        let text = "use a::b::{D, E};\nuse y::F;\n\nfn f() { events![C] }\n\nfn g() { D }\n";
+        let expected = "use a::b::{C, D};\nuse m::events;\nuse y::F;\n\nfn f() { events![C] }\n\nfn g() { D }\n";
+        assert_eq!(carry(source, text, "events![C]", "E(D)"), expected);
+        assert_eq!(carry(source, text, "", "F"), text.replace("use y::F;\n", ""));
+        assert_eq!(carry("use a::B;\n", "fn f() {}\n", "B", ""), "fn f() {}\n", "it has nowhere to go");
+    }
+
+    #[test]
     fn imports_with_attributes_are_left_alone() {
         for attribute in ["#[cfg(feature = \"extra\")]\n", "#[cfg(\n    test\n)]\n// Why.\n\n", "#[x] // Why.\n"] {
             let base = "use a::B;\n\nfn f() {}\n";
@@ -196,6 +238,7 @@ mod tests {
         fn no_text_makes_it_panic(text in "(use |a::|\\{|\\}|,|;|B|C|\n| |ü){0,20}", other in "(use |a::|\\{|B|;|\n){0,12}") {
             let _ = align(&text, &other, &text);
             let _ = align(&other, &text, &other);
+            let _ = carry(&text, &other, "B", "C");
         }
     }
 }

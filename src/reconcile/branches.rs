@@ -4,8 +4,8 @@
 //! the bases of both branches at hand, what people changed can be told from it. Each side's changes are carried over
 //! to what is proposed now, and then the two are put together; where anything touches, the file is left to a person.
 
-use super::seed::merged;
-use super::{Action, Past, Step, has_conflict_markers, is_crlf, without_cr};
+use super::seed::{merged, with_ends_of};
+use super::{Action, Past, Step, has_conflict_markers, without_cr};
 use crate::file::File;
 use crate::lock::conflict::{self, Sides};
 use crate::merge::Merge;
@@ -26,7 +26,7 @@ pub(super) fn united(step: &Step, disk: &[u8], file: &File, past: &Past<'_>) -> 
         true => (Action::Replace, "it has markers of a merge conflict, and on neither branch anybody changed it"),
         false => (Action::Merge, "what both branches changed and what is new don't touch each other"),
     };
-    Ok(Some(step.clone().to(action, Some(with_ends_of(disk, both)), reason)))
+    Ok(Some(step.clone().to(action, Some(with_ends_of(disk, &both)), reason)))
 }
 
 /// What both sides changed of their bases, in the proposal.
@@ -41,12 +41,4 @@ fn both(disk: &[u8], [our_base, their_base]: [&[u8]; 2], file: &File) -> Option<
     let ours = clean(our_base, ours.as_bytes(), proposed)?;
     let theirs = clean(their_base, theirs.as_bytes(), proposed)?;
     clean(proposed, &ours, &theirs)
-}
-
-fn with_ends_of(disk: &[u8], bytes: Vec<u8>) -> Vec<u8> {
-    match String::from_utf8(bytes) {
-        Ok(text) if is_crlf(disk) => text.replace('\n', "\r\n").into_bytes(),
-        Ok(text) => text.into_bytes(),
-        Err(error) => error.into_bytes(),
-    }
 }

@@ -67,7 +67,8 @@ pub(super) fn other(path: &str, past: &Past<'_>) -> Result<Option<Step>, OutputE
     }
     let Ok(text) = std::str::from_utf8(&disk) else { return Ok(None) };
     let renamed = past.renaming.of_types(text);
-    Ok((renamed != text).then(|| step.to(Action::Follow, Some(renamed.into_bytes()), past.renaming.told())))
+    let reason = past.renaming.told_of(text, &renamed);
+    Ok((renamed != text).then(|| step.to(Action::Follow, Some(renamed.into_bytes()), reason)))
 }
 
 /// Whether all files of the folder that a path is in are generated.

@@ -43,7 +43,7 @@ pub(super) fn step(
     if is_settled(file, locked, past)? {
         return Ok(step.stays(Action::LeaveChanged, "yours; its pending proposal was removed, and so is settled"));
     }
-    Ok(both_changed(step, disk, base.as_deref(), proposed, past))
+    Ok(both_changed(step, disk, base, file, past))
 }
 
 fn yours(step: Step, disk: &[u8]) -> Step {
@@ -54,7 +54,7 @@ fn yours(step: Step, disk: &[u8]) -> Step {
 }
 
 /// A file that was saved with CRLF keeps it.
-fn with_ends_of(disk: &[u8], proposed: &[u8]) -> Vec<u8> {
+pub(super) fn with_ends_of(disk: &[u8], proposed: &[u8]) -> Vec<u8> {
     match is_crlf(disk) {
         true => String::from_utf8_lossy(&without_cr(proposed)).replace('\n', "\r\n").into_bytes(),
         false => proposed.to_vec(),
@@ -64,31 +64,31 @@ fn with_ends_of(disk: &[u8], proposed: &[u8]) -> Vec<u8> {
 /// What the file names is called differently now: the names follow, and what else is new for it is merged where it
 /// can be, since the file is written anyway.
 fn follow(step: &Step, disk: &[u8], base: Option<&[u8]>, file: &File, past: &Past<'_>) -> Option<Step> {
-    let renamed = |bytes: &[u8]| std::str::from_utf8(bytes).ok().map(|text| past.renaming.of_all(text).into_bytes());
     if !file.path.ends_with(".rs") || past.renaming.is_empty() {
         return None;
     }
-    let mine = renamed(disk).filter(|it| it != disk || step.moved_from.is_some())?;
-    let reason = past.renaming.told();
+    let text = std::str::from_utf8(disk).ok()?;
+    let mine = Some(past.renaming.of_all(text)).filter(|it| it != text || step.moved_from.is_some())?;
+    let reason = past.renaming.told_of(text, &mine);
+    let base = base.and_then(|it| std::str::from_utf8(it).ok()).map(|it| past.renaming.of_all(it).into_bytes());
     let proposed = file.contents.as_bytes();
-    let base = base.and_then(renamed);
-    if let Some(Merge::Clean(merged)) = base.as_deref().map(|base| merged(&file.path, base, &mine, proposed)) {
-        return Some(step.clone().to(Action::Follow, Some(merged), reason));
-    }
-    // What is new for it besides the names waits for a person.
-    let step = Step { proposed: Some(proposed.to_vec()), base, ..step.clone() };
-    Some(step.to(Action::Follow, Some(mine), reason))
+    let both = base.as_deref().map(|base| merged(&file.path, base, mine.as_bytes(), proposed));
+    Some(match both {
+        Some(Merge::Clean(both)) => step.clone().to(Action::Follow, Some(both), reason),
+        // What is new for it besides the names waits for a person.
+        _ => step.clone().offered(file, base).to(Action::Follow, Some(mine.into_bytes()), reason),
+    })
 }
 
 /// Whoever removes a pending proposal has dealt with it.
-pub(super) fn is_settled(file: &File, locked: Option<&LockedFile>, past: &Past<'_>) -> Result<bool, OutputError> {
+fn is_settled(file: &File, locked: Option<&LockedFile>, past: &Past<'_>) -> Result<bool, OutputError> {
     let proposed = Hash::of(file.contents.as_bytes());
     let was_set_aside = locked.is_some_and(|it| it.emitted == proposed && it.base.as_ref() != Some(&proposed));
     Ok(was_set_aside && (past.disk)(&format!("{PENDING}/{}", file.path))?.is_none())
 }
 
-fn both_changed(mut step: Step, disk: &[u8], base: Option<&[u8]>, proposed: &[u8], past: &Past<'_>) -> Step {
-    let reason = match base.map(|base| merged(&step.path, base, disk, proposed)) {
+fn both_changed(step: Step, disk: &[u8], base: Option<Vec<u8>>, file: &File, past: &Past<'_>) -> Step {
+    let reason = match base.as_deref().map(|base| merged(&step.path, base, disk, file.contents.as_bytes())) {
         Some(Merge::Clean(merged)) if is_same(&merged, disk) => {
             return step.stays(Action::LeaveChanged, "yours; all that is new is in it already");
         }
@@ -104,7 +104,5 @@ fn both_changed(mut step: Step, disk: &[u8], base: Option<&[u8]>, proposed: &[u8
         Some(Merge::NotText) => "you changed it, and so did Potter; it is no text".to_owned(),
         None => "it is there already, and Potter would write another".to_owned(),
     };
-    step.proposed = Some(proposed.to_vec());
-    step.base = base.map(<[u8]>::to_vec);
-    step.stays(Action::SetAside, reason)
+    step.offered(file, base).stays(Action::SetAside, reason)
 }

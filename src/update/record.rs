@@ -64,8 +64,17 @@ fn proposed(file: &File, step: &Step, old: Option<&LockedFile>) -> Option<Locked
     let (parts, released) = parts(file, step, old);
     let meaning = (file.class == Class::Generated).then(|| meaning(&file.path, &file.contents)).flatten();
     let symbol = file.symbol.clone();
-    let kept = step.knows_more;
-    Some(LockedFile { class: file.class, symbol, emitted, meaning, base, parts, released, declined, kept })
+    Some(LockedFile {
+        class: file.class,
+        symbol,
+        emitted,
+        meaning,
+        base,
+        parts,
+        released,
+        declined,
+        recalled: step.recalled,
+    })
 }
 
 /// Potter's part of a structured file, and what of it the user took over.

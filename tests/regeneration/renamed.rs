@@ -1,8 +1,6 @@
 //! The user's code follows when the proto calls the same thing by another name.
 
-use potter_gen::check::Status;
 use potter_gen::reconcile::{Action, Allowed};
-use potter_gen::tokens::same_but_for_layout;
 use potter_gen::update::{Answer, Plan, plan};
 
 use crate::project::{PROTO, Project, RULES, action, first, proto};
@@ -227,24 +225,47 @@ fn a_renamed_rpc_still_records_what_its_former_name_told() {
 }
 
 #[test]
-fn a_seed_that_would_know_less_stays_until_a_person_has_looked() {
+fn what_the_names_no_longer_tell_stays_and_everything_else_is_new() {
     for was_changed in [false, true] {
         let project = Project::new(&told_by_names());
         if was_changed {
             project.edit(RULES, "//! ", "//! Mine. ");
         }
         let renamed = told_by_names().replace("bool returned = 3", "bool is_back = 3");
-        let before = project.text(RULES);
-        project.write(PROTO, &renamed.replace("OrderReturned", "GoodsCameBack"));
-        for allowed in [Allowed::default(), Allowed { merge: true, ..Allowed::default() }] {
-            let plan = project.updated(allowed);
-            assert!(plan.needs_a_person(), "{was_changed} {}", project.text(RULES));
-            let followed = before.replace("OrderReturned", "GoodsCameBack");
-            assert!(same_but_for_layout(&project.text(RULES), &followed), "only names follow");
-        }
-        assert_eq!(project.status(RULES), Some(Status::Pending));
-        assert!(project.has(&format!(".potter/pending/{RULES}")));
-        project.delete(&format!(".potter/pending/{RULES}"));
-        assert!(!project.updated(Allowed::default()).needs_a_person(), "a person has looked");
+        let with_more = renamed.replace("OrderReturned", "GoodsCameBack").replace(
+            "rpc CancelOrder(",
+            "rpc CloseOrder(CloseOrderRequest) returns (CloseOrderReply) { option (potter.command) = { aggregate: \"Order\" }; }
+             rpc CancelOrder(",
+        ) + "message CloseOrderRequest { string order_id = 1; } message CloseOrderReply { string order_id = 1; }";
+        project.write(PROTO, &with_more);
+        let plan = project.updated(Allowed { merge: was_changed, ..Allowed::default() });
+        let step = plan.steps.iter().find(|it| it.path == RULES).expect("it is written");
+        assert!(step.reason.contains("no longer tell Order.returned in evolve at GoodsCameBack"), "{}", step.reason);
+        let rules = project.text(RULES);
+        assert!(
+            rules.contains("OrderEvent::GoodsCameBack(_) => self.returned = true,"),
+            "the compiler tells:\n{rules}"
+        );
+        assert!(rules.contains("fn close_order(") && rules.contains("Mine.") == was_changed, "{rules}");
+        assert!(project.check().findings.is_empty(), "{:?}", project.check().findings);
+        let before = project.tree();
+        assert!(!project.updated(Allowed::default()).needs_a_person());
+        assert_eq!(project.tree(), before, "it is recalled once");
+        project.edit(RULES, "self.returned = true", "self.is_back = true");
+        assert!(project.check().findings.is_empty(), "mended: {:?}", project.check().findings);
     }
+}
+
+#[test]
+fn a_field_that_nobody_tells_the_value_of_costs_no_answer() {
+    let project = Project::new(&told_by_names());
+    let answer = "Ok(events![OrderReturned {";
+    assert!(project.text(RULES).contains(answer), "{}", project.text(RULES));
+    let event = "option (potter.event) = { event_type: \"order.returned\" aggregate: \"Order\" };
+           string order_id = 1;";
+    assert!(told_by_names().contains(event));
+    let plan = project.update(&told_by_names().replace(event, &format!("{event} string reason = 2;")));
+    assert!(!plan.needs_a_person());
+    assert!(project.text(RULES).contains(answer), "the compiler names the field:\n{}", project.text(RULES));
+    assert!(project.check().findings.is_empty(), "{:?}", project.check().findings);
 }
