@@ -29,7 +29,7 @@ use crate::{
     model::Module,
 };
 
-pub use addition::{differences, message_only_adds, only_adds};
+pub use addition::{counterparts, differences, message_only_adds, oneofs_that_only_add, only_adds};
 pub(crate) use events::{Holds, holds};
 pub use rules::{Category, Rule};
 

@@ -3,10 +3,10 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use super::difference::{self, Difference};
-use crate::shape::{Cardinality, MessageShape, Shape, Types};
+use crate::shape::{Cardinality, FieldShape, MessageShape, Shape, Types, is_well_known};
 
 /// Whether nothing but additions lies between two shapes: every field and every enum value that was there has its
-/// number, name, type and presence still.
+/// number, name, type and presence still. A type that is only called otherwise is the same type.
 ///
 /// Stricter than what protobuf reads without loss, on purpose: a field that has another name may mean another thing.
 pub fn only_adds(was: &Shape, now: &Shape) -> bool {
@@ -15,23 +15,95 @@ pub fn only_adds(was: &Shape, now: &Shape) -> bool {
 
 /// The same for a message and all that it reaches; types of protobuf itself never change.
 pub fn message_only_adds(was: (&Types, &str), now: (&Types, &str)) -> bool {
-    let mut seen = BTreeSet::new();
-    let mut waiting = vec![(was.1.to_owned(), now.1.to_owned())];
-    while let Some((was_name, now_name)) = waiting.pop() {
-        let (Some(before), Some(after)) = (was.0.message(&was_name), now.0.message(&now_name)) else { return false };
-        if !difference::of_messages(&now_name, before, after).iter().all(is_addition) {
-            return false;
-        }
-        for name in before.fields.values().filter_map(|it| it.ty.named()).filter(|it| seen.insert(it.to_owned())) {
-            match (was.0.enumeration(name), now.0.enumeration(name)) {
-                (Some(was), Some(now)) if difference::of_enums(name, was, now).iter().all(is_addition) => {}
-                (Some(_), _) => return false,
-                (None, _) if crate::shape::is_well_known(name) => {}
-                (None, _) => waiting.push((name.to_owned(), name.to_owned())),
-            }
+    Between { was: was.0, now: now.0 }.only_adds((was.1, now.1))
+}
+
+/// The oneofs of a message of which nothing is gone or changed, members and what they reach included.
+pub fn oneofs_that_only_add(was: (&Types, &str), now: (&Types, &str)) -> BTreeSet<String> {
+    let between = Between { was: was.0, now: now.0 };
+    let (Some(before), Some(after)) = (was.0.message(was.1), now.0.message(now.1)) else { return BTreeSet::new() };
+    let renamed = between.as_called_now(before, after);
+    let is_same = |number: &u32, field: &FieldShape| {
+        let pair = before.fields[number].ty.named().zip(field.ty.named());
+        after.fields.get(number) == Some(field) && pair.is_none_or(|it| between.only_adds(it))
+    };
+    let (mut same, mut others) = (BTreeSet::new(), BTreeSet::new());
+    for (number, field) in &renamed.fields {
+        if let Cardinality::Oneof(oneof) = &field.cardinality {
+            _ = if is_same(number, field) { same.insert(oneof.clone()) } else { others.insert(oneof.clone()) };
         }
     }
-    true
+    &same - &others
+}
+
+/// The messages of a shape with what they are in another: those of one name, and those that are called otherwise now.
+pub fn counterparts(was: &Shape, now: &Shape) -> BTreeSet<(String, String)> {
+    let between = Between { was: was.types(), now: now.types() };
+    let own = |name: &str| (name.to_owned(), name.to_owned());
+    let is_other = |name: &str| name != was.message() && now.types().message(name).is_some();
+    let mut waiting: Vec<_> = was.types().messages().map(|(name, _)| name).filter(|it| is_other(it)).map(own).collect();
+    waiting.push((was.message().to_owned(), now.message().to_owned()));
+    let mut pairs = BTreeSet::new();
+    while let Some(pair) = waiting.pop() {
+        if let (Some(before), Some(after)) = (was.types().message(&pair.0), now.types().message(&pair.1))
+            && pairs.insert(pair)
+        {
+            let reached = reached_by_both(before, after).into_iter();
+            waiting.extend(reached.filter(|(was, now)| was == now || between.is_renaming(was, now)));
+        }
+    }
+    pairs
+}
+
+/// The types of two shapes.
+#[derive(Clone, Copy)]
+struct Between<'a> {
+    was: &'a Types,
+    now: &'a Types,
+}
+
+impl Between<'_> {
+    fn only_adds(self, (was, now): (&str, &str)) -> bool {
+        let (mut seen, mut waiting) = (BTreeSet::new(), vec![(was.to_owned(), now.to_owned())]);
+        while let Some(pair) = waiting.pop() {
+            let messages = (self.was.message(&pair.0), self.now.message(&pair.1));
+            let enums = (self.was.enumeration(&pair.0), self.now.enumeration(&pair.1));
+            let differences = match (messages, enums) {
+                _ if pair.0 == pair.1 && is_well_known(&pair.0) => continue,
+                ((Some(before), Some(after)), _) => {
+                    let reached = reached_by_both(before, after).into_iter();
+                    waiting.extend(reached.filter(|it| seen.insert(it.clone())));
+                    difference::of_messages(&pair.1, &self.as_called_now(before, after), after)
+                }
+                (_, (Some(before), Some(after))) => difference::of_enums(&pair.1, before, after),
+                _ => return false,
+            };
+            if !differences.iter().all(is_addition) {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Whether a type is called otherwise: its former name is gone, and the new one is new.
+    fn is_renaming(self, was: &str, now: &str) -> bool {
+        let has = |types: &Types, name: &str| types.message(name).is_some() || types.enumeration(name).is_some();
+        has(self.was, was) && has(self.now, now) && !has(self.now, was) && !has(self.was, now)
+    }
+
+    /// A message as it was, the types of its fields by the names that they have now.
+    fn as_called_now(self, before: &MessageShape, after: &MessageShape) -> MessageShape {
+        let mut renamed = before.clone();
+        for (number, field) in &mut renamed.fields {
+            let now = after.fields.get(number).and_then(|it| it.ty.named());
+            if let (Some(was), Some(now)) = (field.ty.named(), now)
+                && self.is_renaming(was, now)
+            {
+                field.ty = field.ty.called(now);
+            }
+        }
+        renamed
+    }
 }
 
 fn is_addition(difference: &Difference) -> bool {
@@ -59,7 +131,8 @@ pub fn differences(was: &Shape, now: &Shape) -> Vec<String> {
         }
         let place = if now_name == now.message() { String::new() } else { format!("in {now_name}: ") };
         if let (Some(before), Some(after)) = (was.types().message(&was_name), now.types().message(&now_name)) {
-            let between = difference::of_messages(&now_name, before, after);
+            let renamed = Between { was: was.types(), now: now.types() }.as_called_now(before, after);
+            let between = difference::of_messages(&now_name, &renamed, after);
             told.extend(between.iter().filter_map(in_words).map(|it| format!("{place}{it}")));
             waiting.extend(reached_by_both(before, after));
         } else if let (Some(before), Some(after)) =

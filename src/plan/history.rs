@@ -18,7 +18,7 @@ use crate::{
     model::{Event, EventId},
     render::Bug,
     rust,
-    shape::Shape,
+    shape::{Shape, Types, is_well_known},
 };
 use versions::Version;
 
@@ -122,7 +122,7 @@ impl<'a> Past<'a> {
         for name in ["DecodeError", "Message"] {
             imports.add("potter::prost", name);
         }
-        let conversions = self.conversions();
+        let (conversions, oneofs) = (self.conversions(), self.oneofs(scope)?);
         if !conversions.is_empty() {
             imports.add("potter::domain", "same_data");
         }
@@ -134,11 +134,13 @@ impl<'a> Past<'a> {
         let seed = format!("src/domain/{}.rs", symbols.module);
         let view = PastView {
             event_type: &self.event.event_type,
+            module: &self.module,
             hops: self.hops(&state, &seed),
             seed: &seed,
             versions: self.versions.iter().map(|it| it.view(scope)).collect::<Result<_, Bug>>()?,
             readers: self.readers(&state),
             conversions,
+            oneofs,
             uses: imports.render(0),
             state,
         };
@@ -163,8 +165,11 @@ impl<'a> Past<'a> {
         let signature = format!("fn upcast(event: v{from}::{}) -> v{to}::{}", was.root(), now.root());
         let message = format!("`{name}` is missing: what `{event_type}` version {from} says as version {to}");
         let label = format!("recorded events of version {from} cannot be read without it");
-        let note = format!("write `impl {name} for {state} {{ {signature} {{ … }} }}` in {seed}");
-        let uses = format!("with `use crate::generated::domain::history::{module}::{{{name}, v{from}, v{to}}};`");
+        // By the module, so that upcasters of several events can stand in one file.
+        let signature_outside =
+            format!("fn upcast(event: {module}::v{from}::{}) -> {module}::v{to}::{}", was.root(), now.root());
+        let note = format!("write `impl {module}::{name} for {state} {{ {signature_outside} {{ … }} }}` in {seed}");
+        let uses = format!("with `use crate::generated::domain::history::{module};`");
         HopView {
             differences: evolution::differences(&was.shape, &now.shape),
             message: formatted_literal(&message),
@@ -175,6 +180,7 @@ impl<'a> Past<'a> {
             from,
             to,
             signature,
+            signature_outside,
         }
     }
 
@@ -186,19 +192,29 @@ impl<'a> Past<'a> {
     /// The messages that become those of the next version by themselves.
     fn conversions(&self) -> Vec<ConversionView> {
         let of_pair = |(was, now): (&Version, &Version)| {
-            let mut names: Vec<(String, String)> =
-                was.shape.types().messages().map(|(name, _)| (name.to_owned(), name.to_owned())).collect();
-            names.retain(|(name, _)| name != was.shape.message());
-            names.push((was.shape.message().to_owned(), now.shape.message().to_owned()));
-            let adds = |(before, after): &(String, String)| {
-                evolution::message_only_adds((was.shape.types(), before), (now.shape.types(), after))
-            };
-            let conversion = |(before, after): (String, String)| {
+            let pairs = evolution::counterparts(&was.shape, &now.shape).into_iter();
+            let adding = pairs.filter(|pair| message_only_adds(was, now, pair));
+            let paths = |(before, after): (String, String)| {
                 Some(ConversionView { from: was.path(&before)?, to: now.path(&after)? })
             };
-            names.into_iter().filter(adds).filter_map(conversion).collect::<Vec<_>>()
+            adding.filter_map(paths).collect::<Vec<_>>()
         };
         self.pairs().flat_map(of_pair).collect()
+    }
+
+    /// The oneofs that do so in messages that don't.
+    fn oneofs(&self, scope: &Scope<'_>) -> Result<Vec<OneofView>, Bug> {
+        let mut oneofs = Vec::new();
+        for (was, now) in self.pairs() {
+            let pairs = evolution::counterparts(&was.shape, &now.shape);
+            for pair in pairs.iter().filter(|pair| !message_only_adds(was, now, pair)) {
+                let (before, after) = types_of(was, now, pair);
+                for name in evolution::oneofs_that_only_add(before, after) {
+                    oneofs.extend(oneof(scope, (was, now), pair, &name)?);
+                }
+            }
+        }
+        Ok(oneofs)
     }
 
     /// How each former version is read: additions at the beginning are read as what they became at once.
@@ -229,6 +245,40 @@ fn formatted_literal(text: &str) -> String {
     rust::string_literal(&text.replace('{', "{{").replace('}', "}}"))
 }
 
+/// The messages of a pair, each with the types of its version.
+fn types_of<'a>(was: &'a Version, now: &'a Version, pair: &'a (String, String)) -> Messages<'a> {
+    ((was.shape.types(), pair.0.as_str()), (now.shape.types(), pair.1.as_str()))
+}
+
+type Messages<'a> = ((&'a Types, &'a str), (&'a Types, &'a str));
+
+fn message_only_adds(was: &Version, now: &Version, pair: &(String, String)) -> bool {
+    let (before, after) = types_of(was, now, pair);
+    evolution::message_only_adds(before, after)
+}
+
+/// How a oneof of a message becomes that of the message's next version, variant by variant.
+fn oneof(
+    scope: &Scope<'_>,
+    (was, now): (&Version, &Version),
+    (before, after): &(String, String),
+    name: &str,
+) -> Result<Option<OneofView>, Bug> {
+    let (Some(from), Some(to)) = (was.oneof(scope, before, name)?, now.oneof(scope, after, name)?) else {
+        return Ok(None);
+    };
+    let fields = was.shape.types().message(before).map(|it| &it.fields);
+    let is_own = |number: &u32| {
+        let message = fields.and_then(|it| it.get(number)).and_then(|it| it.ty.message());
+        message.is_some_and(|it| !is_well_known(it))
+    };
+    let variants = from.variants.iter().filter_map(|(number, was)| {
+        let value = if is_own(number) { "it.into()" } else { "it" };
+        Some(VariantView { was: was.clone(), now: to.variants.get(number)?.clone(), value })
+    });
+    Ok(Some(OneofView { variants: variants.collect(), from: from.path, to: to.path }))
+}
+
 fn is_derived(was: &Version, now: &Version) -> bool {
     evolution::only_adds(&was.shape, &now.shape)
 }
@@ -236,10 +286,12 @@ fn is_derived(was: &Version, now: &Version) -> bool {
 #[derive(Serialize)]
 struct PastView<'a> {
     event_type: &'a str,
+    module: &'a str,
     seed: &'a str,
     versions: Vec<versions::VersionView>,
     hops: Vec<HopView>,
     conversions: Vec<ConversionView>,
+    oneofs: Vec<OneofView>,
     readers: Vec<ReaderView>,
     state: String,
     uses: String,
@@ -252,6 +304,8 @@ struct HopView {
     to: u32,
     /// Of the method, without its body.
     signature: String,
+    /// The same, as it is written where the event's module was imported.
+    signature_outside: String,
     differences: Vec<String>,
     message: String,
     label: String,
@@ -263,6 +317,21 @@ struct HopView {
 struct ConversionView {
     from: String,
     to: String,
+}
+
+#[derive(Serialize)]
+struct OneofView {
+    from: String,
+    to: String,
+    variants: Vec<VariantView>,
+}
+
+#[derive(Serialize)]
+struct VariantView {
+    was: String,
+    now: String,
+    /// What becomes of `it`, the value.
+    value: &'static str,
 }
 
 #[derive(Serialize)]

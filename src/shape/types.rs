@@ -192,6 +192,16 @@ impl TypeShape {
             TypeShape::Scalar(_) => None,
         }
     }
+
+    /// The same kind of type, called otherwise; a scalar has no name of its own.
+    pub fn called(&self, name: &str) -> Self {
+        match self {
+            TypeShape::Message(_) => TypeShape::Message(name.to_owned()),
+            TypeShape::Group(_) => TypeShape::Group(name.to_owned()),
+            TypeShape::Enum(_) => TypeShape::Enum(name.to_owned()),
+            TypeShape::Scalar(scalar) => TypeShape::Scalar(*scalar),
+        }
+    }
 }
 
 impl fmt::Display for TypeShape {

@@ -51,6 +51,71 @@ fn any_other_hop_is_a_trait_whose_lack_is_told_by_name() {
 }
 
 #[test]
+fn the_note_holds_what_is_to_be_written() {
+    let project = after(&[proto(&placed(1, "string note = 2;")), proto(&placed(2, "string remark = 2;"))]);
+    let text = project.text(PLACED);
+    let signature = "fn upcast(event: order_placed::v1::OrderPlaced) -> order_placed::v2::OrderPlaced {";
+    let doc = format!(
+        "/// use crate::generated::domain::history::order_placed;\n///\n\
+         /// impl order_placed::OrderPlacedV1ToV2 for Order {{\n///     {signature}\n"
+    );
+    assert!(text.contains(&doc), "{text}");
+    assert!(text.contains("\"with `use crate::generated::domain::history::order_placed;`\""), "{text}");
+    let note =
+        format!("write `impl order_placed::OrderPlacedV1ToV2 for Order {{ {signature} … }} }}` in src/domain/order.rs");
+    assert!(text.contains(&note.replace('{', "{{").replace('}', "}}")), "{text}");
+}
+
+#[test]
+fn a_oneof_that_only_adds_converts_itself() {
+    let event = |version: u32, fields: &str, labels: &str| {
+        let place = "message Place { string city = 1; } message Label { string text = 1; }\n";
+        placed(version, fields) + &place.replace("string text = 1;", labels)
+    };
+    let oneofs = "oneof to { string box = 3; Place place = 4; } oneof by { string clerk = 5; Label label = 6; }
+                  oneof gone { string left = 7; string right = 8; }";
+    let then =
+        "oneof to { string box = 3; Place place = 4; bool lost = 9; } oneof by { string clerk = 5; Label label = 6; }
+                oneof gone { string left = 7; }";
+    let days = [
+        proto(&event(1, &format!("string note = 2; {oneofs}"), "string text = 1;")),
+        proto(&event(2, &format!("string remark = 2; {then}"), "string title = 1;")),
+    ];
+    let text = after(&days).text(PLACED);
+    let (from, to) = ("v1::order_placed::To", "v2::order_placed::To");
+    assert!(text.contains(&format!("impl From<{from}> for {to}")), "{text}");
+    assert!(text.contains(&format!("{from}::Box(it) => Self::Box(it),")), "{text}");
+    assert!(text.contains(&format!("{from}::Place(it) => Self::Place(it.into()),")), "{text}");
+    assert!(!text.contains("for v2::order_placed::By"), "its label says something else now:\n{text}");
+    assert!(!text.contains("for v2::order_placed::Gone"), "a part of it is gone:\n{text}");
+    let derived = [
+        proto(&event(1, oneofs, "string text = 1;")),
+        proto(&event(2, &format!("{oneofs} bool late = 9;"), "string text = 1;")),
+    ];
+    let text = after(&derived).text(PLACED);
+    assert!(text.contains("impl From<v1::OrderPlaced> for v2::OrderPlaced") && !text.contains("pub trait"), "{text}");
+    assert!(!text.contains("for v2::order_placed::To"), "nobody needs it:\n{text}");
+}
+
+#[test]
+fn a_type_that_is_called_otherwise_is_the_same_type() {
+    let event = |version: u32, line: &str, kind: &str, fields: &str| {
+        format!(
+            "{}message {line} {{ {kind} kind = 1; }} enum {kind} {{ KIND_UNSPECIFIED = 0; }}\n",
+            placed(version, &format!("repeated {line} lines = 3; {fields}"))
+        )
+    };
+    let mere = [proto(&event(1, "Line", "Kind", "")), proto(&event(2, "Row", "Sort", "string note = 2;"))];
+    let text = after(&mere).text(PLACED);
+    assert!(text.contains("impl From<v1::Line> for v2::Row") && !text.contains("pub trait"), "{text}");
+    let written =
+        [proto(&event(1, "Line", "Kind", "string note = 2;")), proto(&event(2, "Row", "Sort", "string remark = 2;"))];
+    let text = after(&written).text(PLACED);
+    assert!(text.contains("impl From<v1::Line> for v2::Row") && text.contains("pub trait"), "{text}");
+    assert!(!text.contains("/// - `repeated"), "nothing is to be done about it:\n{text}");
+}
+
+#[test]
 fn hops_are_chained_and_keep_their_names_when_the_next_comes() {
     let days = [
         proto(&placed(1, "string note = 2;")),
@@ -148,6 +213,33 @@ fn names_that_are_rusts_own_make_a_past_too() {
     assert!(text.contains("pub trait ABCV1ToV2"), "{text}");
     assert!(text.contains("a {{b}}/\\\"c\\\""), "braces in a message of the compiler are doubled:\n{text}");
     assert_eq!(fixtures(&project).len(), 1);
+}
+
+#[test]
+fn upcasters_of_one_file_follow_when_a_message_is_renamed() {
+    let noted = |version: u32, fields: &str| {
+        placed(version, fields).replace("OrderPlaced", "OrderNoted").replace("order.placed", "order.noted")
+    };
+    let raised = placed(2, "string remark = 2;") + &noted(2, "string remark = 2;");
+    let project = after(&[proto(&(placed(1, "string note = 2;") + &noted(1, "string note = 2;"))), proto(&raised)]);
+    let upcaster = |module: &str, name: &str, ident: &str| {
+        format!(
+            "impl {module}::{name}V1ToV2 for Order {{\n    \
+             fn upcast(event: {module}::v1::{ident}) -> {module}::v2::{ident} {{\n        \
+             {module}::v2::{ident} {{ order_id: event.order_id, remark: event.note }}\n    }}\n}}\n"
+        )
+    };
+    let both = |placed: &str| {
+        format!(
+            "use crate::generated::domain::history::{{order_noted, order_placed}};\n{}{}",
+            upcaster("order_placed", "OrderPlaced", placed),
+            upcaster("order_noted", "OrderNoted", "OrderNoted")
+        )
+    };
+    let path = project.root().join("src/domain/upcasters.rs");
+    std::fs::write(&path, both("OrderPlaced")).expect("a writable folder");
+    project.update(&proto(&raised.replace("message OrderPlaced", "message OrderSubmitted"))).expect("it is right");
+    assert_eq!(project.text("src/domain/upcasters.rs"), both("OrderSubmitted"));
 }
 
 #[test]

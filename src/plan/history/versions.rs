@@ -5,18 +5,18 @@
 
 use std::collections::BTreeMap;
 
-use prost_reflect::MessageDescriptor;
+use prost_reflect::{MessageDescriptor, OneofDescriptor};
 use serde::Serialize;
 
 use crate::{
     docs::Comments,
-    lower::{self, names::to_snake},
+    lower::{self, Lowered, Names, names::to_snake},
     messages,
     plan::{MESSAGES, Scope},
     render::Bug,
     shape::{
         Shape,
-        rebuild::{rebuild, simple_names},
+        rebuild::{Rebuilt, rebuild, simple_names},
     },
 };
 
@@ -27,6 +27,14 @@ pub(super) struct Version {
     is_current: bool,
     /// Rust names of its types, by full name.
     names: BTreeMap<String, String>,
+}
+
+/// The names around a oneof.
+pub(super) struct Oneof {
+    /// The enum's, seen from the event's module.
+    pub path: String,
+    /// The variants by the numbers of their fields.
+    pub variants: BTreeMap<u32, String>,
 }
 
 #[derive(Serialize)]
@@ -63,11 +71,44 @@ impl Version {
     }
 
     fn structs(&self) -> Result<String, Bug> {
-        let what = format!("version {} of {}", self.number, self.shape.message());
-        let rebuilt = rebuild(&self.shape, &self.names).map_err(|error| Bug::new(&what, error))?;
-        let lowered = lower::lower(&rebuilt.messages, &rebuilt.enums, &Comments::default());
-        let bodies = messages::generate(&lowered, "::potter").map_err(|error| Bug::new(&what, error))?;
+        let (_, lowered) = self.rebuilt()?;
+        let bodies = messages::generate(&lowered, "::potter").map_err(|error| self.bug(error))?;
         Ok(bodies.into_values().collect())
+    }
+
+    /// The types of a former version, and what they are called.
+    fn rebuilt(&self) -> Result<(Rebuilt, Lowered), Bug> {
+        let rebuilt = rebuild(&self.shape, &self.names).map_err(|error| self.bug(error))?;
+        let lowered = lower::lower(&rebuilt.messages, &rebuilt.enums, &Comments::default());
+        Ok((rebuilt, lowered))
+    }
+
+    fn bug(&self, error: impl ToString) -> Bug {
+        Bug::new(format!("version {} of {}", self.number, self.shape.message()), error)
+    }
+
+    /// The names around a oneof of a message.
+    pub fn oneof(&self, scope: &Scope<'_>, message: &str, oneof: &str) -> Result<Option<Oneof>, Bug> {
+        let name = &self.names[message];
+        if self.is_current {
+            let message = scope.descriptors.pool().get_message_by_name(message);
+            let oneof = message.and_then(|it| it.oneofs().find(|it| it.name() == oneof));
+            return Ok(oneof.map(|it| self.named(&it, &to_snake(name), &scope.symbols.names)));
+        }
+        let (rebuilt, lowered) = self.rebuilt()?;
+        let message = rebuilt.messages.iter().find(|it| it.name() == name);
+        let oneof = message.and_then(|it| it.oneofs().find(|it| it.name() == oneof));
+        Ok(oneof.map(|it| {
+            let module = lowered.names.oneof_type(&it).modules.last().cloned();
+            self.named(&it, &module.unwrap_or_default(), &lowered.names)
+        }))
+    }
+
+    fn named(&self, oneof: &OneofDescriptor, module: &str, names: &Names) -> Oneof {
+        Oneof {
+            path: format!("v{}::{module}::{}", self.number, names.oneof_type(oneof).ident),
+            variants: oneof.fields().map(|it| (it.number(), names.variant(&it).to_owned())).collect(),
+        }
     }
 
     /// Today's messages under the names that they will keep, with the modules in which their oneofs are.
