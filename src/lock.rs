@@ -24,6 +24,9 @@ pub const LOCK_PATH: &str = "potter.lock";
 const HEADER: &str =
     "# Written by potter-gen; commit it. It says whose each file is and from which proto it comes.\n\n";
 
+/// The last line: a text that was cut off may still be TOML.
+const END: &str = "# The end: where this line is missing, more is.";
+
 /// What to do about a lock that is none.
 const DAMAGED: &str = "help: take it back from version control, as with `git checkout -- potter.lock`; it alone knows whose \
                        each file is and which events were recorded. Where there is none, `potter-gen init` into a new folder \
@@ -194,13 +197,16 @@ impl Lock {
             let newer = format!("format {} is of a newer potter-gen; this one reads {FORMAT}", lock.format);
             return Err(UnreadableLock(newer));
         }
-        Ok(lock)
+        match text.trim_end().ends_with(END) {
+            true => Ok(lock),
+            false => Err(damaged(&format!("its last line, `{END}`, is missing: what was before it may be too"))),
+        }
     }
 
     /// The text of the lock.
     pub fn print(&self) -> String {
         let body = toml::to_string_pretty(self).expect("a lock is made of strings, numbers and tables");
-        format!("{HEADER}{body}")
+        format!("{HEADER}{body}\n{END}\n")
     }
 }
 
@@ -364,7 +370,8 @@ mod tests {
     #[test]
     fn what_is_no_lock_is_told_with_what_to_do() {
         let whole = sample().print();
-        for damaged in ["", "\n", "\u{0}\u{1}", "garbage", &whole[..whole.len() / 2]] {
+        let cut = (1..whole.len() - 1).map(|end| &whole[..end]).chain(["\n", "\u{0}\u{1}", "garbage"]);
+        for damaged in cut {
             let error = Lock::read(damaged).expect_err("it is no lock").to_string();
             assert!(error.starts_with("potter.lock: ") && error.contains("git checkout -- potter.lock"), "{error}");
         }

@@ -124,8 +124,16 @@ impl Project {
     /// # Errors
     /// The directory is neither, or it cannot be read.
     pub fn open(root: &Path) -> Result<Self, OutputError> {
-        journal::recover(root)?;
+        Self::recover(root)?;
         Self::found(root)
+    }
+
+    /// Finishes what an interrupted command began.
+    ///
+    /// # Errors
+    /// The directory cannot be read or written.
+    pub fn recover(root: &Path) -> Result<(), OutputError> {
+        journal::recover(root)
     }
 
     /// As [`Project::open`], without writing anything.

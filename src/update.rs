@@ -57,6 +57,8 @@ pub struct Plan {
     pub upkeep: Vec<Step>,
     /// Whether there was no project before.
     pub is_new: bool,
+    /// Every change to the disk.
+    changes: Vec<Change>,
     pub(crate) lock: Lock,
     proposal: Proposal,
     project: Project,
@@ -122,7 +124,7 @@ impl Error {
 /// # Errors
 /// See [`Error`]; nothing was written.
 pub fn run(request: &Request) -> Result<Plan, Error> {
-    Project::open(&request.output)?;
+    Project::recover(&request.output)?;
     let plan = plan(request)?;
     plan.carry_out()?;
     Ok(plan)
@@ -156,12 +158,12 @@ fn planned(request: &Request) -> Result<Plan, Error> {
         wants_clean_tree: request.allowed.markers && !request.allow_dirty,
         steps,
         upkeep: Vec::new(),
+        changes: Vec::new(),
         lock,
         proposal,
         project,
     };
-    bases::let_go(&mut plan)?;
-    plan.upkeep = upkeep::upkeep(&plan)?;
+    plan.settle()?;
     Ok(plan)
 }
 
@@ -239,15 +241,15 @@ impl Plan {
     /// The plan needs a person first, or the project can't be written; it is as it was.
     pub fn carry_out(&self) -> Result<(), Error> {
         self.refuse_undecided()?;
-        Ok(self.project.write(&self.changes()?)?)
+        Ok(self.project.write(&self.changes)?)
     }
 
-    /// Every change to the disk that the plan makes.
-    ///
-    /// # Errors
-    /// A file can't be read.
-    pub fn changes(&self) -> Result<Vec<Change>, OutputError> {
-        changes::changes(self)
+    /// Takes in what follows from the steps and the lock.
+    fn settle(&mut self) -> Result<(), OutputError> {
+        bases::let_go(self)?;
+        self.changes = changes::changes(self)?;
+        self.upkeep = upkeep::upkeep(self)?;
+        Ok(())
     }
 
     /// Why the plan can't be carried out, if it can't.
@@ -256,7 +258,7 @@ impl Plan {
     /// See [`Error`].
     pub fn refuse(&self) -> Result<(), Error> {
         self.refuse_undecided()?;
-        Ok(self.project.refuse(&self.changes()?)?)
+        Ok(self.project.refuse(&self.changes)?)
     }
 
     /// Stops where a person has to decide first.
@@ -282,18 +284,13 @@ impl Plan {
             || self.steps.iter().any(|step| step.action.needs_a_person() || step.proposed.is_some() || step.is_marked())
     }
 
-    /// The new lock's text.
-    pub fn lock_text(&self) -> String {
-        self.lock.print()
-    }
-
-    /// Whether the lock on disk is not the one that would be written, line ends aside.
+    /// Whether the lock on disk is not the one that would be written.
     ///
     /// # Errors
     /// It can't be read.
     pub fn lock_differs(&self) -> Result<bool, OutputError> {
-        let bytes = self.read(LOCK_PATH)?.unwrap_or_default();
-        Ok(String::from_utf8_lossy(&bytes).replace("\r\n", "\n") != self.lock.print())
+        let before = self.read(LOCK_PATH)?;
+        Ok(self.changes.iter().any(|it| it.path == LOCK_PATH && it.contents != before))
     }
 
     /// The lock that was there before.
@@ -315,13 +312,14 @@ impl Plan {
 /// # Errors
 /// There is none; what to do depends on what there is.
 pub fn refuse_others(path: &Path) -> Result<(), Error> {
-    let none = || Error::NoProject(path.display().to_string());
+    if is_project(path) {
+        return Ok(());
+    }
     match Project::look(path) {
-        Ok(project) if project.lock().is_none() => Err(none()),
-        Err(OutputError::NotAProject(_)) => Err(none()),
+        Ok(_) | Err(OutputError::NotAProject(_)) => Err(Error::NoProject(path.display().to_string())),
         Err(error @ OutputError::WithoutLock(_)) => Err(error.into()),
         // Whoever goes on tells of it.
-        Ok(_) | Err(_) => Ok(()),
+        Err(_) => Ok(()),
     }
 }
 

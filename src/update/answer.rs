@@ -1,6 +1,6 @@
 //! What a person answers when asked file by file.
 
-use super::{Plan, bases, record, upkeep};
+use super::{Plan, record};
 use crate::lock::Lock;
 use crate::merge::Merge;
 use crate::migrations;
@@ -58,8 +58,7 @@ impl Plan {
             self.forget_what_was_skipped(before);
         }
         record::files(&mut self.lock, &self.proposal, before.as_ref(), &self.steps);
-        bases::let_go(self)?;
-        self.upkeep = upkeep::upkeep(self)?;
+        self.settle()?;
         Ok(true)
     }
 

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use super::Plan;
+use super::{Plan, changes};
 use crate::lock::Hash;
 use crate::output::OutputError;
 use crate::reconcile::is_as_written;
@@ -27,7 +27,7 @@ pub(super) fn let_go(plan: &mut Plan) -> Result<(), OutputError> {
     if gone.is_empty() {
         return Ok(());
     }
-    let written = plan.changes()?.into_iter().filter(|it| it.contents.is_some());
+    let written = changes::changes(plan)?.into_iter().filter(|it| it.contents.is_some());
     let written: BTreeSet<String> = written.map(|it| it.path).collect();
     gone.retain(|hash| !written.contains(&hash.base_path()));
     for step in &mut plan.steps {

@@ -21,8 +21,8 @@ pub(super) fn upkeep(plan: &Plan) -> Result<Vec<Step>, OutputError> {
         return Ok(Vec::new());
     }
     let mut steps = Vec::new();
-    for change in plan.changes()? {
-        if let Some(reason) = reason(plan, &change) {
+    for change in &plan.changes {
+        if let Some(reason) = reason(plan, change) {
             let before = plan.read(&change.path)?;
             steps.extend((before != change.contents).then(|| step(change, before, reason)));
         }
@@ -30,13 +30,13 @@ pub(super) fn upkeep(plan: &Plan) -> Result<Vec<Step>, OutputError> {
     Ok(steps)
 }
 
-fn step(change: Change, before: Option<Vec<u8>>, reason: String) -> Step {
+fn step(change: &Change, before: Option<Vec<u8>>, reason: String) -> Step {
     let action = match (&before, &change.contents) {
         (_, None) => Action::Remove,
         (None, _) => Action::Create,
         _ => Action::Replace,
     };
-    Step::untouched(&change.path, Class::Generated, "", before).to(action, change.contents, reason)
+    Step::untouched(&change.path, Class::Generated, "", before).to(action, change.contents.clone(), reason)
 }
 
 /// Why it changes; none for a file of the project, or a proposal that waits, of which its step tells.

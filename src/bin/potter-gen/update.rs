@@ -166,7 +166,7 @@ fn contradiction(arguments: &Update) -> Option<&'static str> {
 
 /// The plan that was carried out; none if the person wants nothing done.
 fn carried_out(request: &Request, interactive: bool) -> Result<Option<Plan>, Error> {
-    Project::open(&request.output)?;
+    Project::recover(&request.output)?;
     let mut plan = update::plan(request)?;
     if interactive && !plan.ask(ask::ask)? {
         return Ok(None);
