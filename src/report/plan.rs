@@ -90,9 +90,9 @@ fn head(step: &Step) -> String {
 }
 
 fn line(step: &Step) -> String {
-    let plain = matches!(step.action, Action::Create | Action::Replace | Action::Remove);
+    let is_plain = matches!(step.action, Action::Create | Action::Replace | Action::Remove) && !step.recalled;
     let aside = if step.proposed.is_some() { "; see .potter/pending/" } else { "" };
-    match plain {
+    match is_plain {
         true => head(step),
         false => format!("{}            {}{aside}\n", head(step), step.reason),
     }
