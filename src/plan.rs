@@ -64,6 +64,8 @@ pub struct Plan {
     pub tables: Tables,
     /// What user code calls what the protos name: see [`crate::rename`].
     pub names: BTreeMap<String, String>,
+    /// What the types of each version of an event are called, by its module: `order_placed::v1`.
+    pub versions: BTreeMap<String, BTreeSet<String>>,
 }
 
 /// The files of a project that follow from its protos and from its past, sorted by path.
@@ -101,7 +103,8 @@ pub fn plan(module: &Module, descriptors: &Descriptors, history: &History) -> Re
     let files: Vec<Vec<File>> = parts.par_iter().map(|part| part(&scope)).collect::<Result<_, Bug>>()?;
     let mut files = files.concat();
     files.sort();
-    Ok(Plan { files, tables: infrastructure::tables(&scope), names: called::names(&scope) })
+    let (tables, names) = (infrastructure::tables(&scope), called::names(&scope));
+    Ok(Plan { files, tables, names, versions: history::names(&scope) })
 }
 
 /// Makes the files of one part of a project; parts don't depend on each other.

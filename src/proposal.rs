@@ -3,7 +3,7 @@
 //! In: the protos, compiled and understood, where the framework comes from, and what is known of the past. Out: a
 //! [`Proposal`]. What becomes of it on a disk where people work is for [`crate::reconcile`].
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::descriptors::{Descriptors, ProtoFile};
 use crate::docs::Comments;
@@ -46,6 +46,8 @@ pub struct Proposal {
     pub tables: Tables,
     /// What user code calls what the protos name.
     pub names: Names,
+    /// What the types of each version of an event are called, by its module.
+    pub versions: BTreeMap<String, BTreeSet<String>>,
     /// Import names of the protos.
     pub protos: Vec<String>,
     /// What is remembered from now on.
@@ -69,15 +71,14 @@ pub fn propose(source: &Source, past: &Past) -> Result<Proposal, Bug> {
     let comments = Comments::of(descriptors.pool().files());
     let protos: Vec<String> = descriptors.files().iter().map(|file| file.name().to_owned()).collect();
     let history = past.history(module);
-    let planned = plan::plan(module, descriptors, &history)?;
-    let mut files = planned.files;
+    let plan::Plan { mut files, tables, names, versions } = plan::plan(module, descriptors, &history)?;
     let has_protos = !descriptors.protos().is_empty();
     let setting = project::Setting { framework, protos: &protos, has_protos, comments: &comments };
     files.extend(project::files(module, &setting)?);
     files.extend(descriptors.protos().iter().map(|proto| proto_file(module, proto)));
-    files.extend(migrations::files(&module.name, &planned.tables, &known(past))?);
+    files.extend(migrations::files(&module.name, &tables, &known(past))?);
     files.sort();
-    Ok(Proposal { files, tables: planned.tables, names: planned.names, protos, history })
+    Ok(Proposal { files, tables, names, versions, protos, history })
 }
 
 /// The project has its own copy of each proto, so that it can be regenerated, and so that editors and protoc find

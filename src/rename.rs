@@ -1,13 +1,15 @@
 //! Renaming: the user's code follows when the proto calls the same thing by another name.
 //!
 //! In: what user code called everything at the last regeneration, and what it calls it now, by identities that
-//! survive a renaming (an `event_type`, an aggregate's `name`, a table, an rpc and its `renamed_from`). Out: a
-//! [`Renaming`], which changes the names in a text and nothing else: no comment, no string, no blank. A word that only
-//! looks like one of them stays: `scope` tells what a file defines itself or takes from another crate, and which methods
-//! are those that the generated traits ask for.
+//! survive a renaming (an `event_type`, an aggregate's `name`, a table, an rpc and its `renamed_from`, the fields that
+//! have a type). Out: a [`Renaming`], which changes the names in a text and nothing else: no comment, no string, no
+//! blank. A word that only looks like one of them stays: `scope` tells what a file defines itself or takes from another
+//! crate, and which methods are those that the generated traits ask for. `types` finds the types that have no identity
+//! but the fields that they are used in.
 
 mod blocks;
 mod scope;
+mod types;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,6 +30,12 @@ pub struct Renaming {
     methods: BTreeMap<String, String>,
     /// Functions of the generated module `effects`.
     effects: BTreeMap<String, String>,
+    /// Variants of enums, by what enum and variant were called.
+    variants: BTreeMap<(String, String), String>,
+    /// Modules of what is within messages.
+    modules: BTreeMap<String, String>,
+    /// What is in the modules of an event's versions, `order_placed::v1`, whose types keep the names of their time.
+    versions: BTreeMap<String, BTreeSet<String>>,
     /// Files that are called after what was renamed: new path by old path.
     moves: BTreeMap<String, String>,
     /// The project's own crates, which paths may begin with.
@@ -35,18 +43,26 @@ pub struct Renaming {
 }
 
 impl Renaming {
-    /// What became of the names of `before`.
-    pub fn between(before: &Names, now: &Names, module: &Module) -> Self {
+    /// What became of the names of `before`; `versions` is what the modules of events' versions have in them now.
+    pub fn between(
+        before: &Names,
+        now: &Names,
+        module: &Module,
+        versions: &BTreeMap<String, BTreeSet<String>>,
+    ) -> Self {
         let library = library_name(&module.name);
         let crates = BTreeSet::from([format!("{library}_sdk"), library]);
-        let mut renaming = Self { crates, ..Self::default() };
+        let mut renaming = Self { crates, versions: versions.clone(), ..Self::default() };
         for (identity, name) in before {
             renaming.same_identity(identity, name, now);
         }
         for (old, new) in rpcs(before, now, module) {
             renaming.rpc(&old, &new, before, now);
         }
+        renaming.words.extend(types::renamed(before, now, module, &renaming.words));
         renaming.drop_the_doubtful(before, now);
+        renaming.variants = types::variants(&renaming.words, module);
+        renaming.modules = types::modules(&renaming.words);
         renaming
     }
 
@@ -76,8 +92,8 @@ impl Renaming {
 
     /// The text with the new names of types and modules.
     pub fn of_types(&self, text: &str) -> String {
-        let of_words = Self { words: self.words.clone(), crates: self.crates.clone(), ..Self::default() };
-        of_words.of_all(text)
+        let (methods, effects) = Default::default();
+        Self { methods, effects, ..self.clone() }.of_all(text)
     }
 
     /// The text with all new names, those of methods included where they are known to be the rpcs'.
@@ -109,10 +125,46 @@ impl Renaming {
         let is_effect = || scope.is_of_module(near.place, "effects");
         match (self.words.get(word), self.methods.get(word), self.effects.get(word)) {
             (_, _, Some(new)) if is_effect() => new,
-            (Some(new), _, _) if is_named() => new,
+            (Some(new), _, _) if is_named() && !self.is_of_its_time(near.place, scope) => new,
             (_, Some(new), _) if is_method() => new,
-            _ => word,
+            _ => self.within(near, scope).unwrap_or(word),
         }
+    }
+
+    /// What is within a type that was renamed: a variant of an enum, the module of a message's oneofs.
+    fn within(&self, near: &Near<'_>, scope: &Scope<'_>) -> Option<&str> {
+        if let Some(new) = self.modules.get(near.text(0)) {
+            let is_renamed = scope.is_module(near.place) && self.is_of_messages(near.place, scope);
+            return is_renamed.then_some(new).map(String::as_str);
+        }
+        let holder = scope.holder(near.place)?;
+        let holder_name = near.text(-3);
+        let new = self.variants.get(&(holder_name.to_owned(), near.text(0).to_owned()))?;
+        (!self.is_of_its_time(holder, scope)).then_some(new)
+    }
+
+    /// Whether a module holds what is within a message: it stands among the messages, those of a version included.
+    fn is_of_messages(&self, place: usize, scope: &Scope<'_>) -> bool {
+        let path = scope.whole_path(place);
+        let before = &path[..path.len() - 1];
+        let is_sdk = before.first().is_some_and(|it| it.ends_with("_sdk") && self.crates.contains(*it));
+        let version = before.last().copied();
+        let is_version = self.versions.keys().any(|key| key.split_once("::").map(|it| it.1) == version);
+        let is_of_messages = before.contains(&"messages") || is_sdk || is_version;
+        is_of_messages && scope.may_be_own(place) && !self.is_of_its_time(place, scope)
+    }
+
+    /// Whether a name is that of a type of a former version, as it was called then and is still.
+    fn is_of_its_time(&self, place: usize, scope: &Scope<'_>) -> bool {
+        let path = scope.whole_path(place);
+        let [before @ .., name] = path.as_slice() else { return false };
+        // Where nothing tells whose the version is, it may be any event's.
+        let is_in = |key: &str| match before {
+            [.., module, version] => key.split_once("::") == Some((module, version)),
+            [version] => key.split_once("::").is_some_and(|it| it.1 == *version),
+            [] => false,
+        };
+        self.versions.iter().any(|(key, items)| is_in(key) && items.contains(*name))
     }
 
     /// `Unimplemented("reserve_stock")` names the method in a string.
@@ -128,7 +180,7 @@ impl Renaming {
         match identity.split_once(' ') {
             Some(("effect", _)) => drop(self.effects.insert(name.to_owned(), new.clone())),
             Some(("answer" | "handler" | "rule", _)) => drop(self.methods.insert(name.to_owned(), new.clone())),
-            Some(("command", _)) => {}
+            Some(("command" | "type", _)) => {}
             Some(("view", _)) => {
                 let path = |module: &str| format!("src/application/{module}.rs");
                 self.moves.insert(path(name), path(new));
@@ -225,8 +277,8 @@ mod tests {
             words: names(&[("Placed", "Ordered"), ("PlaceRequest", "OrderRequest")]),
             methods: names(&[("place", "order")]),
             effects: names(&[("place_it", "order_it")]),
-            moves: BTreeMap::new(),
             crates: BTreeSet::from(["shop".to_owned()]),
+            ..Renaming::default()
         }
     }
 
@@ -373,7 +425,7 @@ mod tests {
             names(&[("event order.placed", "Placed"), ("read-model orders", "Orders"), ("view orders", "orders")]);
         let now = names(&[("event order.placed", "Ordered"), ("read-model orders", "Lines"), ("view orders", "lines")]);
         let (_, module) = testing::shop("");
-        let renaming = Renaming::between(&before, &now, &module);
+        let renaming = Renaming::between(&before, &now, &module, &BTreeMap::new());
         assert_eq!(renaming.of_types("orders::f(Orders, Placed)"), "lines::f(Lines, Ordered)");
         assert_eq!(renaming.moved("src/application/orders.rs"), Some("src/application/lines.rs"));
     }
@@ -383,9 +435,93 @@ mod tests {
         let before = names(&[("event a", "A"), ("event b", "B")]);
         let (_, module) = testing::shop("");
         let swapped = names(&[("event a", "B"), ("event b", "A")]);
-        assert!(Renaming::between(&before, &swapped, &module).is_empty());
+        assert!(Renaming::between(&before, &swapped, &module, &BTreeMap::new()).is_empty());
         let taken = names(&[("event a", "C"), ("event b", "B"), ("event c", "A")]);
-        assert!(Renaming::between(&before, &taken, &module).is_empty());
+        assert!(Renaming::between(&before, &taken, &module, &BTreeMap::new()).is_empty());
+    }
+
+    #[test]
+    fn types_of_former_versions_keep_the_names_of_their_time() {
+        let items = |names: &[&str]| names.iter().map(|it| (*it).to_owned()).collect::<BTreeSet<_>>();
+        let renaming = Renaming {
+            words: names(&[("Line", "Row"), ("Placed", "Ordered")]),
+            modules: names(&[("line", "row"), ("placed", "ordered")]),
+            versions: BTreeMap::from([
+                ("order_placed::v1".to_owned(), items(&["Ordered", "ordered", "Line", "line"])),
+                ("order_placed::v2".to_owned(), items(&["Ordered", "ordered", "Row", "row"])),
+                ("order_noted::v1".to_owned(), items(&["Row", "row"])),
+            ]),
+            ..renaming()
+        };
+        for (text, expected) in [
+            ("order_placed::v1::Line, order_placed::v2::Line", "order_placed::v1::Line, order_placed::v2::Row"),
+            ("order_placed::v1::Placed", "order_placed::v1::Ordered"),
+            ("order_placed::v2::line::A, order_noted::v1::Line", "order_placed::v2::row::A, order_noted::v1::Row"),
+            (
+                "order_placed::v1::placed::Line, order_placed::v1::line::A",
+                "order_placed::v1::ordered::Row, order_placed::v1::line::A",
+            ),
+        ] {
+            let text = format!("use a::history::{{order_noted, order_placed}};\nfn f() {{ {text} }}\n")
+                .replace("a::", "crate::");
+            let expected = format!("use a::history::{{order_noted, order_placed}};\nfn f() {{ {expected} }}\n")
+                .replace("a::", "crate::");
+            assert_eq!(renaming.of_all(&text), expected);
+        }
+        for text in [
+            "use crate::history::order_placed::{self as past, v1};\nfn f(a: v1::Line, b: v1::line::A, c: past::v1::Line) {}\n",
+            "use crate::history::order_placed::v1::Line;\nfn f(it: Line) {}\n",
+            "use crate::history::order_placed;\nuse order_placed::v1::{Line, line};\nfn f(it: Line, that: line::A) {}\n",
+            "use super::*;\nfn f(it: v1::Line) {}\n",
+        ] {
+            assert_eq!(renaming.of_all(text), text);
+        }
+    }
+
+    #[test]
+    fn what_is_within_a_type_follows_behind_it_alone() {
+        let renaming = Renaming {
+            words: names(&[("Kind", "Sort"), ("Line", "Row")]),
+            modules: names(&[("line", "row")]),
+            variants: BTreeMap::from([(("Kind".to_owned(), "Gift".to_owned()), "KindGift".to_owned())]),
+            ..renaming()
+        };
+        let text =
+            "use crate::messages::{Kind, line};\nfn f(it: line::Price) { Kind::Gift; messages::line::A::Gift; Gift }\n";
+        let expected = "use crate::messages::{Sort, row};\nfn f(it: row::Price) { Sort::KindGift; messages::line::A::Gift; Gift }\n";
+        assert_eq!(renaming.of_all(text), expected);
+        for text in [
+            "use other::{Kind, line};\nfn f() { Kind::Gift; line::Price }\n",
+            "enum Kind { Gift }\nmod line {}\nfn f() { Kind::Gift; line::Price }\n",
+            "use crate::views::line;\nfn f(line: u8) { line::g(x.line) }\n",
+        ] {
+            assert_eq!(renaming.of_all(text), text);
+        }
+    }
+
+    #[test]
+    fn types_of_fields_are_followed_by_their_uses() {
+        let (_, module) = testing::shop("message Row { Sort sort = 1; } enum Sort { SORT_NONE = 0; } message Other {}");
+        let before = names(&[
+            ("event e", "A"),
+            ("type shop::A 1", "Line"),
+            ("type shop::A 2", "Line"),
+            ("type shop::Line 1", "Kind"),
+        ]);
+        let now = |uses: &[(&str, &str)]| names(&[&[("event e", "B")], uses].concat());
+        let followed = |now: &Names| Renaming::between(&before, now, &module, &BTreeMap::new()).words;
+        let row = ("type shop::Row 1", "Sort");
+        let all = now(&[("type shop::B 1", "Row"), ("type shop::B 2", "Row"), row]);
+        assert_eq!(followed(&all), names(&[("A", "B"), ("Kind", "Sort"), ("Line", "Row")]));
+        let gone = now(&[("type shop::B 1", "Row"), row]);
+        assert_eq!(followed(&gone), followed(&all), "a field that is gone says nothing");
+        for (uses, why) in [
+            ([("type shop::B 1", "Row"), ("type shop::B 2", "Other")], "two"),
+            ([("type shop::B 1", "Row"), ("type shop::B 2", "Line")], "one of them still"),
+            ([("type shop::B 1", "Kind"), ("type shop::B 2", "Kind")], "known before"),
+        ] {
+            assert_eq!(followed(&now(&uses)), names(&[("A", "B")]), "{why}");
+        }
     }
 
     #[test]
@@ -402,7 +538,7 @@ mod tests {
             ("request shop.Orders.PlaceOrder", "PlaceOrderRequest"),
         ]);
         let (_, module) = testing::shop("");
-        let renaming = Renaming::between(&before, &now, &module);
+        let renaming = Renaming::between(&before, &now, &module, &BTreeMap::new());
         let text = "impl OrderDecider for Order { fn place(it: PlaceRequest) {} }";
         assert_eq!(renaming.of_all(text), text.replace("place", "place_order").replace("Place", "PlaceOrder"));
     }

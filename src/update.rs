@@ -211,7 +211,7 @@ fn reconciled(
 ) -> Result<Vec<Step>, OutputError> {
     let none = Lock::new("");
     let before = &project.lock().unwrap_or(&none).names;
-    let renaming = Renaming::between(before, &proposal.names, module);
+    let renaming = Renaming::between(before, &proposal.names, module, &proposal.versions);
     let mut others = project.list("src/generated")?;
     others.extend(project.list("sdk")?);
     if !renaming.is_empty() {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use prost_reflect::MessageDescriptor;
+use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
 
 use super::Scope;
 use crate::model::{Rpc, RpcKind};
@@ -29,6 +29,7 @@ pub(super) fn names(scope: &Scope<'_>) -> BTreeMap<String, String> {
     }
     rpcs(scope, &mut names);
     subscriptions(scope, &mut names);
+    scope.module.messages.iter().for_each(|it| types(scope, it, &mut names));
     // Well-known types have no name of their own in user code.
     names.retain(|_, name| !name.is_empty());
     names
@@ -67,6 +68,28 @@ fn command(scope: &Scope<'_>, rpc: &Rpc, names: &mut BTreeMap<String, String>) {
     let (_, symbols) = scope.aggregate(command.aggregate);
     names.insert(format!("rule {full}"), symbols.commands[full].clone());
     names.insert(format!("command {}", command.id), full.to_owned());
+}
+
+/// A message or an enum that is nothing but the type of fields is known by them: `type shop::OrderPlaced 3`.
+fn types(scope: &Scope<'_>, message: &MessageDescriptor, names: &mut BTreeMap<String, String>) {
+    let Some(path) = scope.symbols.names.message(message) else { return };
+    for field in message.fields() {
+        if let Some(name) = type_of(scope, &field) {
+            names.insert(format!("type {} {}", path.join(), field.number()), name);
+        }
+    }
+    message.child_messages().filter(|it| !it.is_map_entry()).for_each(|it| types(scope, &it, names));
+}
+
+/// What the type of a field is called; of its values, if it is a map.
+fn type_of(scope: &Scope<'_>, field: &FieldDescriptor) -> Option<String> {
+    let names = &scope.symbols.names;
+    match field.kind() {
+        Kind::Message(entry) if field.is_map() => type_of(scope, &entry.map_entry_value_field()),
+        Kind::Message(message) => names.message(&message).map(|it| it.ident.clone()),
+        Kind::Enum(of) => names.enumeration(&of).map(|it| it.ident.clone()),
+        _ => None,
+    }
 }
 
 fn ident(scope: &Scope<'_>, message: &MessageDescriptor) -> String {

@@ -7,6 +7,8 @@
 mod fixtures;
 mod versions;
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use heck::ToUpperCamelCase;
 use serde::Serialize;
 
@@ -63,6 +65,16 @@ pub(super) fn readers(scope: &Scope<'_>, event: &Event) -> Vec<Reader> {
     let shapes = recorded(scope, event).map(former_shapes).unwrap_or_default();
     let former = shapes.into_iter().filter(|(version, _)| *version < event.version);
     former.map(|(version, _)| Reader { version, function: format!("history::{module}::from_v{version}") }).collect()
+}
+
+/// What is in the module of each version of the events that have a past.
+pub(super) fn names(scope: &Scope<'_>) -> BTreeMap<String, BTreeSet<String>> {
+    let pasts = events(scope).filter_map(|(id, _)| Past::of(scope, id));
+    let of_past = |past: Past<'_>| {
+        let versions = past.versions.iter();
+        versions.map(|it| (format!("{}::v{}", past.module, it.number), it.items())).collect::<Vec<_>>()
+    };
+    pasts.flat_map(of_past).collect()
 }
 
 fn events<'a>(scope: &Scope<'a>) -> impl Iterator<Item = (EventId, &'a Event)> {

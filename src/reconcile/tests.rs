@@ -24,6 +24,7 @@ fn told(class: Class, before: Option<&str>, disk: Option<&str>, now: Option<&str
         files: file.into_iter().collect(),
         tables: Default::default(),
         names: Default::default(),
+        versions: BTreeMap::new(),
         protos: Vec::new(),
         history: Default::default(),
     };

@@ -33,6 +33,8 @@ struct Names<'a> {
     own: BTreeSet<&'a str>,
     /// What it imports under a name of its own choice, by that name.
     aliases: BTreeMap<&'a str, &'a str>,
+    /// Whole paths of what it imports from the project, by the names that it has here.
+    paths: BTreeMap<&'a str, Vec<&'a str>>,
     /// Whether names of the project come in by `*`, so that any word may be one.
     has_glob: bool,
 }
@@ -109,6 +111,10 @@ impl<'a> Scope<'a> {
         let is_last = matches!(self.token(at + 1), ";" | "," | "}" | "" | "as");
         let variants = before.last().filter(|_| *name == "*").and_then(|it| self.variants.get(it)).cloned();
         let names = &mut self.names[block];
+        let whole = if *name == "self" { before } else { path };
+        if let Some(name) = alias.or(whole.last().copied()).filter(|_| is_last && is_own) {
+            names.paths.insert(name, whole.to_vec());
+        }
         match *name {
             _ if !is_last => {}
             "*" => {
@@ -135,6 +141,25 @@ impl<'a> Scope<'a> {
             true if self.imported.contains_key(&at) => self.leads_inside(at, name),
             true => self.alias(at, name).is_none() && self.whose(at, name) != Some(false),
         }
+    }
+
+    /// The path of a word with the word at its end, from as far as the imports of the file tell.
+    pub fn whole_path(&self, at: usize) -> Vec<&'a str> {
+        let mut path = self.path_before(at);
+        path.push(self.tokens[at]);
+        // An import may stand on another.
+        for _ in 0..4 {
+            let imported = self.blocks.around(at).find_map(|it| self.names[it].paths.get(path[0]));
+            let Some(imported) = imported.filter(|it| it[0] != path[0]) else { break };
+            path.splice(..1, imported.iter().copied());
+        }
+        path
+    }
+
+    /// The word behind which another stands in a path, `Kind` in `Kind::Gift`, if it may be the project's.
+    pub fn holder(&self, at: usize) -> Option<usize> {
+        let is_behind = (self.before(at, 2), self.before(at, 1)) == (":", ":");
+        at.checked_sub(3).filter(|holder| is_behind && self.may_be_own(*holder))
     }
 
     /// Whether a word stands where modules do: in a path, an import or a declaration.

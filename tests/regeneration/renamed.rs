@@ -269,3 +269,103 @@ fn a_field_that_nobody_tells_the_value_of_costs_no_answer() {
     assert!(project.text(RULES).contains(answer), "the compiler names the field:\n{}", project.text(RULES));
     assert!(project.check().findings.is_empty(), "{:?}", project.check().findings);
 }
+
+/// A proto whose orders have lines, which nothing but fields knows.
+fn with_lines(version: u32, event: &str) -> String {
+    let lines = "message Line { string sku = 1; Kind kind = 2; oneof price { uint32 cents = 3; string free = 4; } }
+                 enum Kind { KIND_UNSPECIFIED = 0; KIND_GIFT = 1; }\n";
+    let event = format!("repeated Line lines = 3; {event}");
+    proto("", lines)
+        .replace(
+            "string note = 2; }\nmessage OrderPlaced",
+            "string note = 2; repeated Line lines = 3; }\nmessage OrderPlaced",
+        )
+        .replace(
+            "aggregate: \"Order\" };\n  string order_id = 1;\n  string note = 2;",
+            &format!("aggregate: \"Order\" version: {version} }};\n  string order_id = 1;\n  {event}"),
+        )
+        .replace(
+            "message PlaceOrderRequest { string note = 1;",
+            "message PlaceOrderRequest { string note = 1; map<string, Line> lines = 2;",
+        )
+}
+
+const PRICES: &str = "use crate::generated::messages::{self, Kind, Line, line};
+
+pub fn price(it: &Line) -> u32 {
+    match (it.kind(), &it.price) {
+        (Kind::Gift, _) | (_, None) => 0,
+        (_, Some(line::Price::Cents(it))) => *it,
+        (_, Some(messages::line::Price::Free(why))) => why.len() as u32,
+    }
+}
+";
+
+const LINES_UPCASTER: &str = "use crate::generated::domain::history::order_placed;
+
+impl order_placed::OrderPlacedV1ToV2 for Order {
+    fn upcast(event: order_placed::v1::OrderPlaced) -> order_placed::v2::OrderPlaced {
+        let line = |it: order_placed::v1::Line| order_placed::v2::Line { sku: it.sku, ..it.into() };
+        order_placed::v2::OrderPlaced { lines: event.lines.into_iter().map(line).collect(), remark: event.note }
+    }
+}
+";
+
+#[test]
+fn a_renamed_type_of_fields_is_followed_in_the_users_files() {
+    let project = Project::new(&with_lines(1, "string note = 2;"));
+    let second = with_lines(2, "string remark = 2;");
+    project.write("src/domain/price.rs", PRICES);
+    project.write("src/domain/upcasters.rs", LINES_UPCASTER);
+    project.update(&second);
+    let renamed = second.replace("Line ", "Row ").replace("Line>", "Row>").replace("Kind ", "Sort ");
+    assert!(renamed.contains("message Row {") && renamed.contains("enum Sort {"), "{renamed}");
+    let plan = project.update(
+        &renamed.replace("message OrderPlaced", "message OrderSubmitted").replace("\"OrderPlaced", "\"OrderSubmitted"),
+    );
+    assert_eq!(action(&plan, "src/domain/price.rs"), Some(Action::Follow));
+    let prices = PRICES
+        .replace("Kind::Gift", "Sort::KindGift")
+        .replace("Kind, Line, line", "Sort, Row, row")
+        .replace("&Line", "&Row")
+        .replace("line::Price", "row::Price");
+    assert_eq!(project.text("src/domain/price.rs"), prices);
+    let upcaster = LINES_UPCASTER.replace("v2::Line", "v2::Row").replace("::OrderPlaced", "::OrderSubmitted");
+    let upcaster = upcaster.replace("order_placed::OrderSubmittedV1", "order_placed::OrderPlacedV1");
+    assert_eq!(project.text("src/domain/upcasters.rs"), upcaster, "version 1 is what it was");
+    assert!(project.check().findings.is_empty(), "{:?}", project.check().findings);
+}
+
+#[test]
+fn a_version_keeps_the_type_that_it_had_when_the_next_one_calls_it_otherwise() {
+    let project = Project::new(&with_lines(1, "string note = 2;"));
+    project.update(&with_lines(2, "string remark = 2;"));
+    project.write("src/domain/upcasters.rs", LINES_UPCASTER);
+    project.update(&with_lines(3, "int32 remark = 2;").replace("Line ", "Row ").replace("Line>", "Row>"));
+    assert_eq!(project.text("src/domain/upcasters.rs"), LINES_UPCASTER);
+    let past = project.text("src/generated/domain/history/order_placed.rs");
+    assert!(past.contains("impl From<v2::Line> for v3::Row"), "{past}");
+}
+
+#[test]
+fn a_type_is_not_followed_where_it_could_be_another() {
+    let before = with_lines(1, "string note = 2;");
+    let all = before.replace("Line ", "Row ").replace("Line>", "Row>");
+    let still = "message Line { string sku = 1; }\n";
+    let two =
+        all.replace("map<string, Row>", "map<string, Cell>").replace("message Row", "message Cell {}\nmessage Row");
+    for (now, why) in [
+        (before.replace("map<string, Line>", "map<string, Row>") + "message Row {}\n", "one field has it still"),
+        (all.clone() + still, "it is there still"),
+        (two, "its fields have two types now"),
+    ] {
+        let project = Project::new(&before);
+        project.write("src/domain/price.rs", PRICES);
+        project.update(&now);
+        assert_eq!(project.text("src/domain/price.rs"), PRICES, "{why}");
+    }
+    let project = Project::new(&(before.clone() + "message Cell { Row row = 1; }\nmessage Row {}\n"));
+    project.write("src/domain/price.rs", PRICES);
+    project.update(&before.replace("message Line", "message Row").replace(" Line ", " Row ").replace("Line>", "Row>"));
+    assert_eq!(project.text("src/domain/price.rs"), PRICES, "the new name was there before");
+}

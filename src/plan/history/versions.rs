@@ -3,7 +3,7 @@
 //! What a version is called doesn't change when the next one comes: while it is the current one its module re-exports
 //! today's messages, afterwards it has structs of its own. An upcaster that was written once stays as it is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use prost_reflect::{MessageDescriptor, OneofDescriptor};
 use serde::Serialize;
@@ -58,6 +58,11 @@ impl Version {
     /// The name of the event's own struct.
     pub fn root(&self) -> String {
         self.names[self.shape.message()].clone()
+    }
+
+    /// What its module has: the types, and the modules of what is in them.
+    pub fn items(&self) -> BTreeSet<String> {
+        self.names.values().flat_map(|it| [it.clone(), to_snake(it)]).collect()
     }
 
     /// A message's path, seen from the event's module.

@@ -1,0 +1,105 @@
+//! Messages and enums that are nothing but types of fields: no option gives them an identity, their uses do.
+//!
+//! In: what the fields' types were called, and are called now. Out: the types that are called otherwise. One is if its
+//! former name is gone, its new one is new, and every field that had it and is still there has the new one.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use heck::ToUpperCamelCase;
+use prost_reflect::{EnumDescriptor, MessageDescriptor};
+
+use super::Names;
+use crate::lower::names::{to_snake, to_upper_camel, to_variant};
+use crate::model::Module;
+
+/// The types that are called otherwise, beside those of which that is known.
+pub(super) fn renamed(before: &Names, now: &Names, module: &Module, known: &Names) -> Names {
+    let declared = Declared::by(module);
+    let mut renamed = known.clone();
+    loop {
+        let found = by_uses(before, now, &renamed);
+        let is_new =
+            |(old, new): &(String, String)| !declared.names.contains(old) && !before.values().any(|it| it == new);
+        let count = renamed.len();
+        for (old, new) in found.into_iter().filter(is_new) {
+            renamed.entry(old).or_insert(new);
+        }
+        // A type that was found is what other types are used in.
+        if renamed.len() == count {
+            renamed.retain(|old, _| !known.contains_key(old));
+            return renamed;
+        }
+    }
+}
+
+/// The names that all fields of one type have now, where that is one name and another than before.
+fn by_uses(before: &Names, now: &Names, renamed: &Names) -> Names {
+    let mut found: BTreeMap<&String, BTreeSet<&String>> = BTreeMap::new();
+    for (identity, old) in before {
+        let Some((path, number)) = identity.strip_prefix("type ").and_then(|it| it.rsplit_once(' ')) else { continue };
+        let new = now.get(&format!("type {} {number}", path_now(path, renamed)));
+        found.entry(old).or_default().extend(new);
+    }
+    let only = |(old, new): (&String, BTreeSet<&String>)| match new.first() {
+        Some(only) if new.len() == 1 && *only != old => Some((old.clone(), (*only).clone())),
+        _ => None,
+    };
+    found.into_iter().filter_map(only).collect()
+}
+
+/// The path of a message, `shop::order::Line`, as it is called now.
+fn path_now(path: &str, renamed: &Names) -> String {
+    let modules = modules(renamed);
+    let segment = |it| renamed.get(it).or_else(|| modules.get(it)).map_or(it, String::as_str);
+    path.split("::").map(segment).collect::<Vec<_>>().join("::")
+}
+
+/// The modules of what is within messages that are called otherwise.
+pub(super) fn modules(renamed: &Names) -> Names {
+    let types = renamed.iter().filter(|(old, _)| old.starts_with(char::is_uppercase));
+    types.map(|(old, new)| (to_snake(old), to_snake(new))).filter(|(old, new)| old != new).collect()
+}
+
+/// The variants that lose, or get, the name of their enum in front because the enum is called otherwise.
+pub(super) fn variants(renamed: &Names, module: &Module) -> BTreeMap<(String, String), String> {
+    let mut variants = BTreeMap::new();
+    let enums = Declared::by(module).enums;
+    for (old, new) in renamed {
+        for of in enums.iter().filter(|it| to_upper_camel(it.name()) == *new) {
+            let names = of.values().map(|it| (to_variant(old, it.name()), to_variant(of.name(), it.name())));
+            let changed = names.filter(|(was, now)| was != now);
+            variants.extend(changed.map(|(was, now)| ((old.clone(), was), now)));
+        }
+    }
+    variants
+}
+
+/// What the protos declare.
+#[derive(Default)]
+struct Declared {
+    /// The names of types in Rust, oneofs included.
+    names: BTreeSet<String>,
+    enums: Vec<EnumDescriptor>,
+}
+
+impl Declared {
+    fn by(module: &Module) -> Self {
+        let mut declared = Self::default();
+        module.messages.iter().for_each(|it| declared.message(it));
+        module.enums.iter().for_each(|it| declared.enumeration(it.clone()));
+        declared
+    }
+
+    fn message(&mut self, message: &MessageDescriptor) {
+        self.names.insert(to_upper_camel(message.name()));
+        let oneofs = message.oneofs().filter(|it| !it.is_synthetic());
+        self.names.extend(oneofs.map(|it| it.name().to_upper_camel_case()));
+        message.child_messages().filter(|it| !it.is_map_entry()).for_each(|it| self.message(&it));
+        message.child_enums().for_each(|it| self.enumeration(it));
+    }
+
+    fn enumeration(&mut self, of: EnumDescriptor) {
+        self.names.insert(to_upper_camel(of.name()));
+        self.enums.push(of);
+    }
+}
