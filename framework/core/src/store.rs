@@ -364,7 +364,7 @@ pub struct Snapshot {
     pub version: u64,
     /// Whether the aggregate's life had ended.
     pub ended: bool,
-    /// Protobuf bytes.
+    /// Bytes that only the dispatcher reads: a checksum of all this, and the state as protobuf.
     pub state: Bytes,
 }
 

@@ -15,8 +15,9 @@ use potter_postgres::PostgresStore;
 use tokio_postgres::{Client, NoTls};
 use uuid::Uuid;
 
+/// A node that is patient: what is looked for here is what gets lost, however slow a busy machine is.
 async fn open(dsn: &str) -> SharedStore {
-    Arc::new(PostgresStore::open(dsn).await.expect("it can be opened"))
+    Arc::new(PostgresStore::open(&format!("{dsn}?timeout=60")).await.expect("it can be opened"))
 }
 
 async fn two_nodes() -> (String, [SharedStore; 2]) {

@@ -43,6 +43,9 @@ pub(crate) fn patch(
     _: &Context,
 ) -> Result<Vec<ProductEvent>, OutOfStock> {
     let name = command.product.map(|product| product.name).unwrap_or_default();
+    if name.is_empty() {
+        return Ok(Vec::new());
+    }
     Ok(vec![ProductEvent::Updated(ProductUpdated { name, price_cents: state.price_cents })])
 }
 
@@ -71,7 +74,7 @@ pub(crate) fn accepted(id: &str) -> ProductReply {
 
 impl Aggregate for Product {
     const NAME: &'static str = "Product";
-    const SNAPSHOT_EVERY: u32 = 0;
+    const SNAPSHOT_EVERY: u32 = 3;
     const SCHEMA: &'static str = "1";
     type Event = ProductEvent;
 

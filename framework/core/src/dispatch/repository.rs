@@ -1,10 +1,15 @@
 //! Loads aggregates: from memory, or else from the newest snapshot and the events after it.
+//!
+//! A snapshot only saves time. One that cannot be trusted, because it is damaged or ends beyond its stream, is passed
+//! over, and the whole stream is replayed.
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use prost::Message;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
+use sha2::{Digest, Sha256};
 
 use super::Runtime;
 use crate::domain::{Aggregate, DomainEvent, UnreadableEvent};
@@ -73,15 +78,13 @@ impl<A: Aggregate> Repository<A> {
 
     /// The aggregate as it is in the store.
     pub async fn load(&self, id: &str) -> Result<Loaded<A>, Failure> {
-        let start = match self.snapshot(id).await? {
-            Some(snapshot) => snapshot,
-            None => Loaded { state: Arc::new(A::with_id(id)), version: 0, ended: false },
-        };
-        let loaded = self.newer(id, &start).await?.unwrap_or(start);
-        if loaded.version > 0 {
-            self.remember(id, loaded.clone());
+        if let Some(snapshot) = self.snapshot(id).await?
+            && let Some(loaded) = self.since(id, &snapshot).await?
+        {
+            return Ok(loaded);
         }
-        Ok(loaded)
+        let nothing = Loaded { state: Arc::new(A::with_id(id)), version: 0, ended: false };
+        Ok(self.newer(id, &nothing).await?.unwrap_or(nothing))
     }
 
     /// The aggregate with what has been recorded since `known`; `None` if that is nothing.
@@ -90,9 +93,26 @@ impl<A: Aggregate> Repository<A> {
         if events.is_empty() {
             return Ok(None);
         }
-        let newer = caught(A::NAME, || fold(known, events))?.map_err(|error| Failure::bug(&error))?;
-        self.remember(id, newer.clone());
-        Ok(Some(newer))
+        self.after(id, known, events).map(Some)
+    }
+
+    /// The aggregate as it is in the store, by a snapshot; `None` if its stream hasn't the version of the snapshot.
+    async fn since(&self, id: &str, snapshot: &Loaded<A>) -> Result<Option<Loaded<A>>, Failure> {
+        let stream = StreamId::new(A::NAME, id);
+        let mut events = self.store.read_stream(stream.clone(), snapshot.version.saturating_sub(1)).await?;
+        if events.first().is_none_or(|last| last.version != snapshot.version) {
+            tracing::warn!(stream = stream.as_str(), snapshot.version, "passing over a snapshot beyond its stream");
+            return Ok(None);
+        }
+        events.remove(0);
+        self.after(id, snapshot, events).map(Some)
+    }
+
+    /// The aggregate after further events, which is remembered.
+    fn after(&self, id: &str, known: &Loaded<A>, events: Vec<RecordedEvent>) -> Result<Loaded<A>, Failure> {
+        let loaded = caught(A::NAME, || fold(known, events))?.map_err(|error| Failure::bug(&error))?;
+        self.remember(id, loaded.clone());
+        Ok(loaded)
     }
 
     async fn snapshot(&self, id: &str) -> Result<Option<Loaded<A>>, Failure> {
@@ -117,26 +137,57 @@ fn fold<A: Aggregate>(known: &Loaded<A>, events: Vec<RecordedEvent>) -> Result<L
     Ok(Loaded { state: Arc::new(state), version, ended })
 }
 
+/// What stands before the state in a snapshot.
+const SEAL_LENGTH: usize = 32;
+
+/// What a snapshot is known to be whole by: protobuf alone reads much of what is damaged, and nothing at all, as some state.
+fn seal(snapshot: &Snapshot) -> [u8; SEAL_LENGTH] {
+    let mut hasher = Sha256::new();
+    hasher.update(snapshot.version.to_be_bytes());
+    hasher.update([u8::from(snapshot.ended)]);
+    hasher.update(snapshot.stream.as_str());
+    hasher.update(&snapshot.state);
+    hasher.finalize().into()
+}
+
+fn sealed(snapshot: Snapshot) -> Snapshot {
+    let state = Bytes::from([&seal(&snapshot), &*snapshot.state].concat());
+    Snapshot { state, ..snapshot }
+}
+
+/// The snapshot as it was before it was sealed; `None` if anything of it has changed since.
+fn unsealed(snapshot: Snapshot) -> Option<Snapshot> {
+    let mut state = snapshot.state.clone();
+    if state.len() < SEAL_LENGTH {
+        return None;
+    }
+    let known = state.split_to(SEAL_LENGTH);
+    let snapshot = Snapshot { state, ..snapshot };
+    (known == seal(&snapshot)[..]).then_some(snapshot)
+}
+
 /// A snapshot that cannot be read is a miss, never a default state.
 fn read_snapshot<A: Aggregate>(snapshot: Snapshot) -> Option<Loaded<A>> {
-    match A::decode(snapshot.state) {
-        Ok(state) => Some(Loaded { state: Arc::new(state), version: snapshot.version, ended: snapshot.ended }),
-        Err(error) => {
-            tracing::warn!(stream = snapshot.stream.as_str(), %error, "passing over an unreadable snapshot");
-            None
-        }
+    let stream = snapshot.stream.clone();
+    let read = unsealed(snapshot).and_then(|snapshot| {
+        let state = Arc::new(A::decode(snapshot.state).ok()?);
+        Some(Loaded { state, version: snapshot.version, ended: snapshot.ended })
+    });
+    if read.is_none() {
+        tracing::warn!(stream = stream.as_str(), "passing over a damaged snapshot");
     }
+    read
 }
 
 /// Keeps a snapshot; a failure costs time at the next load and nothing else.
 pub(super) async fn save_snapshot<A: Aggregate>(store: SharedStore, id: String, loaded: Loaded<A>) {
-    let snapshot = Snapshot {
+    let snapshot = sealed(Snapshot {
         stream: StreamId::new(A::NAME, &id),
         schema: A::SCHEMA.to_owned(),
         version: loaded.version,
         ended: loaded.ended,
         state: loaded.state.encode_to_vec().into(),
-    };
+    });
     if let Err(error) = store.save_snapshot(snapshot).await {
         tracing::warn!(stream = %StreamId::new(A::NAME, &id), %error, "cannot keep a snapshot");
     }

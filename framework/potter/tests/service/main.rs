@@ -15,6 +15,7 @@ mod read_models;
 mod sdk;
 #[cfg(unix)]
 mod signals;
+mod stores;
 #[cfg(unix)]
 mod subcommands;
 
