@@ -109,7 +109,8 @@ pub fn judge(history: &History, module: &Module, descriptors: &Descriptors) -> R
     if all.has_errors() { Err(all) } else { Ok(all) }
 }
 
-/// What is wrong with a module whose past is unknown: events that have a former version.
+/// What is to be said of a module whose past is unknown: an event with a former version can't be read without it, and
+/// a change of any other isn't noticed.
 pub fn without_past(module: &Module, descriptors: &Descriptors) -> Diagnostics {
     let places = place::Places::new(descriptors);
     let later = module.events.iter().filter(|it| it.version > 1);
@@ -123,6 +124,12 @@ pub fn without_past(module: &Module, descriptors: &Descriptors) -> Diagnostics {
                     or write `lock=none` if no former version was ever recorded";
         Diagnostic::new(Code::PastUnknown, Some(events::version_place(event, &places)), text).help(help)
     }));
+    if findings.is_empty() && !module.events.is_empty() {
+        let text = "no `lock` is named: a change after which recorded events cannot be read is not noticed here";
+        let help = "name the project's lock: `--potter_opt=lock=…/potter.lock`\n\
+                    or write `lock=none` as long as nothing is recorded";
+        findings.extend([Diagnostic::new(Code::PastUnseen, None, text).help(help)]);
+    }
     findings.sorted()
 }
 

@@ -119,15 +119,18 @@ pub fn understand(request: &RawRequest, read: impl Fn(&str) -> Option<String>) -
             return Err(wrong.sorted());
         }
     };
-    let history = history(&parameters, &module, &descriptors, read).unwrap_or_else(|findings| {
+    let history = history(&parameters, read).unwrap_or_else(|findings| {
         wrong.append(findings);
         History::default()
     });
+    if parameters.lock.is_none() {
+        warnings.append(evolution::without_past(&module, &descriptors));
+    }
     match evolution::judge(&history, &module, &descriptors) {
         Ok(findings) => warnings.append(findings),
         Err(findings) => wrong.append(findings),
     }
-    if wrong.has_errors() {
+    if wrong.has_errors() || warnings.has_errors() {
         wrong.append(warnings);
         return Err(wrong.sorted());
     }
@@ -135,22 +138,10 @@ pub fn understand(request: &RawRequest, read: impl Fn(&str) -> Option<String>) -
     Ok(Input { parameters, descriptors, module, history, warnings: warnings.sorted() })
 }
 
-/// The past, as the lock has it. A module in which an event has a former version has a past, and somebody must say
-/// where it is: without it, what was recorded could no longer be read.
-fn history(
-    parameters: &Parameters,
-    module: &Module,
-    descriptors: &Descriptors,
-    read: impl Fn(&str) -> Option<String>,
-) -> Result<History, Diagnostics> {
-    let path = match parameters.lock.as_deref() {
-        Some(NO_LOCK) => return Ok(History::default()),
-        Some(path) => path,
-        None => {
-            let findings = evolution::without_past(module, descriptors);
-            return if findings.is_empty() { Ok(History::default()) } else { Err(findings) };
-        }
-    };
+/// The past, as the lock has it; none if no lock is named.
+fn history(parameters: &Parameters, read: impl Fn(&str) -> Option<String>) -> Result<History, Diagnostics> {
+    let named = parameters.lock.as_deref().filter(|it| *it != NO_LOCK);
+    let Some(path) = named else { return Ok(History::default()) };
     let text = read(path).ok_or_else(|| {
         let message = format!("parameter `lock` names `{path}`, which cannot be read");
         refuse(message).help("name potter.lock as seen from where the compiler runs, or write `lock=none`")

@@ -16,7 +16,7 @@ protoc-gen-potter: Potter as a plugin of protoc and buf; they call it, not you.
 
 Parameters, separated by commas:
   module=NAME         the module's name, instead of `module_name`
-  lock=PATH           the project's potter.lock, once an event has a second version; `none` without a past
+  lock=PATH           the project's potter.lock, which knows what is recorded; `none` if nothing is
 
 It writes what Potter owns; `potter-gen` makes whole projects.
 ";

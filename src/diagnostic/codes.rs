@@ -141,6 +141,7 @@ codes! {
     PastUnknown "P212" Error "former versions of an event unknown";
     EventWithdrawn "P213" Error "published event became internal";
     EventPublished "P214" Warning "internal event is published now";
+    PastUnseen "P215" Warning "events not held against what was recorded";
 
     CommandIdChanged "P220" Error "id of a command changed";
     AsyncFlipped "P221" Error "command became async, or ceased to be";

@@ -56,7 +56,9 @@ fn run(case: &Path) -> String {
         Err(findings) => shown(&findings),
     };
     let read = |name: &str| fs::read_to_string(case.join(name)).ok();
-    let by_request = match request::understand(&protos::request(&descriptors, parameters.trim()), read) {
+    // Where there is no past, a compiler has to be told so.
+    let parameters = format!("{},lock=none", parameters.trim());
+    let by_request = match request::understand(&protos::request(&descriptors, &parameters), read) {
         Ok(input) => input.warnings.to_string(),
         Err(findings) => findings.to_string(),
     };

@@ -99,7 +99,7 @@ fn complete_and_build(example: &Example<'_>) -> Option<Diagnostics> {
         },
         "parameters" => request::parameters(example.text.trim()).err(),
         "sh" if example.text.contains("service.proto") => part_of_a_module(example.text),
-        "sh" if example.text.contains("--potter_out") => second_version(example.text),
+        "sh" if example.text.contains("--potter_out") => without_past(example.text),
         "sh" if example.text.contains("--descriptor_set_out") => set_made_by(example.text),
         "sh" => compile(&["shp.proto".into()], &[]).err().filter(|_| example.text.contains("shp.proto")),
         kind => panic!("what is an example in {kind}?"),
@@ -133,15 +133,18 @@ fn part_of_a_module(command: &str) -> Option<Diagnostics> {
     request::understand(&request, |_| None).err()
 }
 
-/// What the plugin says of an event's second version with the options of a command.
-fn second_version(command: &str) -> Option<Diagnostics> {
-    let event = "message E { option (potter.event) = { event_type: \"e\" aggregate: \"Product\" version: 2 }; }";
-    let folder = protos::write(&[("shop.proto", &complete(event))]);
+/// What the plugin says of an event with the options of a command: of its second version, if that is in the file's name.
+fn without_past(command: &str) -> Option<Diagnostics> {
+    let version = if command.contains("shop_v2.proto") { 2 } else { 1 };
+    let event = format!(
+        "message E {{ option (potter.event) = {{ event_type: \"e\" aggregate: \"Product\" version: {version} }}; }}"
+    );
+    let folder = protos::write(&[("shop.proto", &complete(&event))]);
     let descriptors = compile(&[folder.path().join("shop.proto")], &[]).expect("this proto is right");
     let options = command.split_whitespace().filter_map(|it| it.strip_prefix("--potter_opt="));
     let request = protos::request(&descriptors, &options.collect::<Vec<_>>().join(","));
     let read = |name: &str| name.ends_with("potter.lock").then(|| Lock::new("shop").print());
-    request::understand(&request, read).err()
+    Some(request::understand(&request, read).map_or_else(|wrong| wrong, |input| input.warnings))
 }
 
 /// What `orders.proto` is, which examples about other modules import.

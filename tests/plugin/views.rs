@@ -167,3 +167,26 @@ fn the_plugin_reads_the_past_from_the_lock() {
         assert!(past.contains("pub trait ProductCreatedV1ToV2"), "{compiler:?}: {past}");
     }
 }
+
+#[test]
+fn a_module_with_events_and_no_lock_is_warned_of() {
+    let workspace = Workspace::new(&[("shop.proto", SHOP)]);
+    let eventless =
+        SHOP.replace("option (potter.event) = { event_type: \"product.created\" aggregate: \"Product\" };", "");
+    let without = Workspace::new(&[("shop.proto", &eventless)]);
+    std::fs::write(workspace.path().join("potter.lock"), potter_gen::lock::Lock::new("shop").print())
+        .expect("writable");
+    let named = format!("lock={}", workspace.path().join("potter.lock").display());
+    for compiler in ALL {
+        let warns = |workspace: &Workspace, options: &[&str]| {
+            let run = workspace.run(compiler, &["shop.proto"], options);
+            let told = run.stderr();
+            run.good(compiler);
+            told.contains("warning[P215]: no `lock` is named") && told.contains("--potter_opt=lock=")
+        };
+        assert!(warns(&workspace, &["module=shop"]), "{compiler:?}");
+        assert!(!warns(&workspace, &["module=shop", "lock=none"]), "{compiler:?}");
+        assert!(!warns(&workspace, &["module=shop", &named]), "{compiler:?}");
+        assert!(!warns(&without, &["module=shop"]), "{compiler:?}: nothing is recorded");
+    }
+}
