@@ -15,7 +15,10 @@ mod library;
 mod places;
 mod source;
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+};
 
 use prost_reflect::{DescriptorPool, FileDescriptor};
 
@@ -35,6 +38,8 @@ pub struct Descriptors {
     /// Has every file of the pool.
     sources: BTreeMap<String, Source>,
     protos: Vec<ProtoFile>,
+    /// The names of the files that have an edition, which the pool has as the syntax that says the same.
+    editions: BTreeSet<String>,
     places: Places,
 }
 
@@ -65,7 +70,16 @@ impl Descriptors {
         protos: Vec<ProtoFile>,
     ) -> Self {
         let places = Places::of(pool.files());
-        Descriptors { pool, files, sources, protos, places }
+        Descriptors { pool, files, sources, protos, editions: BTreeSet::new(), places }
+    }
+
+    fn with_editions(self, editions: BTreeSet<String>) -> Self {
+        Descriptors { editions, ..self }
+    }
+
+    /// Whether a file has an edition instead of a syntax.
+    pub(crate) fn has_edition(&self, file: &FileDescriptor) -> bool {
+        self.editions.contains(file.name())
     }
 
     /// All descriptors, imports included.

@@ -44,7 +44,7 @@ pub fn compile(inputs: &[PathBuf], includes: &[PathBuf]) -> Result<Descriptors, 
         return Err(diagnostics.sorted());
     }
     let files = names.iter().filter_map(|name| pool.get_file_by_name(name)).collect();
-    Ok(Descriptors::new(pool, files, loader.sources, loader.protos))
+    Ok(Descriptors::new(pool, files, loader.sources, loader.protos).with_editions(loader.editions))
 }
 
 #[derive(Default)]
@@ -56,6 +56,8 @@ struct Loader {
     loaded: Vec<(String, Option<FileDescriptorProto>)>,
     sources: BTreeMap<String, Source>,
     protos: Vec<ProtoFile>,
+    /// Files of an edition.
+    editions: BTreeSet<String>,
     diagnostics: Diagnostics,
 }
 
@@ -139,6 +141,7 @@ impl Loader {
     fn lowered(&mut self, name: &str, file: FileDescriptorProto) -> Option<FileDescriptorProto> {
         let source = &self.sources[name];
         let Some((edition, _)) = source.text.as_deref().and_then(text::edition) else { return Some(file) };
+        self.editions.insert(name.to_owned());
         let imported = self.loaded.iter().filter_map(|(_, it)| it.as_ref());
         let named = imported.flat_map(text::names_in).collect();
         match text::lower_parsed(&file, edition, &named) {

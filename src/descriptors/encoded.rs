@@ -36,6 +36,9 @@ struct RawSet {
     file: Vec<Vec<u8>>,
 }
 
+/// `EDITION_2023`; what is below stands for a syntax.
+const FIRST_EDITION: i32 = 1000;
+
 impl Descriptors {
     /// Takes the files of a plugin's request. `read` gives the text of a file by its import name, if it is at
     /// hand, for the snippets of diagnostics.
@@ -112,7 +115,9 @@ impl Files {
         }
         let pool = self.pool()?;
         let files = wanted.iter().filter_map(|name| pool.get_file_by_name(name)).collect();
-        Ok(Descriptors::new(pool, files, sources, Vec::new()))
+        let of_edition = self.heads.iter().filter(|it| it.edition.is_some_and(|it| it >= FIRST_EDITION));
+        let editions = of_edition.filter_map(|it| it.name.clone()).collect();
+        Ok(Descriptors::new(pool, files, sources, Vec::new()).with_editions(editions))
     }
 
     /// Puts files of editions as the syntax that says the same, since the libraries know nothing else.

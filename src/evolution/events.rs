@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     Acceptable, Finding,
     place::Places,
-    reading::{At, Obstacle, obstacles},
+    reading::{At, HasEdition, Obstacle, obstacles},
 };
 use crate::{
     diagnostic::{Code, Location, Severity},
@@ -226,7 +226,7 @@ impl Judge<'_> {
         let mut told: BTreeMap<(Code, At), Obstacle> = BTreeMap::new();
         for was in &shapes {
             let silenced = self.silenced(event, was, &shapes, &now);
-            for obstacle in obstacles(was, &now, latest) {
+            for obstacle in obstacles(was, &now, latest, &|it| self.places.has_edition(it)) {
                 let known = (obstacle.at.clone(), obstacle.keep.clone());
                 if silenced.contains(&known) {
                     continue;
@@ -250,13 +250,13 @@ impl Judge<'_> {
             let mut shapes = recorded.iter().copied().chain([now]);
             shapes.find(|shape| shape.hash() == it.to)
         });
-        became.flat_map(|to| read_otherwise(was, to)).collect()
+        became.flat_map(|to| read_otherwise(was, to, &|it| self.places.has_edition(it))).collect()
     }
 }
 
 /// What of the shape `was` reads otherwise as `now`.
-fn read_otherwise(was: &Shape, now: &Shape) -> BTreeSet<(At, String)> {
-    obstacles(was, now, now).into_iter().map(|it| (it.at, it.keep)).collect()
+fn read_otherwise(was: &Shape, now: &Shape, has_edition: HasEdition<'_>) -> BTreeSet<(At, String)> {
+    obstacles(was, now, now, has_edition).into_iter().map(|it| (it.at, it.keep)).collect()
 }
 
 /// How much of an accepted change still holds.
@@ -272,7 +272,9 @@ pub(crate) enum Holds {
 
 /// How much of the change from `was` to `became` holds for an event that is `now` something else.
 pub(crate) fn holds(was: &Shape, became: &Shape, now: &Shape) -> Holds {
-    let (accepted, left) = (read_otherwise(was, became), read_otherwise(was, now));
+    // However it would be told.
+    let read = |to| read_otherwise(was, to, &|_| false);
+    let (accepted, left) = (read(became), read(now));
     match accepted.is_subset(&left) {
         true => Holds::Wholly,
         false if left.is_empty() => Holds::Not,

@@ -100,7 +100,8 @@ fn unreadable(rpc: &Rpc, before: &RpcShape, was: &Contract, places: &Places<'_>)
     }
     let Some(request) = was.types.shape_of(&before.request) else { return Vec::new() };
     let now = Shape::of(&rpc.descriptor.input());
-    let breaking = obstacles(&request, &now, &request).into_iter().filter(Obstacle::is_in_protobuf);
+    let breaking =
+        obstacles(&request, &now, &request, &|it| places.has_edition(it)).into_iter().filter(Obstacle::is_in_protobuf);
     let found = breaking.map(|it| {
         let (_, location) = places.element(&it.at);
         let location = location.unwrap_or_else(|| places.method(&rpc.descriptor));

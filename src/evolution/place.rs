@@ -37,6 +37,12 @@ impl<'a> Places<'a> {
         self.descriptors.pool()
     }
 
+    /// Whether a message is declared in a file of an edition.
+    pub fn has_edition(&self, message: &str) -> bool {
+        let message = self.descriptors.pool().get_message_by_name(message);
+        message.is_some_and(|it| self.descriptors.has_edition(&it.parent_file()))
+    }
+
     /// Full name and place of an element; the name alone for what is not there.
     pub fn element(&self, at: &At) -> (String, Option<Location>) {
         let pool = self.descriptors.pool();

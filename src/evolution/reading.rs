@@ -9,6 +9,11 @@ use crate::{
     shape::{Cardinality, FieldShape, Shape, TypeShape, Types, is_well_known},
 };
 
+/// Values of `features.field_presence`.
+const IMPLICIT: &str = "IMPLICIT";
+const EXPLICIT: &str = "EXPLICIT";
+const LEGACY_REQUIRED: &str = "LEGACY_REQUIRED";
+
 /// Something that makes recorded data read otherwise.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Obstacle {
@@ -41,10 +46,13 @@ pub(super) enum At {
     Value(String, i32),
 }
 
+/// Whether a message, by its full name, is declared in a file of an edition: presence is a feature there.
+pub(super) type HasEdition<'a> = &'a dyn Fn(&str) -> bool;
+
 /// All that makes data of the shape `was` read otherwise as `now`. `latest` is the shape recorded last: it tells the
 /// renaming of a field from the new use of a number that was free for a while.
-pub(super) fn obstacles(was: &Shape, now: &Shape, latest: &Shape) -> BTreeSet<Obstacle> {
-    let mut reading = Reading::new(was.types(), now.types(), Some(latest));
+pub(super) fn obstacles(was: &Shape, now: &Shape, latest: &Shape, has_edition: HasEdition<'_>) -> BTreeSet<Obstacle> {
+    let mut reading = Reading::new(was.types(), now.types(), Some(latest), has_edition);
     reading.messages(was.message(), now.message());
     reading.found
 }
@@ -57,11 +65,12 @@ struct Reading<'a> {
     /// Pairs that were compared, or are being compared.
     seen: BTreeSet<(&'a str, &'a str)>,
     found: BTreeSet<Obstacle>,
+    has_edition: HasEdition<'a>,
 }
 
 impl<'a> Reading<'a> {
-    fn new(was: &'a Types, now: &'a Types, latest: Option<&'a Shape>) -> Self {
-        Reading { was, now, latest, seen: BTreeSet::new(), found: BTreeSet::new() }
+    fn new(was: &'a Types, now: &'a Types, latest: Option<&'a Shape>, has_edition: HasEdition<'a>) -> Self {
+        Reading { was, now, latest, seen: BTreeSet::new(), found: BTreeSet::new(), has_edition }
     }
 
     fn messages(&mut self, was_name: &'a str, now_name: &'a str) {
@@ -110,7 +119,7 @@ impl<'a> Reading<'a> {
         if was_known || now_known {
             return Fit::No;
         }
-        let mut apart = Reading::new(self.was, self.now, None);
+        let mut apart = Reading::new(self.was, self.now, None, self.has_edition);
         // Types that are being compared already are taken for equal here, or recursion would not end.
         apart.seen.clone_from(&self.seen);
         let (Some((was, _)), Some((now, _))) = (self.was.message_entry(was), self.now.message_entry(now)) else {
@@ -166,7 +175,7 @@ impl<'a> Reading<'a> {
     }
 
     fn gone(&mut self, field: &FieldDifference) {
-        let (name, number, keep) = (&field.was.name, field.number, keep(field));
+        let (name, number, keep) = (&field.was.name, field.number, self.keep(field));
         match field.elsewhere {
             Some(elsewhere) => self.report(
                 Code::EventNumberReused,
@@ -195,12 +204,13 @@ impl<'a> Reading<'a> {
         };
         let fits = self.fit(&field.was, now) != Fit::No && same_kind(&field.was.cardinality, &now.cardinality);
         if field.elsewhere.is_some() || freed || !fits {
-            let (was, now) = (declaration(&field.was), declaration(now));
+            let declared = |it: &FieldShape| declaration(it, (self.has_edition)(message));
+            let (was, now) = (declared(&field.was), declared(now));
             return self.report(
                 Code::EventNumberReused,
                 at,
                 format!("number {number} of {message} was `{was}` and is `{now}` now"),
-                keep(field),
+                self.keep(field),
             );
         }
         self.same_name(field, now);
@@ -214,22 +224,23 @@ impl<'a> Reading<'a> {
         if fit == Fit::No {
             let (from, to) = (value_type(was), value_type(now));
             let message = format!("{shown} was `{from}` and is `{to}` now");
-            self.report(Code::EventFieldRetyped, at(), message, keep(field));
+            self.report(Code::EventFieldRetyped, at(), message, self.keep(field));
         }
         // With another type the presence is another thing too: messages always have it.
         if field.oneof_moved {
             let message = format!("{shown} was {} and is {} now", place(was), place(now));
-            self.report(Code::EventOneofChanged, at(), message, keep(field));
-        } else if fit != Fit::No && kind(&was.cardinality) != kind(&now.cardinality) {
-            let (from, to) = (kind(&was.cardinality), kind(&now.cardinality));
+            self.report(Code::EventOneofChanged, at(), message, self.keep(field));
+        } else if fit != Fit::No && kind(&was.cardinality, false) != kind(&now.cardinality, false) {
+            let kind = |it: &FieldShape| kind(&it.cardinality, (self.has_edition)(&field.message));
+            let (from, to) = (kind(was), kind(now));
             let message = format!("{shown} was {from} and is {to} now");
-            self.report(Code::EventPresenceChanged, at(), message, keep(field));
+            self.report(Code::EventPresenceChanged, at(), message, self.keep(field));
         }
         if was.default != now.default {
             let shown_default = |it: &Option<String>| it.as_ref().map_or("none".to_owned(), |it| format!("`{it}`"));
             let (from, to) = (shown_default(&was.default), shown_default(&now.default));
             let message = format!("the default of {shown} was {from} and is {to} now");
-            self.report(Code::EventPresenceChanged, at(), message, keep(field));
+            self.report(Code::EventPresenceChanged, at(), message, self.keep(field));
         }
         self.json(field, now, fit);
     }
@@ -252,7 +263,7 @@ impl<'a> Reading<'a> {
                 "field `{}` of {} was `{from}` and is `{to}` now: the same in protobuf, another in JSON",
                 now.name, field.message
             );
-            self.report(Code::EventJsonChanged, at(), message, keep(field));
+            self.report(Code::EventJsonChanged, at(), message, self.keep(field));
         }
     }
 
@@ -268,7 +279,11 @@ impl<'a> Reading<'a> {
         }
         if added.field.cardinality == Cardinality::Required {
             let text = format!("the new field `{name}` of {message} is required, and recorded events lack it");
-            self.report(Code::EventPresenceChanged, at(), text, "make the field `optional`".to_owned());
+            let way_out = match (self.has_edition)(message) {
+                true => format!("write `[features.field_presence = {EXPLICIT}]`"),
+                false => "make the field `optional`".to_owned(),
+            };
+            self.report(Code::EventPresenceChanged, at(), text, way_out);
         }
     }
 
@@ -311,26 +326,40 @@ impl<'a> Reading<'a> {
         }
     }
 
+    fn keep(&self, field: &FieldDifference) -> String {
+        let has_edition = (self.has_edition)(&field.message);
+        let feature = presence(&field.was).filter(|_| has_edition);
+        let feature = feature.map_or_else(String::new, |it| format!(" [features.field_presence = {it}]"));
+        format!("keep the field: `{} = {}{feature};`", declaration(&field.was, has_edition), field.number)
+    }
+
     fn report(&mut self, code: Code, at: At, message: String, keep: String) {
         self.found.insert(Obstacle { code, at, message, keep });
     }
 }
 
-fn keep(field: &FieldDifference) -> String {
-    format!("keep the field: `{} = {};`", declaration(&field.was), field.number)
-}
-
 /// A field as a proto declares it, without its number.
-fn declaration(field: &FieldShape) -> String {
+fn declaration(field: &FieldShape, has_edition: bool) -> String {
     let label = match &field.cardinality {
         Cardinality::Implicit | Cardinality::Oneof(_) | Cardinality::Map(_) => "",
         // The presence of a message is always told.
         Cardinality::Optional if field.ty.message().is_some() => "",
+        Cardinality::Optional | Cardinality::Required if has_edition => "",
         Cardinality::Optional => "optional ",
         Cardinality::Required => "required ",
         Cardinality::Repeated => "repeated ",
     };
     format!("{label}{} {}", value_type(field), field.name)
+}
+
+/// The presence of a field as a feature of an edition; none where there is no choice.
+fn presence(field: &FieldShape) -> Option<&'static str> {
+    match &field.cardinality {
+        Cardinality::Implicit => Some(IMPLICIT),
+        Cardinality::Optional if field.ty.message().is_none() => Some(EXPLICIT),
+        Cardinality::Required => Some(LEGACY_REQUIRED),
+        Cardinality::Optional | Cardinality::Oneof(_) | Cardinality::Map(_) | Cardinality::Repeated => None,
+    }
 }
 
 fn value_type(field: &FieldShape) -> String {
@@ -345,8 +374,11 @@ fn value_type(field: &FieldShape) -> String {
 }
 
 /// Presence in words. What is in a oneof has the presence of `optional`.
-fn kind(cardinality: &Cardinality) -> &'static str {
+fn kind(cardinality: &Cardinality, has_edition: bool) -> &'static str {
     match cardinality {
+        Cardinality::Implicit if has_edition => "`features.field_presence = IMPLICIT`",
+        Cardinality::Optional | Cardinality::Oneof(_) if has_edition => "`features.field_presence = EXPLICIT`",
+        Cardinality::Required if has_edition => "`features.field_presence = LEGACY_REQUIRED`",
         Cardinality::Implicit => "a plain field, whose default is the same as none",
         Cardinality::Optional | Cardinality::Oneof(_) => "optional",
         Cardinality::Required => "required",

@@ -2,6 +2,7 @@
 
 mod accepting;
 mod denying;
+mod editions;
 mod project;
 mod replaying;
 mod upcasting;

@@ -138,16 +138,10 @@ fn editions_are_what_their_features_say() {
     }
 }
 
-#[test]
-fn the_plugin_reads_the_past_from_the_lock() {
-    let raised = SHOP.replace(
-        "aggregate: \"Product\" };\n  string id = 1;\n  string name = 2;",
-        "aggregate: \"Product\" version: 2 };\n  string id = 1;\n  string title = 2;",
-    );
-    assert_ne!(raised, SHOP);
-    let workspace = Workspace::new(&[("shop.proto", &raised)]);
+/// A lock that knows this shape of the event's first version.
+fn lock_with(shape: &str) -> potter_gen::lock::Lock {
     let mut lock = potter_gen::lock::Lock::new("shop");
-    let shape = "message .shop.ProductCreated {\n  1 string id\n  2 string name\n}\n".parse().expect("a shape");
+    let shape = shape.parse().expect("a shape");
     let event = potter_gen::history::EventHistory {
         aggregate: "Product".to_owned(),
         retired: false,
@@ -156,6 +150,33 @@ fn the_plugin_reads_the_past_from_the_lock() {
         shapes: vec![potter_gen::history::RecordedShape { version: 1, shape }],
     };
     lock.history.events.insert("product.created".to_owned(), event);
+    lock
+}
+
+#[test]
+fn presence_under_an_edition_is_told_as_its_feature() {
+    let text = SHOP.replace("syntax = \"proto3\";", "edition = \"2023\";");
+    let workspace = Workspace::new(&[("shop.proto", &text)]);
+    let path = workspace.path().join("potter.lock");
+    let lock = lock_with("message .shop.ProductCreated {\n  1 string id\n  2 string name\n}\n");
+    std::fs::write(&path, lock.print()).expect("a writable folder");
+    for compiler in [Compiler::CurrentProtoc, Compiler::Buf] {
+        let lock = format!("lock={}", path.display());
+        let told = workspace.run(compiler, &["shop.proto"], &["module=shop", &lock]).refusal(compiler);
+        assert!(told.contains("error[P203]") && told.contains("is `features.field_presence = EXPLICIT` now"), "{told}");
+        assert!(told.contains("`string name = 2 [features.field_presence = IMPLICIT];`"), "{told}");
+    }
+}
+
+#[test]
+fn the_plugin_reads_the_past_from_the_lock() {
+    let raised = SHOP.replace(
+        "aggregate: \"Product\" };\n  string id = 1;\n  string name = 2;",
+        "aggregate: \"Product\" version: 2 };\n  string id = 1;\n  string title = 2;",
+    );
+    assert_ne!(raised, SHOP);
+    let workspace = Workspace::new(&[("shop.proto", &raised)]);
+    let lock = lock_with("message .shop.ProductCreated {\n  1 string id\n  2 string name\n}\n");
     let path = workspace.path().join("potter.lock");
     std::fs::write(&path, lock.print()).expect("a writable folder");
     for compiler in ALL {
