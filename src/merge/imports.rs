@@ -66,15 +66,16 @@ fn printed(import: &Import<'_>, names: &BTreeSet<&str>) -> String {
 }
 
 /// `text`, into which code was taken over from `source` in the place of other code, with the imports that the one needs
-/// and without those that only the other needed.
-pub(crate) fn carry(source: &str, text: &str, taken_over: &str, taken_out: &str) -> String {
-    let (theirs, own) = (imports(source), imports(text));
+/// and without those that only the other needed. It stands where imports have that indent.
+pub(crate) fn carry(source: &str, text: &str, indent: usize, taken_over: &str, taken_out: &str) -> String {
+    let of_code = |text| imports(text).into_iter().filter(|it| it.indent == indent).collect::<Vec<_>>();
+    let (theirs, own) = (of_code(source), of_code(text));
     let (needed, needless) = (words(taken_over), words(taken_out));
     let code = edited(text, own.iter().map(|it| (it.range.clone(), String::new())).collect());
     let used = words(&code);
     let mut edits = Vec::new();
     for import in &own {
-        let same = theirs.iter().filter(|it| (it.indent, it.module) == (import.indent, import.module));
+        let same = theirs.iter().filter(|it| it.module == import.module);
         let missing = same.flat_map(|it| &it.names).filter(|name| needed.contains(*name));
         let is_kept = |name: &&&str| used.contains(**name) || !needless.contains(**name);
         let names: BTreeSet<&str> = import.names.iter().filter(is_kept).chain(missing).copied().collect();
@@ -82,9 +83,9 @@ pub(crate) fn carry(source: &str, text: &str, taken_over: &str, taken_out: &str)
             edits.push((import.range.clone(), printed(import, &names)));
         }
     }
-    for import in theirs.iter().filter(|it| !own.iter().any(|own| (own.indent, own.module) == (it.indent, it.module))) {
+    for import in theirs.iter().filter(|it| !own.iter().any(|own| own.module == it.module)) {
         let names: BTreeSet<&str> = import.names.iter().filter(|name| needed.contains(*name)).copied().collect();
-        let after = own.iter().rev().find(|it| it.indent == import.indent && it.module < import.module);
+        let after = own.iter().rev().find(|it| it.module < import.module);
         let place = after.map(|it| it.range.end).or(own.first().map(|it| it.range.start));
         edits.extend(place.map(|place| (place..place, printed(import, &names))));
     }
@@ -199,9 +200,10 @@ mod tests {
         let source = "use a::b::{C, D};\nuse m::events;\nuse z::Z;\n\nfn f() { events![C] }\n";
         let text = "use a::b::{D, E};\nuse y::F;\n\nfn f() { events![C] }\n\nfn g() { D }\n";
         let expected = "use a::b::{C, D};\nuse m::events;\nuse y::F;\n\nfn f() { events![C] }\n\nfn g() { D }\n";
-        assert_eq!(carry(source, text, "events![C]", "E(D)"), expected);
-        assert_eq!(carry(source, text, "", "F"), text.replace("use y::F;\n", ""));
-        assert_eq!(carry("use a::B;\n", "fn f() {}\n", "B", ""), "fn f() {}\n", "it has nowhere to go");
+        assert_eq!(carry(source, text, 0, "events![C]", "E(D)"), expected);
+        assert_eq!(carry(source, text, 0, "", "F"), text.replace("use y::F;\n", ""));
+        assert_eq!(carry(source, text, 4, "events![C]", "E(D)"), text, "they are imported elsewhere");
+        assert_eq!(carry("use a::B;\n", "fn f() {}\n", 0, "B", ""), "fn f() {}\n", "it has nowhere to go");
     }
 
     #[test]
@@ -238,7 +240,7 @@ mod tests {
         fn no_text_makes_it_panic(text in "(use |a::|\\{|\\}|,|;|B|C|\n| |ü){0,20}", other in "(use |a::|\\{|B|;|\n){0,12}") {
             let _ = align(&text, &other, &text);
             let _ = align(&other, &text, &other);
-            let _ = carry(&text, &other, "B", "C");
+            let _ = carry(&text, &other, 0, "B", "C");
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The new lock: what is proposed now, and what became of it.
 
+use rayon::prelude::*;
+
 use super::Request;
 use crate::file::{Class, File};
 use crate::lock::{Hash, Lock, LockedFile};
@@ -34,16 +36,16 @@ pub(super) fn lock(run: &Run<'_>, steps: &[Step]) -> Lock {
 
 /// What the lock knows of the files after the steps.
 pub(super) fn files(lock: &mut Lock, proposal: &Proposal, before: Option<&Lock>, steps: &[Step]) {
-    lock.files.clear();
     let known = |path: &str| before.and_then(|before| before.files.get(path));
-    for step in steps {
+    let locked = steps.par_iter().filter_map(|step| {
         let old = known(step.moved_from.as_ref().unwrap_or(&step.path));
         let locked = match proposal.files.binary_search_by(|file| file.path.cmp(&step.path)) {
             Ok(at) => proposed(&proposal.files[at], step, old),
             Err(_) => old.filter(|_| step.action != Action::Remove).cloned(),
         };
-        lock.files.extend(locked.map(|it| (step.path.clone(), it)));
-    }
+        locked.map(|it| (step.path.clone(), it))
+    });
+    lock.files = locked.collect();
 }
 
 fn proposed(file: &File, step: &Step, old: Option<&LockedFile>) -> Option<LockedFile> {
@@ -62,7 +64,11 @@ fn proposed(file: &File, step: &Step, old: Option<&LockedFile>) -> Option<Locked
     // Should it come back from version control, it is known what it was.
     let base = if declined { old.and_then(|old| old.base.clone()) } else { base };
     let (parts, released) = parts(file, step, old);
-    let meaning = (file.class == Class::Generated).then(|| meaning(&file.path, &file.contents)).flatten();
+    let known = old.filter(|old| old.emitted == emitted).and_then(|old| old.meaning.clone());
+    let meaning = match file.class {
+        Class::Generated => known.or_else(|| meaning(&file.path, &file.contents)),
+        _ => None,
+    };
     let symbol = file.symbol.clone();
     Some(LockedFile {
         class: file.class,
