@@ -134,6 +134,12 @@ macro_rules! command_options {
             self
         }
 
+        /// What directly caused it: the id of an event or of another command. The command's events carry it.
+        pub fn caused_by(mut self, id: impl Into<String>) -> Self {
+            self.call.set(metadata::CAUSATION_ID, id.into());
+            self
+        }
+
         /// The version that the aggregate must have for the command to be executed.
         pub fn expected_version(mut self, version: u64) -> Self {
             self.call.set(metadata::EXPECTED_VERSION, version.to_string());

@@ -5,6 +5,9 @@
 //! invokes listens before it sends, and asks again when an answer is long in coming, which the service knows for the
 //! same command. Over gRPC it is the asynchronous command of the service's own rpc. A [`QueryInvoker`] asks.
 //!
+//! Where other modules go on with the command, [`Invocation::await_any`] awaits the first of several events, whichever
+//! module records it.
+//!
 //! ```no_run
 //! # use potter_client::invoker::CommandInvoker;
 //! # use potter_client::broker::MemoryBroker;
@@ -27,6 +30,7 @@
 //! # }
 //! ```
 
+mod await_any;
 mod command;
 mod query;
 
@@ -35,6 +39,7 @@ use std::time::Duration;
 
 use potter_broker::{BrokerError, BrokerErrorKind, SharedBroker};
 
+pub use self::await_any::{AwaitAny, Heard, OneOf};
 pub use self::command::{CommandInvoker, Invocation};
 pub use self::query::{QueryInvoker, Question};
 use crate::connection::Connection;

@@ -12,6 +12,8 @@ pub(crate) const EXPECTED_VERSION: &str = "potter-expected-version";
 pub(crate) const AT_LEAST: &str = "potter-at-least";
 /// Ties together everything that follows from one request. Request and reply.
 pub(crate) const CORRELATION_ID: &str = "x-correlation-id";
+/// What directly caused the request. Request.
+pub(crate) const CAUSATION_ID: &str = "potter-causation-id";
 /// Position of the command's last event. Reply.
 pub(crate) const POSITION: &str = "potter-position";
 /// Version of the aggregate. Reply.

@@ -28,7 +28,7 @@ const ASK_AGAIN: Duration = Duration::from_secs(5);
 /// Sends commands of the type `C` and awaits their outcomes: events of the enum `E`, or an error event of the enum `X`.
 ///
 /// Whatever of `E` the command records is a success, whichever it is: to await any of several events, `E` has several
-/// variants.
+/// variants. What other modules make of the command is awaited with [`Invocation::await_any`].
 pub struct CommandInvoker<C, E, X> {
     way: Way,
     timeout: Duration,
@@ -41,9 +41,9 @@ pub struct Invocation<E, X> {
     way: Way,
     body: Bytes,
     told: Told,
-    id: Uuid,
+    pub(super) id: Uuid,
     expected_version: Option<u64>,
-    timeout: Duration,
+    pub(super) timeout: Duration,
     types: PhantomData<fn() -> (E, X)>,
 }
 
@@ -130,6 +130,11 @@ impl<E: Event, X: ErrorEvent> Invocation<E, X> {
         self
     }
 
+    /// The correlation id that it was given, or else its own id.
+    pub(super) fn correlation(&self) -> String {
+        self.told.correlation_id.clone().unwrap_or_else(|| self.id.to_string())
+    }
+
     async fn send(self) -> Result<Outcome<E>, Error<X>> {
         match self.way.clone() {
             Way::Grpc { connection, path } => self.send_over_grpc(&connection, path).await,
@@ -146,6 +151,9 @@ impl<E: Event, X: ErrorEvent> Invocation<E, X> {
         if let Some(id) = self.told.correlation_id {
             command = command.correlation_id(id);
         }
+        if let Some(id) = self.told.causation_id {
+            command = command.caused_by(id);
+        }
         if let Some(version) = self.expected_version {
             command = command.expected_version(version);
         }
@@ -161,7 +169,7 @@ impl<E: Event, X: ErrorEvent> Invocation<E, X> {
         subject: String,
     ) -> Result<Outcome<E>, Error<X>> {
         let deadline = Instant::now() + self.timeout;
-        let correlation_id = self.told.correlation_id.clone().unwrap_or_else(|| self.id.to_string());
+        let correlation_id = self.correlation();
         let late =
             || Failure::deadline_exceeded(format!("command {} has no outcome after {:?}", self.id, self.timeout));
         let awaited = async {
@@ -204,7 +212,7 @@ impl<E: Event, X: ErrorEvent> IntoFuture for Invocation<E, X> {
 }
 
 /// Listens as soon as the broker is there.
-async fn listen(broker: &SharedBroker, pattern: String) -> Messages {
+pub(super) async fn listen(broker: &SharedBroker, pattern: String) -> Messages {
     for attempt in 1.. {
         match broker.listen(pattern.clone()).await {
             Ok(messages) => return messages,

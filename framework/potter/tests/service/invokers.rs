@@ -3,15 +3,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::StreamExt;
+use potter::prost::{DecodeError, Message};
 use potter::uuid::Uuid;
 use potter::{App, Service};
-use potter_client::broker::SharedBroker;
-use potter_client::invoker::{CommandInvoker, QueryInvoker};
+use potter_client::broker::{Channel, Keeps, Message as Sent, SharedBroker, headers};
+use potter_client::invoker::{CommandInvoker, OneOf, QueryInvoker};
 use potter_client::nats::NatsBroker;
 use potter_client::{Connection, FailureKind};
 
-use crate::catalogue::{self, CreateProductRequest, GetProductRequest, GetProductResponse, RenameProductRequest};
+use crate::catalogue::{
+    self, CreateProductRequest, GetProductRequest, GetProductResponse, ProductCreated, RenameProductRequest,
+};
 use crate::in_process::config;
+use crate::process;
 use crate::sdk::{ErrorEvent, ProductEvent};
 
 type Create = CommandInvoker<CreateProductRequest, ProductEvent, ErrorEvent>;
@@ -55,7 +60,7 @@ async fn in_the_process() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn over_nats() {
-    let url = crate::nats::url();
+    let (url, _alone) = crate::nats::alone().await;
     let _service = start(&[("NATS_URL", &url)]).await;
     let broker: SharedBroker = Arc::new(NatsBroker::connect(&url, "an invoker").await.expect("a valid URL"));
     let (create, get) = over(&broker);
@@ -99,6 +104,124 @@ async fn every_command_can_be_invoked_and_told_what_version_to_expect() {
     assert_eq!((outcome.version, outcome.unknown_events.len()), (2, 1), "a client may know less than the service");
     let reply = get.ask(&GetProductRequest { product_id }).at_least(2).await.expect("a reply");
     assert_eq!(reply.product.expect("the product").name, "torch");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_cause_of_a_command_is_told_whatever_carries_it() {
+    let service = start(&[]).await;
+    let address = format!("http://{}", service.grpc_address().expect("gRPC is served"));
+    let connection = Connection::to(address).expect("an address");
+    let over_grpc = Create::over_grpc(&connection, "/catalogue.Catalogue/CreateProduct");
+    let (in_process, _) = over(service.broker().expect("it has one"));
+    for create in [over_grpc, in_process] {
+        create.invoke(&lamp("lamp")).caused_by("order-7").await.expect("created");
+    }
+    let events = service.dispatcher().store().read_all(0, 10).await.expect("readable");
+    let causes: Vec<_> = events.iter().map(|event| event.metadata.causation_id.as_str()).collect();
+    assert_eq!(causes, ["order-7", "order-7"]);
+}
+
+/// What another module records in consequence, as a program sees it that knows that module too.
+type Either = OneOf<Arrived, ProductEvent>;
+
+#[derive(Clone, Debug, PartialEq)]
+struct Arrived(ProductCreated);
+
+impl potter_client::Event for Arrived {
+    fn decode(message: &str, payload: &[u8]) -> Result<Option<Self>, DecodeError> {
+        let arrived = || ProductCreated::decode(payload).map(Self);
+        (message == "warehouse.Arrived").then(arrived).transpose()
+    }
+}
+
+/// The warehouse, as far as anybody hears of it.
+fn arrived(correlation_id: &str, name: &str) -> Sent {
+    let event = ProductCreated { name: name.to_owned(), ..ProductCreated::default() };
+    Sent::new("warehouse.events.product.arrived", event.encode_to_vec())
+        .header(headers::MESSAGE, "warehouse.Arrived")
+        .header(headers::EVENT_ID, "e-1")
+        .header(headers::EVENT_TYPE, "product.arrived")
+        .header(headers::AGGREGATE_ID, "p-1")
+        .header(headers::VERSION, "3")
+        .header(headers::CORRELATION_ID, correlation_id)
+}
+
+async fn with_warehouse(service: &Service) -> SharedBroker {
+    let broker = service.broker().expect("it has one").clone();
+    let channel = Channel {
+        name: "warehouse-events".to_owned(),
+        subjects: vec!["warehouse.events.>".to_owned()],
+        keeps: Keeps::For(Duration::from_secs(60)),
+        repeats_within: Duration::from_secs(60),
+    };
+    broker.declare(channel).await.expect("declared");
+    broker
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commands_outcome_may_be_the_event_of_another_module() {
+    let service = start(&[]).await;
+    let broker = with_warehouse(&service).await;
+    let (create, _) = over(&broker);
+    // The warehouse acts on what the catalogue publishes, as late as it likes.
+    let mut published = broker.listen("catalogue.events.>".to_owned()).await.expect("it can listen");
+    let warehouse = async {
+        let event = published.next().await.expect("it is published");
+        broker.publish(arrived("somebody else's", "another lamp")).await.expect("kept");
+        broker.publish(arrived(event.get(headers::CORRELATION_ID).expect("it has one"), "lamp")).await.expect("kept");
+    };
+    let awaited = create.invoke(&lamp("lamp")).await_any::<Either>(&broker);
+    let awaited = awaited.event("catalogue", "product.renamed").event("warehouse", "product.arrived");
+    let (heard, ()) = tokio::join!(awaited.into_future(), warehouse);
+    let heard = heard.expect("the warehouse's event");
+    assert!(matches!(&heard.event, OneOf::First(Arrived(event)) if event.name == "lamp"), "{heard:?}");
+    assert_eq!((heard.event_id.as_str(), heard.aggregate_id.as_str(), heard.version), ("e-1", "p-1", 3));
+    assert_eq!(heard.event_type, "product.arrived");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_first_of_the_awaited_events_ends_the_wait_over_grpc_too() {
+    let service = start(&[]).await;
+    let broker = with_warehouse(&service).await;
+    let address = format!("http://{}", service.grpc_address().expect("gRPC is served"));
+    let create = Create::over_grpc(&Connection::to(address).expect("an address"), "/catalogue.Catalogue/CreateProduct");
+    let awaited = create.invoke(&lamp("lamp")).await_any::<Either>(&broker);
+    let heard = awaited.event("warehouse", "product.arrived").event("catalogue", "product.created").await;
+    let heard = heard.expect("the catalogue's own event");
+    assert!(matches!(heard.event, OneOf::Second(ProductEvent::Created(_))), "{heard:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_waits_for_what_follows_from_a_refused_command() {
+    let service = start(&[]).await;
+    let broker = with_warehouse(&service).await;
+    let (create, _) = over(&broker);
+    let awaited = |name| create.invoke(&lamp(name)).timeout(Duration::from_millis(700)).await_any::<Either>(&broker);
+    let refused = awaited("taken").event("warehouse", "product.arrived").await.expect_err("the name is taken");
+    assert!(matches!(refused.event(), Some(ErrorEvent::NameTaken(_))), "{refused:?}");
+    let late = awaited("lamp").event("warehouse", "product.arrived").await.expect_err("nothing arrives");
+    assert_eq!((late.code(), late.is_retryable()), ("DEADLINE_EXCEEDED", true));
+    let nothing = awaited("lamp").await.expect_err("nothing is awaited");
+    assert_eq!(nothing.kind(), FailureKind::Invalid);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_example_does_what_it_says() {
+    let (url, _alone) = crate::nats::alone().await;
+    let output = tokio::task::spawn_blocking(move || {
+        let directory = tempfile::tempdir().expect("a directory");
+        process::command_of("invokers", directory.path(), &[], &[("NATS_URL", &url)]).output().expect("run")
+    });
+    let output = output.await.expect("no panic");
+    let (told, log) = process::printed(&output);
+    assert!(output.status.success(), "{told}{log}");
+    let mut expected = vec!["over NATS: the shop stocks lamp".to_owned()];
+    for way in ["in the process", "over gRPC", "over NATS"] {
+        expected.extend(["created lamp", "refused taken", "listed lamp"].map(|what| format!("{way}: {what}")));
+    }
+    for line in expected {
+        assert!(told.lines().any(|it| it == line), "no `{line}` in {told}{log}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

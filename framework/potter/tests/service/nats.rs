@@ -7,6 +7,7 @@ use potter::{App, Service};
 use potter_messaging::broker::{Broker, Message, headers};
 use potter_nats::NatsBroker;
 use prost::Message as _;
+use tokio::sync::{Mutex, MutexGuard};
 
 use crate::catalogue;
 use crate::http::{get, send_with};
@@ -16,9 +17,15 @@ use crate::in_process::{config, create};
 const SOON: Duration = Duration::from_secs(20);
 
 /// Where the tests' NATS server is.
-pub fn url() -> String {
+fn url() -> String {
     std::env::var("POTTER_TEST_NATS")
         .expect("POTTER_TEST_NATS has the URL of a NATS server; `scripts/with-servers nats -- cargo test` starts one")
+}
+
+/// Where it is, for as long as nobody else runs the same module on it: nodes of one module share commands and queries.
+pub async fn alone() -> (String, MutexGuard<'static, ()>) {
+    static ALONE: Mutex<()> = Mutex::const_new(());
+    (url(), ALONE.lock().await)
 }
 
 async fn start(variables: &[(&str, &str)]) -> Service {
@@ -85,7 +92,7 @@ async fn a_broker_that_is_away_is_told_and_stops_nothing() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn events_commands_and_queries_go_over_nats() {
-    let url = url();
+    let (url, _alone) = alone().await;
     let nats = NatsBroker::connect(&url, "tests").await.expect("a valid URL");
     let service = start(&[("NATS_URL", &url)]).await;
     until(&service, "UP").await;

@@ -116,12 +116,13 @@ pub fn run(directory: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> 
     command(directory, arguments, variables).output().expect("run")
 }
 
-/// A run of the binary, in `directory` and with nothing of the test's environment.
+/// A run of the binary.
 pub fn command(directory: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Command {
     command_of("catalogue", directory, arguments, variables)
 }
 
-fn command_of(example: &str, directory: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Command {
+/// A run of an example, in `directory` and with nothing of the test's environment.
+pub fn command_of(example: &str, directory: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Command {
     let mut command = Command::new(binary(example));
     command.args(arguments).current_dir(directory).stdin(Stdio::null()).env_clear();
     command.envs([("SERVER_HOST", "127.0.0.1"), ("SERVER_PORT", "0"), ("GRPC_PORT", "0"), ("LOG_FORMAT", "json")]);
