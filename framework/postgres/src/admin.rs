@@ -134,7 +134,10 @@ pub(crate) async fn begin_rebuild_from_copy(
     let transaction = Transaction::begin(connection).await?;
     transaction.execute(TAKE_TURNS, &[]).await?;
     let source = quoted(&table_name(table, of));
-    let there = transaction.row("SELECT to_regclass($1) IS NOT NULL", &[&source]).await?;
+    // A migration that makes the live table anew forgets all checkpoints: a copy without one has the shape of before.
+    let sql = "SELECT to_regclass($1) IS NOT NULL AND ($3 = 'live' OR EXISTS \
+        (SELECT FROM potter_checkpoints WHERE projection = $2 AND generation = $3))";
+    let there = transaction.row(sql, &[&source, &Text(projection), &named(of)]).await?;
     if !there.is_some_and(|row| row.get(0)) {
         return Ok(None);
     }

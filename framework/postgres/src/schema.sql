@@ -29,7 +29,8 @@ CREATE TABLE potter_snapshots ( -- the latest snapshot of each stream; may be em
   PRIMARY KEY (aggregate_id, aggregate)
 );
 
-CREATE TABLE potter_idempotency ( -- replies by idempotency key, those of processed events included; kept for 48 hours
+CREATE TABLE potter_idempotency ( -- replies by idempotency key, kept for IDEMPOTENCY_KEPT_HOURS; since version 2 also effects of
+  -- other modules' events, kept for PROCESSED_EVENTS_KEPT_DAYS: after that potter_processed_events knows them
   command      TEXT   COLLATE "C" NOT NULL, -- stable name of the command
   caller       TEXT   COLLATE "C" NOT NULL, -- empty when unknown
   key          TEXT   COLLATE "C" NOT NULL,

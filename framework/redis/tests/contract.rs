@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use potter_core::read_model::{ColumnType, Table, TableColumn};
 use potter_core::store::contract::ReadModelsFixture;
 use potter_core::store::contract::read_models::{PROJECTION, THINGS};
+use potter_core::store::{Copied, ReadModels};
 use potter_redis::RedisReadModels;
 
 fn server() -> String {
@@ -21,3 +23,18 @@ async fn open() -> ReadModelsFixture {
 }
 
 potter_core::read_models_contract!(open);
+
+/// Rows of another shape are under other keys.
+#[tokio::test]
+async fn a_copy_of_another_shape_is_not_restored() {
+    const COLUMNS: &[TableColumn] = &[TableColumn::new("colour", ColumnType::Text)];
+    const CHANGED: Table = Table { columns: COLUMNS, ..THINGS };
+    let service = format!("shapes-{}", std::process::id());
+    let of = |table| RedisReadModels::new(&server(), &service, &[(PROJECTION, table)]).expect("an address");
+    let (before, after) = (of(THINGS), of(CHANGED));
+    before.save_copy(PROJECTION, THINGS).await.expect("saved");
+    let begun = after.begin_rebuild_from_copy(PROJECTION, CHANGED, Copied::Saved).await;
+    assert_eq!(begun.expect("told"), None);
+    let begun = before.begin_rebuild_from_copy(PROJECTION, THINGS, Copied::Saved).await;
+    assert_eq!(begun.expect("begun"), Some(0));
+}

@@ -124,7 +124,7 @@ pub(crate) fn begin_rebuild_from_copy(
     of: Generation,
 ) -> rusqlite::Result<Option<u64>> {
     let transaction = begin(connection)?;
-    if of == Generation::Saved && !exists(&transaction, "table", &table_name(table, of))? {
+    if of == Generation::Saved && !is_saved(&transaction, projection, table)? {
         return Ok(None);
     }
     make_next(&transaction, projection, table)?;
@@ -135,6 +135,14 @@ pub(crate) fn begin_rebuild_from_copy(
     copy_progress(&transaction, projection, of, Generation::Next)?;
     transaction.commit()?;
     Ok(Some(checkpoint(connection, projection, Generation::Next)?))
+}
+
+/// Whether there is a saved copy. A migration that makes the live table anew forgets all checkpoints: a copy without one
+/// has the shape of before.
+fn is_saved(connection: &Connection, projection: &str, table: &Table) -> rusqlite::Result<bool> {
+    let mut statement =
+        connection.prepare_cached("SELECT 1 FROM potter_checkpoints WHERE projection = ?1 AND generation = 'saved'")?;
+    Ok(statement.exists([projection])? && exists(connection, "table", &table_name(table, Generation::Saved))?)
 }
 
 /// Saves the live table as it is.

@@ -92,6 +92,7 @@ macro_rules! store_contract {
             tells_which_migrations_are_applied
             refuses_a_changed_migration
             takes_a_migration_back
+            does_not_restore_a_copy_from_before_a_migration
             refuses_to_take_back_what_it_cannot
             answers_a_ping
             refuses_everything_once_closed

@@ -27,7 +27,7 @@ CREATE TABLE potter_snapshots ( -- the latest snapshot of each stream; may be em
   PRIMARY KEY (aggregate, aggregate_id)
 ) STRICT;
 
-CREATE TABLE potter_idempotency ( -- replies by idempotency key; kept for 48 hours
+CREATE TABLE potter_idempotency ( -- replies by idempotency key; kept for IDEMPOTENCY_KEPT_HOURS
   number       INTEGER PRIMARY KEY, -- in the order of time, so that the oldest are found without an index
   command      TEXT    NOT NULL,    -- stable name of the command
   caller       TEXT    NOT NULL,    -- empty when unknown

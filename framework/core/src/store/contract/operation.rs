@@ -2,9 +2,11 @@
 
 use std::time::SystemTime;
 
+use super::read_models::{PROJECTION, THINGS};
 use super::{Fixture, appending};
 use crate::event::StreamId;
-use crate::store::{CommitError, Migration};
+use crate::read_model::{ColumnType, Table, TableColumn};
+use crate::store::{CommitError, Copied, Migration};
 
 const FIRST: Migration =
     Migration::of_any_database("0001_first", "CREATE TABLE one (a INTEGER); CREATE TABLE two (b TEXT);");
@@ -51,6 +53,38 @@ pub async fn takes_a_migration_back(Fixture { store, guard: _guard, .. }: Fixtur
     // The second time there is a table `proof` already, where there are tables.
     let executes = store.script(&SECOND).down == SECOND.sqlite.down;
     assert_eq!(store.revert(SECOND).await.is_err(), executes);
+}
+
+/// A table that a migration makes anew has another shape than what was saved of it.
+pub async fn does_not_restore_a_copy_from_before_a_migration(fixture: Fixture) {
+    const COLUMNS: &[TableColumn] = &[TableColumn::new("colour", ColumnType::Text)];
+    const CHANGED: Table = Table { columns: COLUMNS, ..THINGS };
+    let Fixture { store, create_table, guard: _guard } = fixture;
+    let sql = create_table(&CHANGED);
+    if sql.is_empty() {
+        return; // There are no tables, and what is in memory has no past.
+    }
+    let first = migration("0001_things", create_table(&THINGS));
+    store.migrate(kept([first])).await.expect("applied");
+    store.save_copy(PROJECTION, THINGS).await.expect("saved");
+    // As the generator writes it.
+    let forget = format!("DELETE FROM potter_checkpoints WHERE projection = '{PROJECTION}'");
+    let second = migration("0002_things", format!("DROP TABLE {}; {forget}; {sql}", THINGS.name));
+    store.migrate(kept([first, second])).await.expect("applied");
+    let begun = store.begin_rebuild_from_copy(PROJECTION, CHANGED, Copied::Saved).await;
+    assert_eq!(begun.expect("told"), None, "it has the shape of before");
+    store.save_copy(PROJECTION, CHANGED).await.expect("saved");
+    let begun = store.begin_rebuild_from_copy(PROJECTION, CHANGED, Copied::Saved).await;
+    assert_eq!(begun.expect("begun"), Some(0));
+}
+
+fn migration(name: &'static str, sql: String) -> Migration {
+    Migration::of_any_database(name, Box::leak(sql.into_boxed_str()))
+}
+
+/// Migrations live as long as their program; that of a test isn't long.
+fn kept<const N: usize>(migrations: [Migration; N]) -> &'static [Migration] {
+    Box::leak(Box::new(migrations))
 }
 
 /// Nor is one taken back whose text has changed, or that nothing takes back.
