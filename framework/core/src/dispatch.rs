@@ -34,7 +34,7 @@ use crate::failure::Failure;
 use crate::health::{self, ComponentHealth};
 use crate::messages::Messages;
 use crate::module::{DescriptorError, Module};
-use crate::projection::{ProjectionHandle, ProjectionStatus};
+use crate::projection::{ProjectionHandle, ProjectionStatus, Rebuild};
 use crate::store::{CommandStatus, ProcessedEvent, Retention, SharedStore, StoreError};
 use crate::subscription::Subscription;
 use crate::worker::Workers;
@@ -387,12 +387,13 @@ impl Dispatcher {
         self.rebuild_from(read_model, 0).await
     }
 
-    /// Builds a read model anew as [`Dispatcher::rebuild`] does, from the events after a position only.
+    /// Builds a read model anew as [`Dispatcher::rebuild`] does, from the events after a position only, or from what
+    /// [`Rebuild`] says.
     ///
     /// # Errors
-    /// See [`Dispatcher::rebuild`].
-    pub async fn rebuild_from(&self, read_model: &str, position: u64) -> Result<(), Failure> {
-        self.projection(read_model)?.rebuild(position).await
+    /// See [`Dispatcher::rebuild`]; or there is no snapshot of it.
+    pub async fn rebuild_from(&self, read_model: &str, begin: impl Into<Rebuild>) -> Result<(), Failure> {
+        self.projection(read_model)?.rebuild(begin.into()).await
     }
 
     /// Empties a read model and takes everything in again; queries see it grow.

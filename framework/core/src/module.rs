@@ -1,5 +1,6 @@
 //! Everything that generated code declares of one module.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use base64::Engine;
@@ -15,6 +16,9 @@ use crate::query::{AnyQuery, Cache, Query};
 use crate::read_model::{KeptIn, ReadModel, Table};
 use crate::store::Migration;
 use crate::subscription::Subscription;
+
+/// Events that a projection takes in at a time, in one transaction, if nobody says otherwise.
+pub const PROJECTION_BATCH: NonZeroUsize = NonZeroUsize::new(1000).expect("it isn't 0");
 
 /// A module: its messages, aggregates, commands, queries, read models, subscriptions and migrations.
 ///
@@ -36,6 +40,7 @@ pub struct Module {
     internal: &'static [&'static str],
     subscriptions: Vec<Subscription>,
     migrations: &'static [Migration],
+    pub(crate) projection_batch: NonZeroUsize,
 }
 
 /// A query, its types forgotten.
@@ -98,6 +103,7 @@ impl Module {
             internal: &[],
             subscriptions: Vec::new(),
             migrations: &[],
+            projection_batch: PROJECTION_BATCH,
         }
     }
 
@@ -151,6 +157,12 @@ impl Module {
     /// Names the migrations of the module's own tables, in the order in which they apply.
     pub fn migrations(&mut self, migrations: &'static [Migration]) -> &mut Self {
         self.migrations = migrations;
+        self
+    }
+
+    /// How many events a projection takes in at a time, in one transaction; [`PROJECTION_BATCH`] unless it is said.
+    pub fn projection_batch(&mut self, events: NonZeroUsize) -> &mut Self {
+        self.projection_batch = events;
         self
     }
 

@@ -9,13 +9,14 @@ mod follow;
 mod follower;
 
 use std::marker::PhantomData;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use self::follow::Order;
 use self::follower::Follower;
+pub(crate) use self::follower::Log;
 use crate::dispatch::Runtime;
 use crate::failure::Failure;
 use crate::module::Module;
@@ -41,13 +42,13 @@ pub(crate) trait DeclaredProjection: Send + Sync {
     /// Builds it anew, in this process; tells position and head as it goes.
     fn rebuild(
         self: Arc<Self>,
-        store: SharedStore,
+        log: Log,
         begin: Rebuild,
         progress: Box<dyn FnMut(u64, u64) + Send>,
     ) -> BoxFuture<'static, Result<(), Failure>>;
 
     /// Tries again to take in what is parked, in this process; answers how many events it could.
-    fn replay_parked(self: Arc<Self>, store: SharedStore, of: Replay) -> BoxFuture<'static, Result<usize, Failure>>;
+    fn replay_parked(self: Arc<Self>, log: Log, of: Replay) -> BoxFuture<'static, Result<usize, Failure>>;
 }
 
 /// The projection of read model `M`.
@@ -115,7 +116,7 @@ pub(crate) struct ProjectionHandle {
 /// Where a projection tells how it is.
 struct Board {
     progress: watch::Sender<Progress>,
-    condition: Mutex<Condition>,
+    condition: watch::Sender<Condition>,
     meter: ProjectionMeter,
 }
 
@@ -126,16 +127,16 @@ struct Condition {
 }
 
 impl Board {
-    fn condition(&self) -> MutexGuard<'_, Condition> {
-        self.condition.lock().expect("nothing panics while it holds the lock")
-    }
-
     fn set_state(&self, state: ProjectionState) {
-        self.condition().state = state;
+        self.condition.send_if_modified(|it| {
+            let changed = it.state != state;
+            it.state = state;
+            changed
+        });
     }
 
     fn set_parked(&self, parked: usize) {
-        self.condition().parked = parked;
+        self.condition.send_modify(|it| it.parked = parked);
         self.meter.parked.set(parked as f64);
     }
 }
@@ -148,7 +149,7 @@ impl ProjectionHandle {
 
     /// How it is.
     pub fn status(&self) -> ProjectionStatus {
-        let Condition { state, parked } = &*self.board.condition();
+        let Condition { state, parked } = &*self.board.condition.borrow();
         ProjectionStatus {
             name: self.name,
             state: state.clone(),
@@ -172,9 +173,9 @@ impl ProjectionHandle {
         progress.wait_for(|progress| progress.position >= position).await.is_ok()
     }
 
-    /// Builds the read model anew beside the live one, from the events after `from`, and puts it in its place.
-    pub async fn rebuild(&self, from: u64) -> Result<(), Failure> {
-        self.order(|done| Order::Rebuild(from, done)).await
+    /// Builds the read model anew beside the live one, and puts it in its place.
+    pub async fn rebuild(&self, begin: Rebuild) -> Result<(), Failure> {
+        self.order(|done| Order::Rebuild(begin, done)).await
     }
 
     /// Empties the read model and takes everything in again.
@@ -187,9 +188,11 @@ impl ProjectionHandle {
         self.order(|done| Order::Pause(paused, done)).await
     }
 
-    /// Whether it cannot go on now.
-    pub fn is_failing(&self) -> bool {
-        matches!(self.board.condition().state, ProjectionState::Error(_))
+    /// Waits until it cannot go on.
+    pub async fn fail(&self) {
+        let mut condition = self.board.condition.subscribe();
+        // The board is in `self`, so that it doesn't end before.
+        let _ = condition.wait_for(|it| matches!(it.state, ProjectionState::Error(_))).await;
     }
 
     /// Whether it has seen the event at `position`.
@@ -199,7 +202,7 @@ impl ProjectionHandle {
 
     /// Whether it is paused, as far as this process knows.
     pub fn is_paused(&self) -> bool {
-        self.board.condition().state == ProjectionState::Paused
+        self.board.condition.borrow().state == ProjectionState::Paused
     }
 
     /// Tries again to take in what was parked; answers how many events it could.
@@ -223,7 +226,7 @@ impl<M: ReadModel> DeclaredProjection for TypedProjection<M> {
     fn start(self: Arc<Self>, runtime: &Arc<Runtime>) -> Arc<ProjectionHandle> {
         let board = Arc::new(Board {
             progress: watch::Sender::default(),
-            condition: Mutex::new(Condition { state: ProjectionState::Building, parked: 0 }),
+            condition: watch::Sender::new(Condition { state: ProjectionState::Building, parked: 0 }),
             meter: ProjectionMeter::new(runtime.module, M::NAME),
         });
         let (orders, inbox) = mpsc::channel(1);
@@ -241,13 +244,13 @@ impl<M: ReadModel> DeclaredProjection for TypedProjection<M> {
 
     fn rebuild(
         self: Arc<Self>,
-        store: SharedStore,
+        log: Log,
         begin: Rebuild,
         mut progress: Box<dyn FnMut(u64, u64) + Send>,
     ) -> BoxFuture<'static, Result<(), Failure>> {
         Box::pin(async move {
-            let mut builder = begin_rebuild::<M>(&store, begin).await?;
-            let head = store.head();
+            let head = log.store.head();
+            let mut builder = begin_rebuild::<M>(log, begin).await?;
             while builder.build().await? {
                 progress(builder.position(), *head.borrow());
             }
@@ -257,20 +260,20 @@ impl<M: ReadModel> DeclaredProjection for TypedProjection<M> {
         })
     }
 
-    fn replay_parked(self: Arc<Self>, store: SharedStore, of: Replay) -> BoxFuture<'static, Result<usize, Failure>> {
-        Box::pin(async move { Ok(Follower::<M>::resume(store).await?.replay_parked_in_turn(&of).await?) })
+    fn replay_parked(self: Arc<Self>, log: Log, of: Replay) -> BoxFuture<'static, Result<usize, Failure>> {
+        Box::pin(async move { Ok(Follower::<M>::resume(log).await?.replay_parked_in_turn(&of).await?) })
     }
 }
 
-async fn begin_rebuild<M: ReadModel>(store: &SharedStore, begin: Rebuild) -> Result<Follower<M>, Failure> {
+async fn begin_rebuild<M: ReadModel>(log: Log, begin: Rebuild) -> Result<Follower<M>, Failure> {
     match begin {
-        Rebuild::After(position) => Ok(Follower::begin_rebuild(store.clone(), position).await?),
+        Rebuild::After(position) => Ok(Follower::begin_rebuild(log, position).await?),
         Rebuild::FromSnapshot => {
-            let begun = Follower::begin_rebuild_from_copy(store.clone(), Copied::Saved).await?;
+            let begun = Follower::begin_rebuild_from_copy(log, Copied::Saved).await?;
             begun.ok_or_else(|| Failure::not_found("snapshot of the read model", M::NAME))
         }
         Rebuild::RowsOf(events) => {
-            let begun = Follower::begin_rebuild_from_copy(store.clone(), Copied::Live).await?;
+            let begun = Follower::begin_rebuild_from_copy(log, Copied::Live).await?;
             let mut builder = begun.ok_or_else(|| Failure::not_found("read model", M::NAME))?;
             let rows = builder.make_anew(&events).await?;
             tracing::info!(read_model = M::NAME, rows, "made rows anew");
@@ -324,7 +327,8 @@ pub async fn rebuild(
     begin: impl Into<Rebuild>,
     progress: impl FnMut(u64, u64) + Send + 'static,
 ) -> Result<(), Failure> {
-    declared(module, read_model)?.rebuild(store, begin.into(), Box::new(progress)).await
+    let log = Log { store, batch: module.projection_batch };
+    declared(module, read_model)?.rebuild(log, begin.into(), Box::new(progress)).await
 }
 
 /// Empties a read model; a running service then takes everything in again.
@@ -362,7 +366,8 @@ pub async fn replay_parked(
     read_model: &str,
     of: &Replay,
 ) -> Result<usize, Failure> {
-    declared(module, read_model)?.replay_parked(store.clone(), of.clone()).await
+    let log = Log { store: store.clone(), batch: module.projection_batch };
+    declared(module, read_model)?.replay_parked(log, of.clone()).await
 }
 
 /// How far the read models are as the store says, in the order of their declaration; what keeps one of them may be out of

@@ -12,13 +12,14 @@ use failsafe::futures::CircuitBreaker;
 use failsafe::{Config, Error, StateMachine, backoff, failure_policy};
 use metrics::{Counter, Histogram, counter, histogram};
 use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout_at};
 
 use crate::store::{Layer, Layered, MayBeOutage, StoreError};
 
 /// How much a guard puts up with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// How long a call may take.
+    /// How long a call may take, all attempts and waiting for its turn included.
     pub timeout: Duration,
     /// How often a call that may be repeated is made before its outage is told.
     pub attempts: usize,
@@ -89,21 +90,15 @@ impl Guard {
         }
     }
 
-    fn took_too_long(&self, operation: &'static str) -> StoreError {
-        StoreError::new(operation, format!("no answer within {:?}", self.limits.timeout))
-    }
-}
-
-impl Layer for Guard {
-    /// Ends with the call's own result; or it took too long, or the circuit is open: then nobody knows, or nothing was done.
-    async fn once<T: Send, E: MayBeOutage>(
+    async fn call_until<T: Send, E: MayBeOutage>(
         &self,
+        deadline: Instant,
         operation: &'static str,
         call: impl Future<Output = Result<T, E>> + Send,
     ) -> Result<T, E> {
-        let began = std::time::Instant::now();
+        let began = Instant::now();
         let in_time = async {
-            let result = tokio::time::timeout(self.limits.timeout, call).await;
+            let result = timeout_at(deadline, call).await;
             result.unwrap_or_else(|_| Err(self.took_too_long(operation).into()))
         };
         let result = self.breaker.call_with(E::is_outage, in_time).await;
@@ -120,21 +115,38 @@ impl Layer for Guard {
         })
     }
 
+    fn took_too_long(&self, operation: &'static str) -> StoreError {
+        StoreError::new(operation, format!("no answer within {:?}", self.limits.timeout))
+    }
+}
+
+impl Layer for Guard {
+    /// Ends with the call's own result; or it took too long, or the circuit is open: then nobody knows, or nothing was done.
+    async fn once<T: Send, E: MayBeOutage>(
+        &self,
+        operation: &'static str,
+        call: impl Future<Output = Result<T, E>> + Send,
+    ) -> Result<T, E> {
+        self.call_until(Instant::now() + self.limits.timeout, operation, call).await
+    }
+
     /// When its turn has come; again after an outage, unless the circuit is open.
     async fn again<T: Send, E: MayBeOutage, F: Future<Output = Result<T, E>> + Send>(
         &self,
         operation: &'static str,
         call: impl Fn() -> F + Send + Sync,
     ) -> Result<T, E> {
-        let waiting = tokio::time::timeout(self.limits.timeout, self.places.acquire());
+        // For its turn and all attempts together.
+        let deadline = Instant::now() + self.limits.timeout;
+        let waiting = timeout_at(deadline, self.places.acquire());
         let Ok(_place) = waiting.await else { return Err(self.took_too_long(operation).into()) };
         let pauses = ExponentialBuilder::default()
             .with_min_delay(Duration::from_millis(20))
             .with_max_times(self.limits.attempts.saturating_sub(1))
             .with_jitter();
-        (|| self.once(operation, call()))
+        (|| self.call_until(deadline, operation, call()))
             .retry(pauses)
-            .when(|error| error.is_outage() && self.breaker.is_call_permitted())
+            .when(|error| error.is_outage() && self.breaker.is_call_permitted() && Instant::now() < deadline)
             .notify(|_, _| self.meter.retries.increment(1))
             .await
     }
@@ -198,6 +210,19 @@ mod tests {
         let never = std::future::pending::<Result<(), StoreError>>();
         let error = guard.once("read", never).await.expect_err("no answer").to_string();
         assert_eq!((error.as_str(), began.elapsed().as_secs()), ("read: no answer within 5s", 5));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn attempts_share_the_timeout() {
+        let (guard, calls) = (guard(Limits::default()), AtomicU32::new(0));
+        let began = tokio::time::Instant::now();
+        let slowly = || async {
+            calls.fetch_add(1, Ordering::SeqCst);
+            tokio::time::sleep(Duration::from_secs(3)).await;
+            Err::<(), _>(outage())
+        };
+        guard.again("read", slowly).await.expect_err("no answer");
+        assert_eq!((calls.load(Ordering::SeqCst), began.elapsed().as_secs()), (2, 5));
     }
 
     #[tokio::test]

@@ -7,7 +7,8 @@
 //! | `GET /admin/projections` | how each read model is |
 //! | `GET /admin/projections/{name}/parked` | what a read model could not take in |
 //! | `POST /admin/projections/{name}/pause`, `resume`, `reset`, `replay` | as on the command line; answers how it is then |
-//! | `POST /admin/projections/{name}/rebuild?from=` | begins a rebuild; 202 |
+//! | `POST /admin/projections/{name}/snapshot` | saves a copy of it |
+//! | `POST /admin/projections/{name}/rebuild?from=&from_snapshot=&aggregate=&id=&type=` | begins a rebuild; 202 |
 //! | `GET /admin/outgoing` | how far published events are, and the module's subscriptions |
 //! | `GET /admin/dead-letters?source=&limit=` | messages that could not be taken in or published |
 //! | `GET /admin/dead-letters/{id}` | one of them |
@@ -18,6 +19,7 @@
 //! | `GET /admin/commands/{id}` | how far a command is |
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::response::Response;
 use http::header::{AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};
@@ -28,6 +30,8 @@ use potter_core::event::{RecordedEvent, StreamId};
 use potter_core::failure::Failure;
 use potter_core::inspect::{self, Payloads};
 use potter_core::messages::Messages;
+use potter_core::projection::{self, Rebuild};
+use potter_core::replay::Replay;
 use potter_core::store::{CommandStatus, DeadLetter, DeadLetterFilter, Generation};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -41,6 +45,9 @@ use crate::reply::json_response;
 /// Events in an answer if the request doesn't say how many, and at most.
 const EVENTS: u64 = 100;
 const MAX_EVENTS: u64 = 1000;
+
+/// How long an answer waits for a rebuild that may fail at once.
+const BEGINNING: Duration = Duration::from_millis(500);
 
 /// A token that a caller must show.
 #[derive(Clone)]
@@ -89,12 +96,13 @@ pub(crate) enum Action {
     Pause,
     Resume,
     Reset,
+    Snapshot,
     Rebuild,
     Replay,
 }
 
 /// Where it is.
-pub(crate) const ENDPOINTS: [(Method, &str, Admin); 17] = [
+pub(crate) const ENDPOINTS: [(Method, &str, Admin); 18] = [
     (Method::GET, "/admin/events", Admin::Events),
     (Method::GET, "/admin/streams/{aggregate}/{id}", Admin::Stream),
     (Method::GET, "/admin/projections", Admin::Projections),
@@ -102,6 +110,7 @@ pub(crate) const ENDPOINTS: [(Method, &str, Admin); 17] = [
     (Method::POST, "/admin/projections/{name}/pause", Admin::Projection(Action::Pause)),
     (Method::POST, "/admin/projections/{name}/resume", Admin::Projection(Action::Resume)),
     (Method::POST, "/admin/projections/{name}/reset", Admin::Projection(Action::Reset)),
+    (Method::POST, "/admin/projections/{name}/snapshot", Admin::Projection(Action::Snapshot)),
     (Method::POST, "/admin/projections/{name}/rebuild", Admin::Projection(Action::Rebuild)),
     (Method::POST, "/admin/projections/{name}/replay", Admin::Projection(Action::Replay)),
     (Method::GET, "/admin/outgoing", Admin::Outgoing),
@@ -210,21 +219,70 @@ impl Request<'_> {
                 let replayed = self.dispatcher.replay_parked(name).await?;
                 return Ok(ok(&json!({ "replayed": replayed })));
             }
-            Action::Rebuild => return self.begin_rebuild(name),
+            Action::Snapshot => {
+                let position = projection::save(self.dispatcher.module(), self.dispatcher.store(), name).await?;
+                return Ok(ok(&json!({ "position": position })));
+            }
+            Action::Rebuild => return self.begin_rebuild(name).await,
         }
         let status = self.dispatcher.projections().into_iter().find(|it| it.name == name);
         Ok(ok(&status.as_ref().map_or(Value::Null, inspect::projection)))
     }
 
-    /// A rebuild may take longer than anybody waits for an answer.
-    fn begin_rebuild(&self, name: &'static str) -> Result<Response, Problem> {
-        let [from] = self.parameters.numbers(["from"])?;
-        let dispatcher = self.dispatcher.clone();
-        tokio::spawn(async move {
-            // What it comes to is told by the projection itself.
-            let _ = dispatcher.rebuild_from(name, from.unwrap_or(0)).await;
-        });
+    /// A rebuild may take longer than anybody waits for an answer; one that cannot begin is told.
+    async fn begin_rebuild(&self, name: &'static str) -> Result<Response, Problem> {
+        let (dispatcher, begin) = (self.dispatcher.clone(), self.rebuild()?);
+        let rebuilding = tokio::spawn(async move { dispatcher.rebuild_from(name, begin).await });
+        if let Ok(Ok(ended)) = tokio::time::timeout(BEGINNING, rebuilding).await {
+            ended?;
+        }
+        // What it comes to is told by the projection itself.
         Ok(json_response(StatusCode::ACCEPTED, &json!({ "name": name, "state": "building" })))
+    }
+
+    /// What a rebuild begins with: one of a position, the snapshot, the rows of some events.
+    fn rebuild(&self) -> Result<Rebuild, Problem> {
+        let texts = ["from_snapshot", "aggregate", "id", "type"];
+        let ([from_snapshot, aggregate, id, event_type], [from]) = self.parameters.read(texts, ["from"])?;
+        let from_snapshot = match from_snapshot.as_deref() {
+            None | Some("false") => false,
+            Some("true") => true,
+            Some(_) => return Err(Problem::invalid("from_snapshot", "format", "must be true or false")),
+        };
+        match (from, from_snapshot, self.events_of(aggregate, id, event_type)?) {
+            (from, false, None) => Ok(Rebuild::After(from.unwrap_or(0))),
+            (None, true, None) => Ok(Rebuild::FromSnapshot),
+            (None, false, Some(events)) => Ok(Rebuild::RowsOf(events)),
+            _ => {
+                let detail = "is only one of `from`, `from_snapshot`, and `aggregate`, `id` and `type`";
+                Err(Problem::invalid("", "too_many_parameters", detail))
+            }
+        }
+    }
+
+    /// The events of an aggregate, of a stream, of a type; `None` if nothing is said.
+    fn events_of(
+        &self,
+        aggregate: Option<String>,
+        id: Option<String>,
+        event_type: Option<String>,
+    ) -> Result<Option<Replay>, Problem> {
+        let known = self.dispatcher.module().aggregates();
+        if let Some(name) = &aggregate {
+            known.iter().find(|it| it.name == *name).ok_or_else(|| Failure::not_found("aggregate", name))?;
+        }
+        let mut events = match (aggregate, id) {
+            (None, None) => Replay::all(),
+            (Some(name), None) => Replay::all().of_aggregate(name),
+            (Some(name), Some(id)) => Replay::all().of_stream(StreamId::new(&name, &id)),
+            (None, Some(_)) => return Err(Problem::invalid("id", "aggregate", "takes an `aggregate` too")),
+        };
+        if let Some(event_type) = event_type {
+            let mut types = known.iter().flat_map(|it| it.events);
+            types.find(|it| it.0 == event_type).ok_or_else(|| Failure::not_found("event", &event_type))?;
+            events = events.of_type(event_type);
+        }
+        Ok(Some(events).filter(|events| *events != Replay::all()))
     }
 
     async fn pending_commands(&self) -> Result<Response, Problem> {

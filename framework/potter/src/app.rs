@@ -48,7 +48,7 @@ impl App {
         Self {
             module,
             transports: Transports::default(),
-            default_database: crate::config::DEFAULT_DATABASE,
+            default_database: crate::config::database::DEFAULT,
             options: Options::default(),
         }
     }
@@ -154,7 +154,8 @@ impl App {
     /// # Errors
     /// The database cannot be opened, a port is taken, …
     pub async fn start(self, config: Config) -> Result<Service, RunError> {
-        let Self { module, transports, mut options, .. } = self;
+        let Self { mut module, transports, mut options, .. } = self;
+        module.projection_batch(config.projection_batch);
         options.retention = config.retention;
         // Requests get half of the time; a quarter for the workers leaves one for projections and the database.
         options.drain_timeout = options.drain_timeout.min(config.shutdown_timeout / 4);
@@ -178,7 +179,8 @@ impl App {
     }
 
     /// Does everything but serve.
-    async fn work(self, task: Task, config: &Config) -> Result<(), TaskError> {
+    async fn work(mut self, task: Task, config: &Config) -> Result<(), TaskError> {
+        self.module.projection_batch(config.projection_batch);
         let mut stdout = std::io::stdout();
         let output = &mut Output::new(&mut stdout);
         if let Task::Migrate(migrate) = &task

@@ -71,7 +71,7 @@ fn environment() -> String {
     let heading = Style::new().bold().underline();
     let mut text =
         format!("{heading}Environment{heading:#} (also read from a file `.env` in the working directory):\n");
-    for variable in VARIABLES {
+    for variable in VARIABLES.iter() {
         let default = if variable.default.is_empty() { String::new() } else { format!(" [{}]", variable.default) };
         text.push_str(&format!("  {:<26}{}{default}\n", variable.name, variable.about));
     }
@@ -124,7 +124,7 @@ mod tests {
     #[test]
     fn help_lists_every_variable() {
         let help = task(&["--help"]).expect_err("help").to_string();
-        for variable in VARIABLES {
+        for variable in VARIABLES.iter() {
             assert!(help.contains(variable.name), "{help}");
         }
         assert!(help.contains("[sqlite://data.db]"), "{help}");

@@ -139,17 +139,22 @@ impl BoundQuery {
             if position.is_none() && read_model.is_paused() {
                 continue;
             }
-            let position = position.unwrap_or(head);
-            if read_model.is_failing() && !read_model.has_reached(position) {
-                return Err(Failure::unavailable(format!("the read model `{}` cannot go on now", read_model.name())));
-            }
-            let reached = read_model.reach(position);
-            let in_time = tokio::time::timeout(self.runtime.options.catch_up_timeout, reached).await;
-            if !in_time.unwrap_or(false) {
-                return Err(Failure::unavailable(format!("the read model `{}` is behind", read_model.name())));
-            }
+            self.reach(read_model, position.unwrap_or(head)).await?;
         }
         Ok(())
+    }
+
+    async fn reach(&self, read_model: &ProjectionHandle, position: u64) -> Result<(), Failure> {
+        let unavailable = |how| Failure::unavailable(format!("the read model `{}` {how}", read_model.name()));
+        let reached = async {
+            tokio::select! {
+                biased;
+                reached = read_model.reach(position) => Ok(reached),
+                () = read_model.fail() => Err(unavailable("cannot go on now")),
+            }
+        };
+        let in_time = tokio::time::timeout(self.runtime.options.catch_up_timeout, reached).await;
+        if in_time.unwrap_or(Ok(false))? { Ok(()) } else { Err(unavailable("is behind")) }
     }
 
     fn cached(&self, key: &CacheKey, changes: &[u64]) -> Option<Bytes> {

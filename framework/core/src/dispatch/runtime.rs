@@ -1,6 +1,7 @@
 //! What everything that runs shares.
 
 use std::hash::{BuildHasher, RandomState};
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use tokio::sync::{Mutex, MutexGuard};
@@ -14,6 +15,7 @@ use crate::failure::Failure;
 use crate::health::ComponentHealth;
 use crate::messages::Messages;
 use crate::module::Module;
+use crate::projection::Log;
 use crate::store::SharedStore;
 use crate::telemetry::EventMeter;
 
@@ -25,6 +27,7 @@ pub(crate) struct Runtime {
     pub module: &'static str,
     pub store: SharedStore,
     pub options: Options,
+    projection_batch: NonZeroUsize,
     pub query_cache: QueryCache,
     turns: Turns,
     events: EventMeter,
@@ -48,6 +51,7 @@ impl Runtime {
             store,
             query_cache: query_cache(options.query_cache_bytes),
             options,
+            projection_batch: module.projection_batch,
             turns: Turns::default(),
             events: EventMeter::new(module.name(), event_types),
             requests: TaskTracker::new(),
@@ -57,6 +61,11 @@ impl Runtime {
             closing: CancellationToken::new(),
             stopping: CancellationToken::new(),
         }
+    }
+
+    /// The log as projections read it.
+    pub fn log(&self) -> Log {
+        Log { store: self.store.clone(), batch: self.projection_batch }
     }
 
     /// Lets a request in; it counts as running until the token is dropped.

@@ -9,7 +9,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::FutureExt;
+use futures::{FutureExt, TryFutureExt};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
@@ -25,8 +25,8 @@ use crate::store::{ProjectionError, ProjectionRecord, StoreError};
 
 /// What a projection may be told to do.
 pub(super) enum Order {
-    /// Build the read model anew, from the events after that position.
-    Rebuild(u64, Done<()>),
+    /// Build the read model anew.
+    Rebuild(super::Rebuild, Done<()>),
     /// Empty the read model and take everything in again.
     Reset(Done<()>),
     /// Take nothing in, or go on.
@@ -126,7 +126,10 @@ impl<'r, M: ReadModel> Task<'r, M> {
             task.paused = paused;
             if rebuilding {
                 tracing::info!(read_model = M::NAME, "a rebuild that was interrupted goes on");
-                task.begin_rebuild(Follower::resume_rebuild(runtime.store.clone()), oneshot::channel().0);
+                task.begin_rebuild(
+                    Follower::resume_rebuild(runtime.log()).map_err(Failure::from),
+                    oneshot::channel().0,
+                );
             }
         }
         task.tell();
@@ -152,9 +155,7 @@ impl<'r, M: ReadModel> Task<'r, M> {
 
     async fn obey(&mut self, order: Order) {
         match order {
-            Order::Rebuild(from, done) => {
-                self.begin_rebuild(Follower::begin_rebuild(self.runtime.store.clone(), from), done);
-            }
+            Order::Rebuild(begin, done) => self.begin_rebuild(super::begin_rebuild(self.runtime.log(), begin), done),
             Order::Reset(done) => {
                 let reset = self.reset().await;
                 let _ = done.send(reset.map_err(Failure::from));
@@ -299,7 +300,7 @@ impl<'r, M: ReadModel> Task<'r, M> {
 
     fn begin_rebuild(
         &mut self,
-        begun: impl Future<Output = Result<Follower<M>, StoreError>> + Send + 'static,
+        begun: impl Future<Output = Result<Follower<M>, Failure>> + Send + 'static,
         done: Done<()>,
     ) {
         if self.rebuild.is_some() {
@@ -351,7 +352,7 @@ enum Wait {
 /// Finds out where the read model is; tries until the store answers or the service stops.
 async fn resume<M: ReadModel>(runtime: &Runtime, board: &Board) -> Option<Follower<M>> {
     for attempt in 1.. {
-        match runtime.unless_stopping(Follower::resume(runtime.store.clone())).await? {
+        match runtime.unless_stopping(Follower::resume(runtime.log())).await? {
             Ok(follower) => return Some(follower),
             Err(error) => {
                 tracing::error!(read_model = M::NAME, %error, "a projection cannot begin");
@@ -365,7 +366,7 @@ async fn resume<M: ReadModel>(runtime: &Runtime, board: &Board) -> Option<Follow
 
 /// Builds the next generation until it has caught up for the first time.
 async fn build<M: ReadModel>(
-    begun: impl Future<Output = Result<Follower<M>, StoreError>>,
+    begun: impl Future<Output = Result<Follower<M>, Failure>>,
 ) -> Result<Follower<M>, Failure> {
     let mut builder = begun.await?;
     while builder.build().await? {}

@@ -2,6 +2,7 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
+use std::num::NonZeroUsize;
 
 use bytes::Bytes;
 use prost::Message;
@@ -16,9 +17,6 @@ use crate::replay::Replay;
 use crate::store::{
     Copied, Generation, ParkedEvent, ProjectionBatch, ProjectionError, RowChange, SharedStore, StoreError,
 };
-
-/// Events in a batch at most.
-const BATCH: usize = 2048;
 
 /// The checkpoint is written at least after that many events, even if none of them concerned the read model.
 const CHECKPOINT_EVERY: u64 = 10_000;
@@ -35,9 +33,19 @@ const ROWS_IN_MEMORY: usize = 6 << 20;
 /// What a row takes beside its contents: its struct, its place in the table, what the allocator rounds up.
 const ROW_OVERHEAD: usize = 256;
 
+/// A log, and how much of it is read at a time.
+#[derive(Clone)]
+pub(crate) struct Log {
+    pub store: SharedStore,
+    /// Events in a batch at most.
+    pub batch: NonZeroUsize,
+}
+
 /// Follows the log for one generation of a read model.
 pub(super) struct Follower<M: ReadModel> {
     store: SharedStore,
+    /// Events in a batch at most.
+    batch: usize,
     generation: Generation,
     /// The epoch that `rows` are of.
     epoch: u64,
@@ -83,22 +91,22 @@ struct Pending {
 
 impl<M: ReadModel> Follower<M> {
     /// Goes on where the live generation is.
-    pub async fn resume(store: SharedStore) -> Result<Self, StoreError> {
-        let mut follower = Self::new(store, Generation::Live);
+    pub async fn resume(log: Log) -> Result<Self, StoreError> {
+        let mut follower = Self::new(log, Generation::Live);
         follower.reload().await?;
         Ok(follower)
     }
 
     /// Begins the next generation, for the events after `from`.
-    pub async fn begin_rebuild(store: SharedStore, from: u64) -> Result<Self, StoreError> {
-        store.begin_rebuild(M::NAME, M::TABLE, from).await?;
-        Self::resume_rebuild(store).await
+    pub async fn begin_rebuild(log: Log, from: u64) -> Result<Self, StoreError> {
+        log.store.begin_rebuild(M::NAME, M::TABLE, from).await?;
+        Self::resume_rebuild(log).await
     }
 
     /// Begins the next generation with a copy; `None` if there is none.
-    pub async fn begin_rebuild_from_copy(store: SharedStore, of: Copied) -> Result<Option<Self>, StoreError> {
-        match store.begin_rebuild_from_copy(M::NAME, M::TABLE, of).await? {
-            Some(_) => Self::resume_rebuild(store).await.map(Some),
+    pub async fn begin_rebuild_from_copy(log: Log, of: Copied) -> Result<Option<Self>, StoreError> {
+        match log.store.begin_rebuild_from_copy(M::NAME, M::TABLE, of).await? {
+            Some(_) => Self::resume_rebuild(log).await.map(Some),
             None => Ok(None),
         }
     }
@@ -122,15 +130,16 @@ impl<M: ReadModel> Follower<M> {
     }
 
     /// Goes on where the next generation is.
-    pub async fn resume_rebuild(store: SharedStore) -> Result<Self, StoreError> {
-        let mut builder = Self::new(store, Generation::Next);
+    pub async fn resume_rebuild(log: Log) -> Result<Self, StoreError> {
+        let mut builder = Self::new(log, Generation::Next);
         builder.reload().await?;
         Ok(builder)
     }
 
-    fn new(store: SharedStore, generation: Generation) -> Self {
+    fn new(Log { store, batch }: Log, generation: Generation) -> Self {
         Self {
             store,
+            batch: batch.get(),
             generation,
             epoch: 0,
             position: 0,
@@ -174,11 +183,11 @@ impl<M: ReadModel> Follower<M> {
             let was_pending = self.pending.is_some();
             return self.settle().await.map(|_| was_pending);
         }
-        if events.len() < BATCH {
+        if events.len() < self.batch {
             self.settle().await?;
             return self.take_in_all(&events).await.map(|()| true);
         }
-        self.read_ahead(events[BATCH - 1].position);
+        self.read_ahead(events[self.batch - 1].position);
         let prepared = self.prepare(&events).await;
         // What was prepared stands on the batch before it; and what isn't used is read from the table again.
         let stands = self.settle().await?;
@@ -321,15 +330,15 @@ impl<M: ReadModel> Follower<M> {
             Some(ahead) => ahead.await.unwrap_or_else(|error| Err(StoreError::new("read ahead", error))),
             None => {
                 let after = self.pending.as_ref().map_or(self.position, |pending| pending.last);
-                self.store.read_all(after, BATCH).await
+                self.store.read_all(after, self.batch).await
             }
         }
     }
 
     /// Lets the store read the next batch while this one is taken in.
     fn read_ahead(&mut self, after: u64) {
-        let store = self.store.clone();
-        self.ahead = Some(tokio::spawn(async move { store.read_all(after, BATCH).await }));
+        let (store, batch) = (self.store.clone(), self.batch);
+        self.ahead = Some(tokio::spawn(async move { store.read_all(after, batch).await }));
     }
 
     /// What a batch changes, and how many events it takes in; `None` if there is nothing to do, or something to park.

@@ -1,6 +1,7 @@
 //! Read models: exactly once, in order, around what cannot be taken in, and built anew.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -398,6 +399,26 @@ async fn a_rebuild_repairs_rows() {
     assert_eq!(rows(&*store).await[0].stock, 5);
     let statuses = projection::list(&product::module(Catalogue), &(store.clone() as SharedStore)).await;
     assert_eq!((statuses[0].position, statuses[0].head, statuses[0].parked), (1, 1, 0));
+}
+
+#[tokio::test]
+async fn a_module_says_how_many_events_are_taken_in_at_a_time() {
+    let store = TestStore::new();
+    let app = store.start().await;
+    for id in ["p", "q", "r", "s", "t"] {
+        app.call::<_, ProductReply>(CREATE, &create(id, id, 5)).await.expect("created");
+    }
+    app.settle().await;
+    app.dispatcher().shutdown().await;
+    let (shared, mut module) = (store.clone() as SharedStore, product::module(Catalogue));
+    module.projection_batch(NonZeroUsize::new(2).expect("it isn't 0"));
+    let (told, positions) = std::sync::mpsc::channel();
+    let tell = move |position, _| told.send(position).expect("somebody listens");
+    projection::rebuild(&module, shared, "Products", 0, tell).await.expect("rebuilt");
+    let positions: Vec<u64> = std::iter::once(0).chain(positions.iter()).collect();
+    // A batch that was being committed, and what is left.
+    assert!(positions.windows(2).all(|pair| pair[1] - pair[0] <= 3), "{positions:?}");
+    assert_eq!(positions.last(), Some(&5));
 }
 
 #[tokio::test]

@@ -53,12 +53,22 @@ async fn a_read_model_that_stays_behind_is_unavailable() {
     let app = store.start().await;
     store.fail_projections(u32::MAX);
     app.call::<_, ProductReply>(CREATE, &create("p", "Pen", 5)).await.expect("created");
-    let failure = app.call::<_, Product>(GET, &get("p")).await.expect_err("behind");
+    let began = tokio::time::Instant::now();
+    let failure = app.call::<_, Product>(GET, &get("p")).await.expect_err("it takes nothing in");
     assert_eq!((failure.kind, &*failure.code), (FailureKind::Unavailable, codes::UNAVAILABLE));
-    assert_eq!(failure.message, "the read model `Products` is behind");
+    assert_eq!(failure.message, "the read model `Products` cannot go on now");
+    assert!(began.elapsed() < Duration::from_secs(1), "nobody waits for what cannot go on");
     let anything = RequestMetadata { at_least: Some(0), ..RequestMetadata::default() };
     let failure = app.send(GET, &get("p"), anything).await.expect_err("not there yet, and that is fine");
     assert_eq!(failure.code, codes::NOT_FOUND);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_for_ever_for_what_never_comes() {
+    let app = app().await;
+    let never = RequestMetadata { at_least: Some(1000), ..RequestMetadata::default() };
+    let failure = app.send(GET, &get("p"), never).await.expect_err("it never comes");
+    assert_eq!(failure.message, "the read model `Products` is behind");
 }
 
 #[tokio::test(start_paused = true)]

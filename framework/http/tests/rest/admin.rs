@@ -77,6 +77,37 @@ async fn read_models_are_paused_rebuilt_and_emptied() {
 }
 
 #[tokio::test]
+async fn a_rebuild_may_begin_with_the_snapshot_or_with_some_rows() {
+    let shop = shop().await;
+    let pen = create(&shop, "Pen").await;
+    shop.app.settle().await;
+    let act = async |action: &str| admin(&shop, Method::POST, &format!("/admin/projections/Products/{action}")).await;
+    let epoch = async || shop.app.dispatcher().store().projection("Products").await.expect("known").epoch;
+    assert_eq!(act("rebuild?from_snapshot=true").await.status, StatusCode::NOT_FOUND, "there is none yet");
+    assert_eq!(act("snapshot").await.body, json!({ "position": 1 }));
+    for begin in
+        ["from_snapshot=true", &format!("aggregate=Product&id={pen}"), "aggregate=Product&type=product.created"]
+    {
+        let before = epoch().await;
+        let begun = act(&format!("rebuild?{begin}")).await;
+        assert_eq!((begun.status, &begun.body["state"]), (StatusCode::ACCEPTED, &json!("building")), "{begin}");
+        shop.app.settle().await;
+        assert_eq!(epoch().await, before + 1, "{begin}: it is in place of the one before");
+        assert_eq!(shop.get(&format!("/api/v1/products/{pen}")).await.body["product"]["name"], "Pen", "{begin}");
+    }
+    for (begin, status) in [
+        ("from=1&from_snapshot=true", StatusCode::BAD_REQUEST),
+        ("from=1&type=product.created", StatusCode::BAD_REQUEST),
+        ("from_snapshot=yes", StatusCode::BAD_REQUEST),
+        ("id=7", StatusCode::BAD_REQUEST),
+        ("aggregate=Order", StatusCode::NOT_FOUND),
+        ("type=product.painted", StatusCode::NOT_FOUND),
+    ] {
+        assert_eq!(act(&format!("rebuild?{begin}")).await.status, status, "{begin}");
+    }
+}
+
+#[tokio::test]
 async fn accepted_commands_are_seen() {
     let shop = shop().await;
     let accepted = shop.post("/api/v1/products:import", r#"{"name":"Pen"}"#).await;
