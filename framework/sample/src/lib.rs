@@ -69,7 +69,9 @@ fn declare_commands(module: &mut Module) {
 fn declare_queries(module: &mut Module) {
     module
         .query(Query::declare("shop.v1.Catalogue/GetProduct", queries::get_product).reads(&["Products"]))
-        .query(Query::declare("shop.v1.Catalogue/ListProducts", queries::list_products).reads(&["Products"]))
+        .query(
+            Query::declare("shop.v1.Catalogue/ListProducts", queries::list_products).reads(&["Products"]).cached(None),
+        )
         .query(Query::declare("shop.v1.Mirror/Reflect", |query: Everything, _: QueryContext| async { Ok(query) }))
         .query(Query::declare("shop.v1.Mirror/Fail", queries::fail))
         .query(Query::declare("shop.v1.Mirror/Sleep", queries::sleep));
