@@ -179,13 +179,27 @@ fn findings(plan: &Plan) -> Result<Vec<Finding>, OutputError> {
         let is_by_version = is_version_only && is_by_version(step, plan.lock_before());
         Some(if is_by_version { Finding { status: Status::VersionOnly, ..finding } } else { finding })
     });
-    let mut findings: Vec<Finding> = of_files.collect();
+    let mut findings: Vec<Finding> = match plan.breaking.is_empty() {
+        true => of_files.collect(),
+        false => of_files.map(waiting).collect(),
+    };
     findings.extend(of_modules(plan)?);
     findings.extend(of_bases(plan)?);
     findings.extend(of_lock(plan, findings.is_empty(), is_version_only)?);
     findings.extend(plan.breaking.iter().map(breaking));
     findings.sort_by(|a, b| order(a).cmp(&order(b)));
     Ok(findings)
+}
+
+/// A finding while something is breaking: `update` refuses, and what it would write may be another thing afterwards.
+fn waiting(finding: Finding) -> Finding {
+    match finding.status {
+        Status::Missing | Status::Stale => {
+            let help = "decide first on what is BREAKING; `potter-gen update` then writes it".to_owned();
+            Finding { help, diff: String::new(), ..finding }
+        }
+        _ => finding,
+    }
 }
 
 /// What is breaking comes first, wherever it is: some hosts of CI show only so many annotations.

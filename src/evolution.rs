@@ -74,7 +74,7 @@ impl Finding {
         let rules: Vec<_> = self.rules.iter().map(Rule::to_string).collect();
         let message = match rules.as_slice() {
             [] => self.message.clone(),
-            rules => format!("{} ({})", self.message, rules.join(", ")),
+            rules => format!("{} ({})", self.message, rules.join("; ")),
         };
         let diagnostic = Diagnostic::new(self.code, self.location.clone(), message).about(&self.symbol);
         match self.ways_out.as_slice() {

@@ -323,14 +323,11 @@ fn finding(obstacle: Obstacle, met: Vec<Met>, places: &Places<'_>) -> Finding {
     let breaking = obstacle.code.severity() == Severity::Error;
     let mut ways_out = Vec::new();
     if breaking {
-        ways_out.extend(met.iter().map(|it| {
-            let next = it.version.saturating_add(1);
-            format!("raise the event's version: `version: {next}` in (potter.event) of {}; an upcaster from version {} is then asked for", it.message, it.version)
-        }));
+        ways_out.push(raise(&met));
     }
     ways_out.push(obstacle.keep);
     if breaking {
-        ways_out.extend(met.iter().map(|it| accept(&Subject::Event(it.event_type.clone()))));
+        ways_out.push(accept_all(met.iter().map(|it| Subject::Event(it.event_type.clone()))));
     }
     Finding {
         code: obstacle.code,
@@ -343,6 +340,16 @@ fn finding(obstacle: Obstacle, met: Vec<Met>, places: &Places<'_>) -> Finding {
     }
 }
 
+/// How the versions of all events that meet an obstacle are raised.
+fn raise(met: &[Met]) -> String {
+    let raised = |it: &Met| format!("`version: {}` in (potter.event) of {}", it.version.saturating_add(1), it.message);
+    let all = met.iter().map(raised).collect::<Vec<_>>().join(", ");
+    match met {
+        [it] => format!("raise the event's version: {all}; an upcaster from version {} is then asked for", it.version),
+        _ => format!("raise the version of each event: {all}; upcasters are then asked for"),
+    }
+}
+
 /// Where an event's version is given.
 pub(super) fn version_place(event: &Event, places: &Places<'_>) -> Location {
     places.event_option(&event.message, key::VERSION)
@@ -350,11 +357,20 @@ pub(super) fn version_place(event: &Event, places: &Places<'_>) -> Location {
 
 /// How a change is accepted.
 pub(super) fn accept(subject: &Subject) -> String {
-    let subject = match subject {
-        Subject::Event(event_type) => format!("--event {event_type}"),
-        Subject::Rpc(name) => format!("--rpc {name}"),
+    accept_all([subject.clone()])
+}
+
+/// How a change is accepted for all that it is about.
+fn accept_all(subjects: impl IntoIterator<Item = Subject>) -> String {
+    let command = |subject| {
+        let subject = match subject {
+            Subject::Event(event_type) => format!("--event {event_type}"),
+            Subject::Rpc(name) => format!("--rpc {name}"),
+        };
+        format!("`potter-gen accept {subject} --reason \"…\"`")
     };
-    format!("accept it on purpose: `potter-gen accept {subject} --reason \"…\"`")
+    let commands: Vec<_> = subjects.into_iter().map(command).collect();
+    format!("accept it on purpose: {}", commands.join(" and "))
 }
 
 /// Whether exactly this change was accepted, and not made yet.

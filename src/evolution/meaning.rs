@@ -85,8 +85,8 @@ fn moved(rpc: &Rpc, (was, now): (&Role, &Role), module: &Module, places: &Places
     }
     if before.creates != after.creates {
         let shown = |it: &Target| if it.creates { "created its stream" } else { "worked on a stream that is there" };
-        let became = if after.creates { "creates it" } else { "does so no longer" };
-        let message = format!("command {name} {}, and {became} now", shown(before));
+        let became = if after.creates { "creates it now" } else { "no longer does" };
+        let message = format!("command {name} {}, and {became}", shown(before));
         let keep = format!("write `creates: {}`, or add an rpc of another name", before.creates);
         findings.push(finding(Code::CreatesFlipped, key::CREATES, message, keep));
     }

@@ -10,6 +10,8 @@ use crate::{
 
 /// Path of the name in every element's descriptor.
 const NAME: i32 = 1;
+/// Path of the package in a file's descriptor.
+const PACKAGE: i32 = 2;
 /// Path of the options in a message's descriptor.
 const MESSAGE_OPTIONS: i32 = 7;
 /// Path of the options in a method's descriptor.
@@ -47,13 +49,13 @@ impl<'a> Places<'a> {
     pub fn element(&self, at: &At) -> (String, Option<Location>) {
         let pool = self.descriptors.pool();
         match at {
-            At::Message(name) => (name.clone(), self.message(name)),
+            At::Message(name, _) => (name.clone(), self.message(name)),
             At::Field(message, number) => {
                 let field = pool.get_message_by_name(message).and_then(|it| it.get_field(*number));
                 let name = field.as_ref().map_or_else(|| message.clone(), |it| it.full_name().to_owned());
                 (name, field.map(|it| self.name(&it.parent_file(), it.path())))
             }
-            At::Enum(name) => {
+            At::Enum(name, _) => {
                 let place = pool.get_enum_by_name(name).map(|it| self.name(&it.parent_file(), it.path()));
                 (name.clone(), place)
             }
@@ -94,9 +96,9 @@ impl<'a> Places<'a> {
         self.descriptors.locate_option(&method.parent_file(), option, Some(key), None)
     }
 
-    /// The first of the files to generate, for what is nowhere any more.
+    /// The package of the first of the files to generate, for what is nowhere any more.
     pub fn module(&self) -> Option<Location> {
-        self.descriptors.files().first().map(|file| self.descriptors.locate(file, &[]))
+        self.descriptors.files().first().map(|file| self.descriptors.locate(file, &[PACKAGE]))
     }
 
     fn name(&self, file: &FileDescriptor, path: &[i32]) -> Location {

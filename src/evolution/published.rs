@@ -7,7 +7,7 @@ use super::{
     Finding,
     difference::{self, AddedField, Difference, FieldDifference, Kind, ValueDifference},
     place::Places,
-    reading::At,
+    reading::{At, declaration},
     rules::{Category, Rule},
 };
 use crate::{
@@ -180,7 +180,7 @@ impl Judge<'_> {
             Difference::FieldAdded(added) => self.added(&added),
             Difference::OneofGone { message, oneof } => {
                 let text = format!("oneof `{oneof}` was removed from {message}");
-                self.at(&[Rule::ONEOF_NO_DELETE], &At::Message(message), text, "keep it".to_owned());
+                self.at(&[Rule::ONEOF_NO_DELETE], &At::Message(message, oneof), text, "keep it".to_owned());
             }
             Difference::Value(value) => self.value(&value),
             Difference::ReservedValueUsed(value) => {
@@ -191,8 +191,8 @@ impl Judge<'_> {
             }
             Difference::ReservationGone { of, kind, what } => {
                 let (rule, at) = match kind {
-                    Kind::Message => (Rule::RESERVED_MESSAGE_NO_DELETE, At::Message(of.clone())),
-                    Kind::Enum => (Rule::RESERVED_ENUM_NO_DELETE, At::Enum(of.clone())),
+                    Kind::Message => (Rule::RESERVED_MESSAGE_NO_DELETE, At::Message(of.clone(), what.clone())),
+                    Kind::Enum => (Rule::RESERVED_ENUM_NO_DELETE, At::Enum(of.clone(), what.clone())),
                 };
                 let text = format!("{what} is no longer reserved in {of}");
                 self.at(&[rule], &at, text, format!("write `reserved {what};` again"));
@@ -208,11 +208,16 @@ impl Judge<'_> {
                 "keep it with `[deprecated = true]`, or reserve it: `reserved {number}; reserved \"{}\";`",
                 was.name
             );
-            return self.at(&removal_rules(field), &At::Message(field.message.clone()), text, keep);
+            return self.at(&removal_rules(field), &At::Message(field.message.clone(), number.to_string()), text, keep);
         };
         let rules = field_rules(was, now, (self.was, self.now));
-        let text = format!("field {number} of {} was `{was}` and is `{now}` now", field.message);
-        let keep = "keep the field, and add one with a number of its own".to_owned();
+        let (from, to) = declared(was, now);
+        let text = format!("field {number} of {} was `{from}` and is `{to}` now", field.message);
+        let is_renamed = FieldShape { name: was.name.clone(), json_name: was.json_name.clone(), ..now.clone() } == *was;
+        let keep = match is_renamed {
+            true => format!("keep its name, or at least that in JSON: `[json_name = \"{}\"]`", was.json_name),
+            false => "keep the field, and add one with a number of its own".to_owned(),
+        };
         self.at(&rules, &At::Field(field.message.clone(), number), text, keep);
     }
 
@@ -245,7 +250,7 @@ impl Judge<'_> {
             }
             let text = format!("value `{lost}` (number {number}) was removed from {of}");
             let keep = format!("keep it with `[deprecated = true]`, or reserve it: `reserved {number};`");
-            return self.at(&rules, &At::Enum(of.clone()), text, keep);
+            return self.at(&rules, &At::Enum(of.clone(), number.to_string()), text, keep);
         }
         let text = format!("value {number} of {of} was `{lost}` and is `{}` now", value.now.join("`, `"));
         let keep = "keep the old name beside the new one, with `option allow_alias = true;`".to_owned();
@@ -286,6 +291,14 @@ fn body_change(was: &RouteShape, now: &RouteShape) -> String {
     match was.body == now.body {
         false => format!("takes {} as its body", shown(&now.body, "nothing")),
         true => format!("answers with {}", shown(&now.response_body, "the whole reply")),
+    }
+}
+
+/// A field as it was and as it is, as protos declare it; with all that there is to it where that is the same.
+fn declared(was: &FieldShape, now: &FieldShape) -> (String, String) {
+    match (declaration(was, false), declaration(now, false)) {
+        (from, to) if from == to => (was.to_string(), now.to_string()),
+        declared => declared,
     }
 }
 

@@ -6,7 +6,7 @@ use super::difference::{self, Difference, FieldDifference, Kind, ReservedValue, 
 use super::fit::{self, Fit};
 use crate::{
     diagnostic::{Code, Severity},
-    shape::{Cardinality, FieldShape, Shape, TypeShape, Types, is_well_known},
+    shape::{Cardinality, EnumShape, FieldShape, Shape, TypeShape, Types, is_well_known, text::default_json_name},
 };
 
 /// Values of `features.field_presence`.
@@ -33,15 +33,15 @@ impl Obstacle {
     }
 }
 
-/// An element of the later shape.
+/// An element of the later shape, or what is gone from one.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum At {
-    /// A message by its full name.
-    Message(String),
+    /// A message by its full name, and what is gone from it: a field's number, a oneof, a reservation.
+    Message(String, String),
     /// A field by its message and number.
     Field(String, u32),
-    /// An enum by its full name.
-    Enum(String),
+    /// An enum by its full name, and what is gone from it: a value's number, a reservation.
+    Enum(String, String),
     /// A value by its enum and number.
     Value(String, i32),
 }
@@ -107,6 +107,22 @@ impl<'a> Reading<'a> {
         let (Some(was), Some(now)) = (self.was.enumeration(was_name), self.now.enumeration(now_name)) else { return };
         if self.seen.insert((was_name, now_name)) {
             difference::of_enums(now_name, was, now).into_iter().for_each(|it| self.judge(it, was_name));
+            self.aliases(now_name, was, now);
+        }
+    }
+
+    /// Of several names of a number JSON has the first one.
+    fn aliases(&mut self, of: &str, was: &EnumShape, now: &EnumShape) {
+        for (number, names) in &was.values {
+            let names = names.first().zip(now.values.get(number));
+            let Some((first, now)) = names.filter(|(first, now)| now.first() != Some(first) && now.contains(first))
+            else {
+                continue;
+            };
+            let now = &now[0];
+            let message = format!("value {number} of {of} is `{now}` in JSON now, and was `{first}`");
+            let keep = format!("put `{first} = {number};` before `{now} = {number};`");
+            self.report(Code::EventJsonChanged, At::Value(of.to_owned(), *number), message, keep);
         }
     }
 
@@ -151,8 +167,8 @@ impl<'a> Reading<'a> {
             Difference::ReservedValueUsed(value) => self.reserved_value(value),
             Difference::ReservationGone { of, kind, what } => {
                 let at = match kind {
-                    Kind::Message => At::Message(of.clone()),
-                    Kind::Enum => At::Enum(of.clone()),
+                    Kind::Message => At::Message(of.clone(), what.clone()),
+                    Kind::Enum => At::Enum(of.clone(), what.clone()),
                 };
                 self.report(
                     Code::ReservationRemoved,
@@ -185,7 +201,7 @@ impl<'a> Reading<'a> {
             ),
             None => self.report(
                 Code::EventFieldRemoved,
-                At::Message(field.message.clone()),
+                At::Message(field.message.clone(), number.to_string()),
                 format!("field `{name}` (number {number}) was removed from {}", field.message),
                 keep,
             ),
@@ -230,10 +246,9 @@ impl<'a> Reading<'a> {
         if field.oneof_moved {
             let message = format!("{shown} was {} and is {} now", place(was), place(now));
             self.report(Code::EventOneofChanged, at(), message, self.keep(field));
-        } else if fit != Fit::No && kind(&was.cardinality, false) != kind(&now.cardinality, false) {
-            let kind = |it: &FieldShape| kind(&it.cardinality, (self.has_edition)(&field.message));
-            let (from, to) = (kind(was), kind(now));
-            let message = format!("{shown} was {from} and is {to} now");
+        } else if fit != Fit::No && kind(was, false) != kind(now, false) {
+            let kind = |it: &FieldShape| kind(it, (self.has_edition)(&field.message));
+            let message = format!("{shown} was {}, and is {} now", kind(was), kind(now));
             self.report(Code::EventPresenceChanged, at(), message, self.keep(field));
         }
         if was.default != now.default {
@@ -300,7 +315,7 @@ impl<'a> Reading<'a> {
             ),
             (None, None) => self.report(
                 Code::EventEnumValueRemoved,
-                At::Enum(of.clone()),
+                At::Enum(of.clone(), number.to_string()),
                 format!("value `{lost}` (number {number}) was removed from {of}"),
                 keep,
             ),
@@ -308,7 +323,7 @@ impl<'a> Reading<'a> {
                 Code::EventJsonChanged,
                 At::Value(of.clone(), number),
                 format!("value {number} of {of} was `{lost}` and is `{now}` now: another in JSON"),
-                format!("keep `{first} = {number};` beside it, with `option allow_alias = true;`"),
+                format!("keep `{first} = {number};` before it, with `option allow_alias = true;`"),
             ),
         }
     }
@@ -328,9 +343,15 @@ impl<'a> Reading<'a> {
 
     fn keep(&self, field: &FieldDifference) -> String {
         let has_edition = (self.has_edition)(&field.message);
-        let feature = presence(&field.was).filter(|_| has_edition);
-        let feature = feature.map_or_else(String::new, |it| format!(" [features.field_presence = {it}]"));
-        format!("keep the field: `{} = {}{feature};`", declaration(&field.was, has_edition), field.number)
+        let presence = presence(&field.was).filter(|_| has_edition);
+        let json_name = Some(&field.was.json_name).filter(|it| **it != default_json_name(&field.was.name));
+        let options = [
+            presence.map(|it| format!("features.field_presence = {it}")),
+            json_name.map(|it| format!("json_name = \"{it}\"")),
+        ];
+        let options = options.into_iter().flatten().collect::<Vec<_>>().join(", ");
+        let options = if options.is_empty() { options } else { format!(" [{options}]") };
+        format!("keep the field: `{} = {}{options};`", declaration(&field.was, has_edition), field.number)
     }
 
     fn report(&mut self, code: Code, at: At, message: String, keep: String) {
@@ -339,7 +360,7 @@ impl<'a> Reading<'a> {
 }
 
 /// A field as a proto declares it, without its number.
-fn declaration(field: &FieldShape, has_edition: bool) -> String {
+pub(super) fn declaration(field: &FieldShape, has_edition: bool) -> String {
     let label = match &field.cardinality {
         Cardinality::Implicit | Cardinality::Oneof(_) | Cardinality::Map(_) => "",
         // The presence of a message is always told.
@@ -374,8 +395,9 @@ fn value_type(field: &FieldShape) -> String {
 }
 
 /// Presence in words. What is in a oneof has the presence of `optional`.
-fn kind(cardinality: &Cardinality, has_edition: bool) -> &'static str {
-    match cardinality {
+fn kind(field: &FieldShape, has_edition: bool) -> &'static str {
+    match &field.cardinality {
+        Cardinality::Optional | Cardinality::Oneof(_) if field.ty.message().is_some() => "one message or none",
         Cardinality::Implicit if has_edition => "`features.field_presence = IMPLICIT`",
         Cardinality::Optional | Cardinality::Oneof(_) if has_edition => "`features.field_presence = EXPLICIT`",
         Cardinality::Required if has_edition => "`features.field_presence = LEGACY_REQUIRED`",

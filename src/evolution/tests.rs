@@ -103,6 +103,40 @@ fn a_retyped_field_breaks_in_protobuf_or_in_json_alone() {
 }
 
 #[test]
+fn all_that_is_gone_from_one_place_is_told() {
+    let found = on_fields("int32 a = 2; int32 b = 3;", "");
+    let messages: Vec<_> = found.iter().map(|it| it.1.split(';').next().unwrap_or_default()).collect();
+    let expected =
+        ["a` (number 2)", "b` (number 3)"].map(|it| format!("field `{it} was removed from shop.OrderPlaced"));
+    assert_eq!(messages, expected);
+    assert_eq!(on_fields("reserved 8; reserved \"old\";", "").len(), 2);
+    let kinds = |kinds: &str| event(1, "Kind kind = 2;", &format!("enum Kind {{ NONE = 0; {kinds} }}"));
+    assert_eq!(findings_of(&[&kinds("A = 1; B = 2;"), &kinds("")]).len(), 2);
+}
+
+#[test]
+fn of_several_events_each_is_to_be_raised_or_accepted() {
+    let other = "message OrderNoted {
+                   option (potter.event) = { event_type: \"order.noted\" aggregate: \"Order\" version: 3 }; Line line = 1;
+                 }";
+    let with = |line: &str| event(1, "Line line = 2;", &format!("{other} message Line {{ {line} }}"));
+    let found = findings_of(&[&with("int32 a = 1;"), &with("")]);
+    let [found] = found.as_slice() else { panic!("{found:#?}") };
+    let [raise, _, accept] = found.ways_out.as_slice() else { panic!("{found:#?}") };
+    let versions = "`version: 4` in (potter.event) of OrderNoted, `version: 2` in (potter.event) of OrderPlaced";
+    assert_eq!(*raise, format!("raise the version of each event: {versions}; upcasters are then asked for"));
+    let command = |event: &str| format!("`potter-gen accept --event {event} --reason \"…\"`");
+    assert_eq!(*accept, format!("accept it on purpose: {} and {}", command("order.noted"), command("order.placed")));
+}
+
+#[test]
+fn the_field_to_keep_has_its_name_in_json() {
+    let found = findings_of(&[&placed("string a = 2 [json_name = \"x\"]; string the_b = 3;"), &placed("")]);
+    let kept: Vec<_> = found.iter().map(|it| it.ways_out[1].as_str()).collect();
+    assert_eq!(kept, ["keep the field: `string a = 2 [json_name = \"x\"];`", "keep the field: `string the_b = 3;`"]);
+}
+
+#[test]
 fn a_changed_presence_breaks() {
     for (was, now) in [
         ("int32 it = 2;", "optional int32 it = 2;"),
@@ -229,7 +263,9 @@ fn nested_types_are_part_of_the_event() {
     assert_eq!(code(&with("string sku = 1;", "reserved 1;")), symbol(Code::EventEnumValueRemoved, "shop.Kind"));
     assert_eq!(code(&with("string sku = 1;", "FAST = 2;")), symbol(Code::EventEnumValueRemoved, "shop.FAST"));
     assert_eq!(code(&with("string sku = 1;", "QUICK = 1;")), symbol(Code::EventJsonChanged, "shop.QUICK"));
-    assert_eq!(code(&with("string sku = 1;", "option allow_alias = true; QUICK = 1; FAST = 1;")), None);
+    assert_eq!(code(&with("string sku = 1;", "option allow_alias = true; FAST = 1; QUICK = 1;")), None);
+    let before = with("string sku = 1;", "option allow_alias = true; QUICK = 1; FAST = 1;");
+    assert_eq!(code(&before), symbol(Code::EventJsonChanged, "shop.QUICK"), "JSON has the first name");
 }
 
 #[test]
@@ -506,7 +542,7 @@ fn the_contract_is_judged_by_bufs_rules_and_stops_nothing() {
     assert!(!found.is_breaking());
     let text = found.diagnostic().to_string();
     assert!(
-        text.contains("(FIELD_NO_DELETE: FILE, PACKAGE, FIELD_NO_DELETE_UNLESS_NUMBER_RESERVED: WIRE_JSON, WIRE"),
+        text.contains("(FIELD_NO_DELETE: FILE, PACKAGE; FIELD_NO_DELETE_UNLESS_NUMBER_RESERVED: WIRE_JSON, WIRE"),
         "{text}"
     );
 }

@@ -21,7 +21,7 @@ fn presence_is_told_as_the_feature_that_it_is() {
         "int32 rank = 2; int32 new = 4 [features.field_presence = LEGACY_REQUIRED];",
     );
     for (told, part) in [
-        (&implicit, "was `features.field_presence = IMPLICIT` and is `features.field_presence = EXPLICIT` now"),
+        (&implicit, "was `features.field_presence = IMPLICIT`, and is `features.field_presence = EXPLICIT` now"),
         (&implicit, "keep the field: `int32 rank = 2 [features.field_presence = IMPLICIT];`"),
         (&implicit, "keep the field: `int32 old = 3 [features.field_presence = EXPLICIT];`"),
         (&explicit, "or write `[features.field_presence = EXPLICIT]`"),

@@ -174,6 +174,8 @@ fn a_break_with_the_past_is_located_in_the_proto() {
     assert!(breaking.path.ends_with(PROTO) && breaking.place.is_some(), "{breaking:?}");
     assert!(breaking.help.contains("version"), "the ways out are told: {breaking:?}");
     assert_eq!(breaking.symbol, "shop.OrderPlaced", "the element is told");
+    let others = || check.findings.iter().filter(|it| it.status != Status::Breaking);
+    assert!(others().count() > 0 && others().all(|it| it.diff.is_empty() && it.help.contains("decide first")));
     assert_eq!(check.exit_code(false), 2);
     let before = project.tree();
     assert!(project.try_update(Default::default()).expect_err("nothing is written").needs_a_person());
