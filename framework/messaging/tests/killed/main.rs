@@ -3,16 +3,14 @@
 //!
 //! Three times with `cargo test`; `POTTER_NATS_KILLS=20` for the figure of `docs/reliability.md`.
 
+mod kept;
 #[path = "../../../nats/tests/server/mod.rs"]
 mod server;
 
-use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use futures::StreamExt;
-use potter_broker::{Broker, Consumer, Message, headers};
 use potter_core::dispatch::{self, Dispatcher, Request};
 use potter_core::memory::MemoryStore;
 use potter_core::prost::Message as _;
@@ -55,7 +53,8 @@ async fn nothing_is_lost_and_order_is_kept_when_the_broker_is_killed() {
         writer.await.expect("no command fails while the broker is away");
     }
     tokio::time::timeout(PATIENCE, messaging.flush()).await.expect("everything is published");
-    let repeats = hold_against_the_log(&nats.url, &dispatcher).await;
+    let log = dispatcher.store().read_all(0, usize::MAX).await.expect("readable");
+    let repeats = kept::hold_against_the_log(&server::connect(&nats.url).await, &log).await;
     println!("{kills} kills: 0 lost, 0 out of order, {repeats} repeats for consumers to drop");
     messaging.stop(PATIENCE).await;
 }
@@ -88,34 +87,4 @@ async fn reach(messaging: &Messaging, position: u64) {
         }
     };
     tokio::time::timeout(PATIENCE, reached).await.expect("publishing goes on after a kill");
-}
-
-/// Compares what the broker has kept with the log; answers how many messages came twice.
-async fn hold_against_the_log(url: &str, dispatcher: &Dispatcher) -> usize {
-    let recorded = dispatcher.store().read_all(0, usize::MAX).await.expect("readable");
-    let mut expected: BTreeMap<String, Vec<u64>> = BTreeMap::new();
-    for event in &recorded {
-        expected.entry(event.aggregate_id.clone()).or_default().push(event.version);
-    }
-    let nats = server::connect(url).await;
-    let mut deliveries = nats.consume(Consumer::new("shop-events", "counts")).await.expect("it can take part");
-    let (mut seen, mut repeats) = (HashSet::new(), 0);
-    let mut received: BTreeMap<String, Vec<u64>> = BTreeMap::new();
-    while seen.len() < recorded.len() {
-        let delivery = tokio::time::timeout(PATIENCE, deliveries.next()).await.expect("nothing is lost");
-        let delivery = delivery.expect("it goes on").expect("the broker is there");
-        delivery.answer.done().await.expect("it can be acknowledged");
-        match seen.insert(delivery.message.id.clone()) {
-            true => note(&mut received, &delivery.message),
-            false => repeats += 1,
-        }
-    }
-    assert_eq!(received, expected);
-    repeats
-}
-
-fn note(received: &mut BTreeMap<String, Vec<u64>>, message: &Message) {
-    let stream = message.get(headers::AGGREGATE_ID).expect("every event says so").to_owned();
-    let version = message.parse(headers::VERSION).expect("a number").expect("every event says so");
-    received.entry(stream).or_default().push(version);
 }

@@ -15,7 +15,7 @@ use crate::in_process::{config, create, postgres, sqlite};
 const SOON: Duration = Duration::from_secs(20);
 
 /// A database of the Redis that `scripts/with-servers` has started; each test has one, empty at first.
-fn redis(database: u32) -> String {
+pub fn redis(database: u32) -> String {
     let server = std::env::var("POTTER_TEST_REDIS")
         .unwrap_or_else(|_| panic!("there is no Redis: run `scripts/with-servers redis -- cargo test -p potter`"));
     format!("{server}/{database}")

@@ -6,11 +6,19 @@ use potter::uuid::Uuid;
 use super::{Load, Place, checkpoint, until, variable};
 use crate::process::Process;
 
-/// `POTTER_FREEZES` says how often a node is frozen, in turns; once unless told.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_frozen_node_is_replaced_and_does_nothing_twice_when_it_goes_on() {
+    is_replaced_and_does_nothing_twice(Place::postgres("frozen_node").await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_frozen_node_with_read_models_in_redis_is_replaced_and_does_nothing_twice_when_it_goes_on() {
+    is_replaced_and_does_nothing_twice(Place::postgres("frozen_node_with_redis").await.with_redis(2)).await;
+}
+
+/// `POTTER_FREEZES` says how often a node is frozen, in turns; once unless told.
+async fn is_replaced_and_does_nothing_twice(place: Place) {
     let freezes = variable("POTTER_FREEZES", 1);
-    let place = Place::postgres("frozen_node").await;
     let nodes = [place.start(), place.start()];
     let store = place.open().await;
     let load = Load::start(nodes[0].http).await;

@@ -4,6 +4,8 @@
 mod frozen;
 mod killed;
 mod load;
+mod projecting;
+mod publishing;
 mod rebuilt;
 mod restored;
 mod stopped;
@@ -11,9 +13,11 @@ mod stopped;
 use std::sync::Arc;
 use std::time::Duration;
 
+use potter::read_model::ReadModel;
 use potter::store::contract::ledger::{self, Ledger};
-use potter::store::{Generation, SharedStore};
+use potter::store::{Elsewhere, Generation, Routed, SharedStore};
 use potter_postgres::PostgresStore;
+use potter_redis::RedisReadModels;
 use potter_sample::Products;
 use potter_sqlite::SqliteStore;
 use tempfile::TempDir;
@@ -36,36 +40,58 @@ fn variable(name: &str, small: usize) -> usize {
 struct Place {
     directory: TempDir,
     dsn: String,
+    /// Where read models are kept, if not in the database.
+    redis: Option<String>,
+    /// Where messages go over, if not within each process.
+    nats: Option<String>,
 }
 
 impl Place {
     fn sqlite() -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let dsn = format!("sqlite://{}", directory.path().join("data.db").display());
-        Self { directory, dsn }
+        Self { directory, dsn, redis: None, nats: None }
     }
 
     async fn postgres(name: &str) -> Self {
-        Self { directory: tempfile::tempdir().expect("a directory"), dsn: crate::in_process::postgres(name).await }
+        let directory = tempfile::tempdir().expect("a directory");
+        Self { directory, dsn: crate::in_process::postgres(name).await, redis: None, nats: None }
     }
 
-    /// What kind of a database it is.
+    /// With read models in a database of Redis, which nobody else has used.
+    fn with_redis(self, database: u32) -> Self {
+        Self { redis: Some(crate::read_models::redis(database)), ..self }
+    }
+
+    fn with_nats(self, url: &str) -> Self {
+        Self { nats: Some(url.to_owned()), ..self }
+    }
+
+    /// What kind of a database it is, or Redis where that keeps the read models.
     fn kind(&self) -> &str {
-        self.dsn.split(':').next().expect("a DSN")
+        if self.redis.is_some() { "redis" } else { self.dsn.split(':').next().expect("a DSN") }
     }
 
     /// Starts the sample service there.
     fn start(&self) -> Process {
-        let variables = [("DATABASE_DSN", &*self.dsn), ("LOG_LEVEL", "info"), ("ADMIN_TOKEN", ADMIN_TOKEN)];
+        let mut variables = vec![("DATABASE_DSN", &*self.dsn), ("LOG_LEVEL", "info"), ("ADMIN_TOKEN", ADMIN_TOKEN)];
+        if let Some(redis) = &self.redis {
+            variables.extend([("READ_MODELS_STORE", "redis"), ("REDIS_ADDR", redis)]);
+        }
+        variables.extend(self.nats.as_deref().map(|url| ("NATS_URL", url)));
         Process::start_example("shop", self.directory.path(), &variables).0
     }
 
-    /// Opens the database beside the service, to look or to write.
+    /// Opens the database, and Redis if there is one, beside the service, to look or to write.
     async fn open(&self) -> SharedStore {
-        match self.dsn.strip_prefix("sqlite:") {
+        let store: SharedStore = match self.dsn.strip_prefix("sqlite:") {
             Some(_) => Arc::new(SqliteStore::open(&self.dsn).expect("it can be opened")),
             None => Arc::new(PostgresStore::open(&self.dsn).await.expect("it can be opened")),
-        }
+        };
+        let Some(redis) = &self.redis else { return store };
+        let read_models = vec![(Products::NAME, Products::TABLE)];
+        let keeper = RedisReadModels::new(redis, "shop", &read_models).expect("an address");
+        Arc::new(Routed::new(store, vec![Elsewhere { place: "redis", keeper: Arc::new(keeper), read_models }]))
     }
 
     /// Waits until services have nothing left to do, ends them, and holds what there is against what callers know.

@@ -92,7 +92,8 @@ async fn kill_in_mid_rebuild(place: &Place, mut service: Process, enough: u64) -
     }
 }
 
-async fn keep_writing(store: SharedStore, writing: watch::Receiver<bool>) {
+/// Records products at a steady rate until it is told to stop.
+pub async fn keep_writing(store: SharedStore, writing: watch::Receiver<bool>) {
     let mut pace = tokio::time::interval(EVERY);
     while *writing.borrow() {
         pace.tick().await;
@@ -101,7 +102,7 @@ async fn keep_writing(store: SharedStore, writing: watch::Receiver<bool>) {
 }
 
 /// Records some products with their events, past the service, as another node would.
-async fn write(store: &SharedStore, products: usize) {
+pub async fn write(store: &SharedStore, products: usize) {
     for committed in join_all((0..products).map(|_| store.commit(product()))).await {
         committed.expect("a new stream");
     }
