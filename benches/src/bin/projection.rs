@@ -1,8 +1,10 @@
 //! How fast a projection takes the log in, exactly once: rows and checkpoint in one transaction per batch.
 //!
-//! `projection EVENTS PRODUCTS PLACE` (a directory, or the DSN of a PostgreSQL server) appends the events, round the products, and then starts the projection;
-//! prints its rate, and that of a rebuild beside the live table, in events per second.
+//! `projection EVENTS PRODUCTS PLACE [BATCH]` (a directory, or the DSN of a PostgreSQL server) appends the events, round
+//! the products, and then starts the projection, which takes in BATCH events at a time (1,000); prints its rate, and that
+//! of a rebuild beside the live table, in events per second.
 
+use std::num::NonZeroUsize;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, bail};
@@ -11,6 +13,7 @@ use potter_benches::database::{Database, migrations};
 use potter_core::dispatch::{Dispatcher, Options};
 use potter_core::domain::DomainEvent;
 use potter_core::event::{EventMetadata, NewEvent};
+use potter_core::module::PROJECTION_BATCH;
 use potter_core::read_model::ReadModel;
 use potter_core::store::{Append, SharedStore, Unit};
 use uuid::Uuid;
@@ -21,23 +24,25 @@ const PATIENCE: Duration = Duration::from_secs(600);
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let [events, products, place] = arguments[..] else {
-        bail!("usage: projection EVENTS PRODUCTS PLACE");
+    let (events, products, place, batch) = match arguments[..] {
+        [events, products, place] => (events, products, place, PROJECTION_BATCH),
+        [events, products, place, batch] => (events, products, place, batch.parse().context("BATCH is a number")?),
+        _ => bail!("usage: projection EVENTS PRODUCTS PLACE [BATCH]"),
     };
     let events = events.parse().context("EVENTS is a number")?;
     let products = products.parse().context("PRODUCTS is a number")?;
-    run(events, products, place)
+    run(events, products, place, batch)
 }
 
 #[tokio::main]
-async fn run(events: u64, products: u64, place: &str) -> anyhow::Result<()> {
+async fn run(events: u64, products: u64, place: &str, batch: NonZeroUsize) -> anyhow::Result<()> {
     let database = Database::make(place).await?;
     let store = database.store.clone();
     append(&store, events, products).await?;
     store.migrate(migrations(&Products::TABLE)).await?;
 
     let mut module = catalogue::module();
-    module.read_model::<Products>();
+    module.read_model::<Products>().projection_batch(batch);
     let begin = Instant::now();
     let dispatcher = Dispatcher::start(module, store, Options::default()).await?;
     dispatcher.settle(PATIENCE).await?;
