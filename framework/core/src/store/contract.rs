@@ -7,12 +7,13 @@
 //!
 //! makes one test of each function in [`log`], [`commands`], [`messages`], [`read_models`] and
 //! [`operation`]; `read_models_contract!` those of [`read_models`] alone, for what keeps nothing else. Every test opens a
-//! store of its own, empty. The crate that calls the macro needs `tokio` with `macros` and `rt-multi-thread`. [`crash`] and
-//! [`ledger`] are for tests that end or freeze processes, [`hot`] for several nodes.
+//! store of its own, empty. The crate that calls the macro needs `tokio` with `macros` and `rt-multi-thread`. [`kill`],
+//! [`crash`] and [`ledger`] are for tests that end or freeze processes, [`hot`] for several nodes.
 
 pub mod commands;
 pub mod crash;
 pub mod hot;
+pub mod kill;
 pub mod ledger;
 pub mod log;
 pub mod messages;
