@@ -22,6 +22,9 @@ services: ## Generates services; builds, tests, lints, starts and calls each.
 check: ## Format, lints, docs: what must hold before a commit.
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --quiet -- -D warnings
+	for feature in "" grpc nats postgres redis rest sqlite; do \
+	  cargo clippy -p potter --no-default-features --features "$$feature" --quiet -- -D warnings || exit 1; \
+	done
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
 	scripts/check-text
 

@@ -79,6 +79,12 @@ impl Redis {
         command.args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--save", "", "--dir"]).arg(directory);
         Self(command.stdout(Stdio::null()).spawn().expect("`scripts/with-servers redis -- …` installs redis-server"))
     }
+
+    /// Stops it where it is, or lets it go on.
+    fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args(["-s", name, &self.0.id().to_string()]).status();
+        assert!(sent.expect("kill is there").success());
+    }
 }
 
 impl Drop for Redis {
@@ -127,5 +133,33 @@ async fn a_service_starts_before_its_redis_and_heals() {
         }
     };
     tokio::time::timeout(SOON, rebuilt).await.expect("it is taken in again");
+    service.stop().await.expect("stopped");
+}
+
+/// Neither the first query that meets the outage nor one that waits for events to be taken in.
+#[tokio::test]
+async fn a_query_waits_for_a_frozen_redis_no_longer_than_configured() {
+    let port = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port();
+    let directory = tempfile::tempdir().expect("a directory");
+    let (dsn, address) = (sqlite(directory.path()), format!("127.0.0.1:{port}"));
+    let redis = Redis::start(port, directory.path());
+    let places = [("DATABASE_DSN", dsn.as_str()), ("READ_MODELS_STORE", "redis"), ("REDIS_ADDR", &address)];
+    let service = start(&[&places[..], &[("DATABASE_TIMEOUT_MS", "1000")]].concat()).await;
+    let http = service.http_address();
+    let lamp = create(http, "lamp").await;
+    let known = async { while name_of(http, &lamp).await != "lamp" {} };
+    tokio::time::timeout(SOON, known).await.expect("Redis is there");
+
+    redis.signal("STOP");
+    let refused = async |id: &str| {
+        let began = Instant::now();
+        assert_eq!(get(http, &format!("/api/v1/products/{id}")).await.expect("an answer").status, 503);
+        assert!(began.elapsed() < Duration::from_millis(2500), "{:?}", began.elapsed());
+    };
+    refused(&lamp).await;
+    refused(&create(http, "desk").await).await;
+    redis.signal("CONT");
+    let healed = async { while name_of(http, &lamp).await != "lamp" {} };
+    tokio::time::timeout(SOON, healed).await.expect("it heals");
     service.stop().await.expect("stopped");
 }
