@@ -86,7 +86,8 @@ impl Place {
     async fn open(&self) -> SharedStore {
         let store: SharedStore = match self.dsn.strip_prefix("sqlite:") {
             Some(_) => Arc::new(SqliteStore::open(&self.dsn).expect("it can be opened")),
-            None => Arc::new(PostgresStore::open(&self.dsn).await.expect("it can be opened")),
+            // Patiently: a busy machine is no finding.
+            None => Arc::new(PostgresStore::open(&format!("{}?timeout=60", self.dsn)).await.expect("it can be opened")),
         };
         let Some(redis) = &self.redis else { return store };
         let read_models = vec![(Products::NAME, Products::TABLE)];

@@ -92,8 +92,7 @@ async fn kill_in_mid_rebuild(place: &Place, mut service: Process, enough: u64) -
     }
 }
 
-/// Records products at a steady rate until it is told to stop.
-pub async fn keep_writing(store: SharedStore, writing: watch::Receiver<bool>) {
+async fn keep_writing(store: SharedStore, writing: watch::Receiver<bool>) {
     let mut pace = tokio::time::interval(EVERY);
     while *writing.borrow() {
         pace.tick().await;
