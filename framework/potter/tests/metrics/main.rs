@@ -75,8 +75,8 @@ async fn asynchronous_commands(shop: &Shop) {
     shop.counts("potter_commands_total", &[("name", IMPORT), ("outcome", "accepted")], 1.0).await;
     shop.counts("potter_pending_commands", &[("name", "")], 0.0).await;
     let reserve = format!("/products/{}/reserve", imported["productId"].as_str().expect("an id"));
-    shop.post(&reserve, r#"{"quantity":7}"#, "", 202).await;
-    shop.counts("potter_pending_commands", &[("name", "")], 1.0).await;
+    let waits = shop.counts("potter_pending_commands", &[("name", "")], 1.0);
+    tokio::join!(waits, shop.post(&reserve, r#"{"quantity":7}"#, "", 202));
     shop.counts("potter_worker_retries_total", &[("name", RESERVE)], 2.0).await;
     shop.counts("potter_worker_failures_total", &[("name", RESERVE)], 1.0).await;
     shop.counts("potter_commands_total", &[("name", RESERVE), ("outcome", "refused")], 3.0).await;
