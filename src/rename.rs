@@ -52,15 +52,16 @@ impl Renaming {
     ) -> Self {
         let library = library_name(&module.name);
         let crates = BTreeSet::from([format!("{library}_sdk"), library]);
-        let mut renaming = Self { crates, versions: versions.clone(), ..Self::default() };
-        for (identity, name) in before {
-            renaming.same_identity(identity, name, now);
-        }
-        for (old, new) in rpcs(before, now, module) {
-            renaming.rpc(&old, &new, before, now);
-        }
-        renaming.words.extend(types::renamed(before, now, module, &renaming.words));
-        renaming.drop_the_doubtful(before, now);
+        let Became { words, methods, effects } = Became::between(before, now, module);
+        let names = |found| {
+            let mut names = one_each(found);
+            drop_the_doubtful(&mut names, before, now);
+            names
+        };
+        let [words, methods, effects] = [words, methods, effects].map(names);
+        let moves = moves(&words, before, now);
+        let mut renaming =
+            Self { words, methods, effects, moves, crates, versions: versions.clone(), ..Self::default() };
         renaming.variants = types::variants(&renaming.words, module);
         renaming.modules = types::modules(&renaming.words);
         renaming
@@ -174,48 +175,70 @@ impl Renaming {
         let old = near.text(0).trim_matches('"');
         self.methods.get(old).filter(|_| is_refusal).map(|new| format!("\"{new}\""))
     }
+}
 
-    fn same_identity(&mut self, identity: &str, name: &str, now: &Names) {
-        let Some(new) = now.get(identity).filter(|new| *new != name) else { return };
-        match identity.split_once(' ') {
-            Some(("effect", _)) => drop(self.effects.insert(name.to_owned(), new.clone())),
-            Some(("answer" | "handler" | "rule", _)) => drop(self.methods.insert(name.to_owned(), new.clone())),
-            Some(("command" | "type", _)) => {}
-            Some(("view", _)) => {
-                let path = |module: &str| format!("src/application/{module}.rs");
-                self.moves.insert(path(name), path(new));
-                self.words.insert(name.to_owned(), new.clone());
-            }
-            _ => drop(self.words.insert(name.to_owned(), new.clone())),
+/// What names have become, all of it: what was one may be several.
+type Many = BTreeMap<String, BTreeSet<String>>;
+
+/// What has become of the names of each kind, see [`Renaming`].
+#[derive(Default)]
+struct Became {
+    words: Many,
+    methods: Many,
+    effects: Many,
+}
+
+impl Became {
+    fn between(before: &Names, now: &Names, module: &Module) -> Self {
+        let mut became = Self::default();
+        for (identity, old) in before {
+            let role = identity.split_once(' ').map_or(identity.as_str(), |it| it.0);
+            became.add(role, Some(old), now.get(identity));
         }
-    }
-
-    fn rpc(&mut self, old: &str, new: &str, before: &Names, now: &Names) {
-        for role in ["answer", "rule", "effect", "request", "reply"] {
-            let (from, to) = (before.get(&format!("{role} {old}")), now.get(&format!("{role} {new}")));
-            if let (Some(from), Some(to)) = (from, to)
-                && from != to
-            {
-                let names = match role {
-                    "answer" | "rule" => &mut self.methods,
-                    "effect" => &mut self.effects,
-                    _ => &mut self.words,
-                };
-                names.insert(from.clone(), to.clone());
+        for (old, new) in rpcs(before, now, module) {
+            for role in ["answer", "rule", "effect", "request", "reply"] {
+                became.add(role, before.get(&format!("{role} {old}")), now.get(&format!("{role} {new}")));
             }
         }
+        for (old, new) in types::renamed(before, now, module, &one_each(became.words.clone())) {
+            became.words.entry(old).or_default().insert(new);
+        }
+        became
     }
 
-    /// A name that still stands for something, or a new one that did already, is not renamed.
-    fn drop_the_doubtful(&mut self, before: &Names, now: &Names) {
-        let (were, are): (BTreeSet<_>, BTreeSet<_>) = (before.values().collect(), now.values().collect());
-        for names in [&mut self.words, &mut self.methods, &mut self.effects] {
-            names.retain(|old, new| !are.contains(old) && !were.contains(new));
-        }
-        let words = &self.words;
-        let module = |path: &str| path.rsplit('/').next().unwrap_or_default().trim_end_matches(".rs").to_owned();
-        self.moves.retain(|old, _| words.contains_key(&module(old)));
+    fn add(&mut self, role: &str, old: Option<&String>, new: Option<&String>) {
+        let (Some(old), Some(new)) = (old, new) else { return };
+        let names = match role {
+            "effect" => &mut self.effects,
+            "answer" | "handler" | "rule" => &mut self.methods,
+            "command" | "type" => return,
+            _ => &mut self.words,
+        };
+        names.entry(old.clone()).or_default().insert(new.clone());
     }
+}
+
+/// The names that have become one thing, and another than they were.
+fn one_each(found: Many) -> Names {
+    let only = |(old, mut new): (String, BTreeSet<String>)| {
+        let first = new.pop_first().filter(|it| new.is_empty() && *it != old)?;
+        Some((old, first))
+    };
+    found.into_iter().filter_map(only).collect()
+}
+
+/// A name that still stands for something, or a new one that did already, is not renamed.
+fn drop_the_doubtful(names: &mut Names, before: &Names, now: &Names) {
+    let (were, are): (BTreeSet<_>, BTreeSet<_>) = (before.values().collect(), now.values().collect());
+    names.retain(|old, new| !are.contains(old) && !were.contains(new));
+}
+
+/// The files that are called after views whose names change.
+fn moves(words: &Names, before: &Names, now: &Names) -> BTreeMap<String, String> {
+    let path = |module: &str| format!("src/application/{module}.rs");
+    let views = before.iter().filter(|(identity, _)| identity.starts_with("view "));
+    let renamed = views.filter_map(|(identity, old)| Some((old, now.get(identity)?)));
+    renamed.filter(|(old, new)| words.get(*old) == Some(new)).map(|(old, new)| (path(old), path(new))).collect()
 }
 
 /// The rpcs that are there under another name: by `renamed_from`, or by the command's unchanged `id`.
@@ -541,6 +564,36 @@ mod tests {
         let renaming = Renaming::between(&before, &now, &module, &BTreeMap::new());
         let text = "impl OrderDecider for Order { fn place(it: PlaceRequest) {} }";
         assert_eq!(renaming.of_all(text), text.replace("place", "place_order").replace("Place", "PlaceOrder"));
+    }
+
+    #[test]
+    fn a_name_that_became_two_is_left_to_a_person() {
+        let before = names(&[
+            ("answer shop.Orders.Cancel", "cancel"),
+            ("answer shop.Returns.Cancel", "cancel"),
+            ("effect shop.Orders.Cancel", "cancel_it"),
+            ("effect shop.Returns.Cancel", "cancel_it"),
+            ("handler mail order.placed", "placed"),
+            ("request shop.Orders.Cancel", "IdRequest"),
+            ("request shop.Orders.Close", "IdRequest"),
+            ("reply shop.Orders.Cancel", "Done"),
+            ("reply shop.Orders.Close", "Done"),
+        ]);
+        let now = names(&[
+            ("answer shop.Orders.Cancel", "revoke"),
+            ("answer shop.Returns.Cancel", "withdraw"),
+            ("effect shop.Orders.Cancel", "revoke_it"),
+            ("effect shop.Returns.Cancel", "withdraw_it"),
+            ("handler mail order.placed", "ordered"),
+            ("request shop.Orders.Cancel", "CancelRequest"),
+            ("request shop.Orders.Close", "CloseRequest"),
+            ("reply shop.Orders.Cancel", "Ended"),
+            ("reply shop.Orders.Close", "Ended"),
+        ]);
+        let (_, module) = testing::shop("");
+        let renaming = Renaming::between(&before, &now, &module, &BTreeMap::new());
+        assert_eq!(renaming.words, names(&[("Done", "Ended")]));
+        assert_eq!((renaming.methods, renaming.effects), (names(&[("placed", "ordered")]), Names::new()));
     }
 
     proptest! {

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use heck::ToUpperCamelCase;
 use prost_reflect::{EnumDescriptor, MessageDescriptor};
 
-use super::Names;
+use super::{Many, Names, one_each};
 use crate::lower::names::{to_snake, to_upper_camel, to_variant};
 use crate::model::Module;
 
@@ -34,17 +34,13 @@ pub(super) fn renamed(before: &Names, now: &Names, module: &Module, known: &Name
 
 /// The names that all fields of one type have now, where that is one name and another than before.
 fn by_uses(before: &Names, now: &Names, renamed: &Names) -> Names {
-    let mut found: BTreeMap<&String, BTreeSet<&String>> = BTreeMap::new();
+    let mut found = Many::new();
     for (identity, old) in before {
         let Some((path, number)) = identity.strip_prefix("type ").and_then(|it| it.rsplit_once(' ')) else { continue };
         let new = now.get(&format!("type {} {number}", path_now(path, renamed)));
-        found.entry(old).or_default().extend(new);
+        found.entry(old.clone()).or_default().extend(new.cloned());
     }
-    let only = |(old, new): (&String, BTreeSet<&String>)| match new.first() {
-        Some(only) if new.len() == 1 && *only != old => Some((old.clone(), (*only).clone())),
-        _ => None,
-    };
-    found.into_iter().filter_map(only).collect()
+    one_each(found)
 }
 
 /// The path of a message, `shop::order::Line`, as it is called now.
