@@ -34,6 +34,8 @@ pub struct Renaming {
     variants: BTreeMap<(String, String), String>,
     /// Modules of what is within messages.
     modules: BTreeMap<String, String>,
+    /// Modules of the messages' packages, `shop::v1`, which are called after no message.
+    packages: BTreeSet<String>,
     /// What is in the modules of an event's versions, `order_placed::v1`, whose types keep the names of their time.
     versions: BTreeMap<String, BTreeSet<String>>,
     /// Files that are called after what was renamed: new path by old path.
@@ -64,6 +66,7 @@ impl Renaming {
             Self { words, methods, effects, moves, crates, versions: versions.clone(), ..Self::default() };
         renaming.variants = types::variants(&renaming.words, module);
         renaming.modules = types::modules(&renaming.words);
+        renaming.packages = types::packages(module);
         renaming
     }
 
@@ -119,7 +122,8 @@ impl Renaming {
     fn word<'a>(&'a self, near: &Near<'a>, scope: &Scope<'_>) -> &'a str {
         let word = near.text(0);
         let is_type = word.starts_with(char::is_uppercase);
-        let is_named = || scope.may_be_own(near.place) && (is_type || scope.is_module(near.place));
+        let is_module = || scope.is_module(near.place) && !self.is_among_messages(near.place, scope);
+        let is_named = || scope.may_be_own(near.place) && (is_type || is_module());
         let is_written = near.text(-1) == "fn";
         let is_called = || near.text(1) == "(" || (near.text(1), near.text(2)) == (":", ":") || near.text(-1) == ":";
         let is_method = || (is_written || is_called()) && scope.is_answer(near.place);
@@ -144,15 +148,28 @@ impl Renaming {
         (!self.is_of_its_time(holder, scope)).then_some(new)
     }
 
-    /// Whether a module holds what is within a message: it stands among the messages, those of a version included.
+    /// Whether a module holds what is within a message: it stands among the messages and is no package's.
     fn is_of_messages(&self, place: usize, scope: &Scope<'_>) -> bool {
+        let is_of_message = self.is_among_messages(place, scope) && !self.is_package(place, scope);
+        is_of_message && scope.may_be_own(place) && !self.is_of_its_time(place, scope)
+    }
+
+    /// Whether a word stands among the messages, those of a version included.
+    fn is_among_messages(&self, place: usize, scope: &Scope<'_>) -> bool {
         let path = scope.whole_path(place);
         let before = &path[..path.len() - 1];
         let is_sdk = before.first().is_some_and(|it| it.ends_with("_sdk") && self.crates.contains(*it));
         let version = before.last().copied();
         let is_version = self.versions.keys().any(|key| key.split_once("::").map(|it| it.1) == version);
-        let is_of_messages = before.contains(&"messages") || is_sdk || is_version;
-        is_of_messages && scope.may_be_own(place) && !self.is_of_its_time(place, scope)
+        before.contains(&"messages") || is_sdk || is_version
+    }
+
+    /// Whether what stands among the messages is the module of a package, or of one around it.
+    fn is_package(&self, place: usize, scope: &Scope<'_>) -> bool {
+        let path = scope.whole_path(place);
+        let within = path.iter().skip_while(|it| **it != "messages").skip(1).copied().collect::<Vec<_>>().join("::");
+        let is_around = |it: &String| it.strip_prefix(&within).is_some_and(|it| it.is_empty() || it.starts_with("::"));
+        self.packages.iter().any(is_around)
     }
 
     /// Whether a name is that of a type of a former version, as it was called then and is still.
@@ -431,6 +448,22 @@ mod tests {
     }
 
     #[test]
+    fn modules_of_packages_are_called_after_no_message_and_no_view() {
+        let renaming = Renaming {
+            words: names(&[("Shop", "Store"), ("orders", "lines")]),
+            modules: names(&[("shop", "store")]),
+            packages: ["shop", "orders::v1"].map(str::to_owned).into(),
+            ..renaming()
+        };
+        let text = "use crate::generated::messages::{self, orders, shop::Order};\n\
+                    fn f(it: messages::shop::Order, that: orders::v1::Order) {}\n";
+        assert_eq!(renaming.of_all(text), text);
+        let text = "fn f(it: crate::generated::messages::shop::shop::Kind, that: crate::views::orders::Row) {}\n";
+        let expected = text.replace("shop::shop", "shop::store").replace("orders", "lines");
+        assert_eq!(renaming.of_all(text), expected);
+    }
+
+    #[test]
     fn only_names_change() {
         let text = "impl OrderDecider for Rules {\n// Placed by place().\nfn place(&self, it: PlaceRequest) {\n    /* \
                     PlaceRequest */ self.place (it);\n    let place = \"Placed\";\n    \
@@ -545,6 +578,28 @@ mod tests {
         ] {
             assert_eq!(followed(&now(&uses)), names(&[("A", "B")]), "{why}");
         }
+    }
+
+    #[test]
+    fn fields_are_followed_in_a_package_that_is_called_like_a_message() {
+        let (_, module) = testing::shop("message Store { message Row {} }");
+        let before = names(&[
+            ("aggregate shop", "Shop"),
+            ("view a", "shop"),
+            ("type shop::Order 1", "Line"),
+            ("type shop::shop::Line 1", "Kind"),
+        ]);
+        let now = names(&[
+            ("aggregate shop", "Store"),
+            ("view a", "orders"),
+            ("type shop::Order 1", "Row"),
+            ("type shop::store::Row 1", "Sort"),
+        ]);
+        let renaming = Renaming::between(&before, &now, &module, &BTreeMap::new());
+        let types = [("Kind", "Sort"), ("Line", "Row"), ("Shop", "Store"), ("shop", "orders")];
+        assert_eq!(renaming.words, names(&types));
+        let text = "use crate::generated::messages::shop::{Order, shop::Line};\n";
+        assert_eq!(renaming.of_all(text), "use crate::generated::messages::shop::{Order, store::Row};\n");
     }
 
     #[test]

@@ -14,10 +14,10 @@ use crate::model::Module;
 
 /// The types that are called otherwise, beside those of which that is known.
 pub(super) fn renamed(before: &Names, now: &Names, module: &Module, known: &Names) -> Names {
-    let declared = Declared::by(module);
+    let (declared, packages) = (Declared::by(module), packages(module));
     let mut renamed = known.clone();
     loop {
-        let found = by_uses(before, now, &renamed);
+        let found = by_uses(before, now, &renamed, &packages);
         let is_new =
             |(old, new): &(String, String)| !declared.names.contains(old) && !before.values().any(|it| it == new);
         let count = renamed.len();
@@ -33,21 +33,33 @@ pub(super) fn renamed(before: &Names, now: &Names, module: &Module, known: &Name
 }
 
 /// The names that all fields of one type have now, where that is one name and another than before.
-fn by_uses(before: &Names, now: &Names, renamed: &Names) -> Names {
+fn by_uses(before: &Names, now: &Names, renamed: &Names, packages: &BTreeSet<String>) -> Names {
     let mut found = Many::new();
     for (identity, old) in before {
         let Some((path, number)) = identity.strip_prefix("type ").and_then(|it| it.rsplit_once(' ')) else { continue };
-        let new = now.get(&format!("type {} {number}", path_now(path, renamed)));
+        let new = now.get(&format!("type {} {number}", path_now(path, renamed, packages)));
         found.entry(old.clone()).or_default().extend(new.cloned());
     }
     one_each(found)
 }
 
-/// The path of a message, `shop::order::Line`, as it is called now.
-fn path_now(path: &str, renamed: &Names) -> String {
+/// The path of a message, `shop::order::Line`, as it is called now; its package stays.
+fn path_now(path: &str, renamed: &Names, packages: &BTreeSet<String>) -> String {
+    let of_package = |it: &String| path.strip_prefix(it.as_str()).is_some_and(|it| it.starts_with("::"));
+    let package = packages.iter().filter(|it| of_package(it)).map(|it| it.len() + 2).max().unwrap_or_default();
+    let (package, path) = path.split_at(package);
+    let (around, message) = path.rsplit_once("::").map_or((None, path), |(around, it)| (Some(around), it));
     let modules = modules(renamed);
-    let segment = |it| renamed.get(it).or_else(|| modules.get(it)).map_or(it, String::as_str);
-    path.split("::").map(segment).collect::<Vec<_>>().join("::")
+    let now = |names: &Names, it: &str| names.get(it).map_or(it, String::as_str).to_owned();
+    let around = around.into_iter().flat_map(|it| it.split("::")).map(|it| now(&modules, it));
+    format!("{package}{}", around.chain([now(renamed, message)]).collect::<Vec<_>>().join("::"))
+}
+
+/// The modules of the packages that messages are in, `shop::v1`.
+pub(super) fn packages(module: &Module) -> BTreeSet<String> {
+    let modules = |package: &str| package.split('.').map(to_snake).collect::<Vec<_>>().join("::");
+    let packages = module.messages.iter().map(|it| it.package_name().to_owned());
+    packages.filter(|it| !it.is_empty()).map(|it| modules(&it)).collect()
 }
 
 /// The modules of what is within messages that are called otherwise.
