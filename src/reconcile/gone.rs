@@ -50,7 +50,7 @@ fn kept_for_good(step: Step, locked: &LockedFile, past: &Past<'_>) -> Result<Ste
 }
 
 /// What happens to a file that neither the lock nor the proposal knows: in a folder of Potter's it is an orphan, and
-/// in a Rust file of the user's names follow.
+/// in a Rust file of the user's names follow, methods included.
 pub(super) fn other(path: &str, past: &Past<'_>) -> Result<Option<Step>, OutputError> {
     let Some(disk) = (past.disk)(path)? else { return Ok(None) };
     let is_potters = is_in_potters_folder(path);
@@ -66,7 +66,7 @@ pub(super) fn other(path: &str, past: &Past<'_>) -> Result<Option<Step>, OutputE
         }));
     }
     let Ok(text) = std::str::from_utf8(&disk) else { return Ok(None) };
-    let renamed = past.renaming.of_types(text);
+    let renamed = past.renaming.of_all(text);
     let reason = past.renaming.told_of(text, &renamed);
     Ok((renamed != text).then(|| step.to(Action::Follow, Some(renamed.into_bytes()), reason)))
 }

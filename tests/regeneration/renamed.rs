@@ -84,6 +84,20 @@ fn a_renamed_event_is_followed_in_every_file_of_the_user() {
 }
 
 #[test]
+fn rules_that_the_user_moved_to_another_file_follow_there() {
+    let project = Project::new(&first());
+    let moved = "use super::order::*;\n\nimpl OrderDecider for Order {\n    fn cancel_order(&self, _: CancelOrderRequest) {}\n}\n\n\
+                 fn again(order: &Order, kept: &mut Vec<u8>) {\n    order.cancel_order(CancelOrderRequest {});\n    \
+                 kept.cancel_order(1);\n}\n";
+    project.write("src/domain/order_rules.rs", moved);
+    let plan = project.update(&revoked());
+    assert_eq!(action(&plan, "src/domain/order_rules.rs"), Some(Action::Follow));
+    let expected = moved.replace("CancelOrder", "RevokeOrder").replace("fn cancel_order", "fn revoke_order");
+    let expected = expected.replace("order.cancel_order", "order.revoke_order");
+    assert_eq!(project.text("src/domain/order_rules.rs"), expected, "a method of another type stays");
+}
+
+#[test]
 fn a_file_tells_what_was_renamed_in_it_alone() {
     let project = Project::new(&first());
     project.edit(RULES, REFUSAL, MINE);
