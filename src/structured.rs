@@ -64,7 +64,8 @@ pub fn missing(path: &str, text: &str, parts: &[String]) -> Result<Vec<String>, 
     if is_manifest(path) {
         missing = manifest::missing(text, &entries(parts)?)?.iter().map(Entry::to_string).collect();
     } else {
-        missing.retain(|part| text.lines().all(|line| line.trim() != part));
+        let there = declarations::of(text);
+        missing.retain(|part| !there.contains(part));
     }
     Ok(missing)
 }

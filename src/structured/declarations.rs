@@ -1,8 +1,10 @@
 //! `mod` and `use` lines of a Rust file.
 
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 
 use super::{Edited, line_end};
+use crate::tokens;
 
 /// The text with Potter's declarations brought from `before` to `now`; each is a whole line such as `pub mod order;`.
 ///
@@ -11,9 +13,10 @@ use super::{Edited, line_end};
 /// an orphan, and so the line goes as well if the user gave it another visibility or a comment; what was the user's of it is
 /// told. A body in braces, or a `path` of the user's, makes it another module, which stays. A line of `now` that isn't there
 /// yet, and wasn't in `before` either, goes among Potter's lines of the same kind in their order; what the user took out
-/// stays out. What the file declares already, whatever its visibility or attributes, is not declared twice.
+/// stays out. What the file declares already, whatever its visibility or attributes, is not declared twice. A line within
+/// braces, a comment or a string is another thing, and the user's.
 pub fn declarations(text: &str, before: &[&str], now: &[&str]) -> Edited {
-    let mut lines: Vec<String> = text.split_inclusive('\n').map(str::to_owned).collect();
+    let mut lines = lines(text);
     let wanted: BTreeSet<&str> = now.iter().copied().collect();
     let known: BTreeSet<&str> = before.iter().copied().collect();
     let subjects = |lines: &BTreeSet<&str>| lines.iter().filter_map(|it| subject(it)).collect::<BTreeSet<String>>();
@@ -27,7 +30,7 @@ pub fn declarations(text: &str, before: &[&str], now: &[&str]) -> Edited {
     along.retain(|line| !known.contains(line.as_str()));
     let mut own: BTreeSet<&str> = known.intersection(&wanted).copied().collect();
     for declaration in now.iter().filter(|it| !known.contains(**it)) {
-        if lines.iter().all(|line| subject(line) != subject(declaration)) {
+        if outer(&lines).iter().all(|(_, line)| subject(line) != subject(declaration)) {
             insert(&mut lines, declaration, &own, line_end(text));
         }
         own.insert(declaration);
@@ -37,30 +40,47 @@ pub fn declarations(text: &str, before: &[&str], now: &[&str]) -> Edited {
 
 /// Takes out the declarations that are gone, each with the attributes above it; what was taken is added to `along`.
 fn take_out(lines: &mut Vec<String>, along: &mut Vec<String>, is_gone: impl Fn(&str) -> bool) {
-    let mut at = 0;
-    while at < lines.len() {
-        let first = above_attributes(lines, at);
-        let is_elsewhere = || lines[first..=at].iter().any(|line| has_path(line));
-        if is_gone(lines[at].trim()) && !is_elsewhere() {
-            along.extend(lines.drain(first..=at).map(|line| line.trim().to_owned()));
-            at = first;
-        } else {
-            at += 1;
-        }
-    }
+    let gone = outer(lines).into_iter().filter(|(_, line)| is_gone(line));
+    let with_attributes = gone.map(|(at, _)| above_attributes(lines, at)..=at);
+    let is_here = |it: &RangeInclusive<usize>| lines[it.clone()].iter().all(|line| !has_path(line));
+    let gone: Vec<_> = with_attributes.filter(is_here).collect();
+    along.extend(gone.iter().flat_map(|it| &lines[it.clone()]).map(|line| line.trim().to_owned()));
+    gone.into_iter().rev().for_each(|it| drop(lines.drain(it)));
 }
 
 /// The modules that a text declares without saying what is in them or where, each with its line, from 1.
 pub fn modules(text: &str) -> Vec<(usize, String)> {
-    let lines: Vec<String> = text.lines().map(str::to_owned).collect();
-    let module = |at: usize| {
+    let lines = lines(text);
+    let module = |(at, line): (usize, &str)| {
         let own = &lines[above_attributes(&lines, at)..=at];
-        let subject = subject(&lines[at]).filter(|_| is_of_a_file(&lines[at]))?;
+        let subject = subject(line).filter(|_| is_of_a_file(line))?;
         let is_conditional = own.iter().any(|line| has_path(line) || line.contains("cfg"));
         let name = subject.strip_prefix("mod ").filter(|_| !is_conditional)?;
         Some((at + 1, name.trim_start_matches("r#").to_owned()))
     };
-    (0..lines.len()).filter_map(module).collect()
+    outer(&lines).into_iter().filter_map(module).collect()
+}
+
+/// The lines of a text with their ends.
+fn lines(text: &str) -> Vec<String> {
+    text.split_inclusive('\n').map(str::to_owned).collect()
+}
+
+/// The lines that begin within no brackets, comment or string, without the blanks around them, and where they are.
+fn outer(lines: &[String]) -> Vec<(usize, &str)> {
+    let text = lines.concat();
+    let (mut depth, mut begins_outside) = (0_usize, vec![true]);
+    for token in tokens::tokens(&text) {
+        match (token.kind, token.text) {
+            (tokens::Kind::Sign, "{" | "(" | "[") => depth += 1,
+            (tokens::Kind::Sign, "}" | ")" | "]") => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        let is_outside = token.kind == tokens::Kind::Space && depth == 0;
+        begins_outside.extend(token.text.matches('\n').map(|_| is_outside));
+    }
+    let lines = lines.iter().map(|line| line.trim()).enumerate();
+    lines.zip(begins_outside).filter_map(|(line, is_outside)| is_outside.then_some(line)).collect()
 }
 
 /// Whether a declaration ends on its line, and so says nothing of what is in it.
@@ -80,19 +100,19 @@ fn without_comment(line: &str) -> &str {
 
 /// The declarations of a text, in order.
 pub(super) fn of(text: &str) -> Vec<String> {
-    text.lines().filter(|line| kind(line) != Kind::Other).map(|line| line.trim().to_owned()).collect()
+    outer(&lines(text)).into_iter().filter(|(_, line)| kind(line) != Kind::Other).map(|(_, it)| it.to_owned()).collect()
 }
 
 /// Puts a declaration before the first of Potter's own of its kind that sorts behind it, else behind the last of
 /// them, else behind the last declaration of its kind, else behind the head of the file.
 fn insert(lines: &mut Vec<String>, declaration: &str, own: &BTreeSet<&str>, end: &str) {
-    let of_kind = |line: &&str| kind(line) == kind(declaration);
-    let places = || lines.iter().enumerate().filter(|(_, line)| of_kind(&line.trim()));
-    let ours = || places().filter(|(_, line)| own.contains(line.trim()));
-    let behind = ours().find(|(_, line)| line.trim() > declaration).map(|(at, _)| at);
+    let outer = outer(lines);
+    let places = || outer.iter().filter(|(_, line)| kind(line) == kind(declaration));
+    let ours = || places().filter(|(_, line)| own.contains(line));
+    let behind = ours().find(|(_, line)| *line > declaration).map(|(at, _)| *at);
     let at = match behind {
         Some(at) => above_attributes(lines, at),
-        None => ours().next_back().or(places().next_back()).map_or_else(|| head(lines), |(at, _)| at + 1),
+        None => ours().next_back().or(places().next_back()).map_or_else(|| head(lines), |(at, _)| *at + 1),
     };
     if let Some(last) = at.checked_sub(1).and_then(|it| lines.get_mut(it))
         && !last.ends_with('\n')
@@ -225,6 +245,24 @@ mod tests {
             assert_eq!(edited.text, "pub mod order;\nmod mine;\n", "{mine}");
             assert_eq!(edited.along, [mine], "what was the user's is told");
             assert_eq!(declarations(&text, MODS, MODS), text, "as long as it is there, it is the user's affair");
+        }
+    }
+
+    #[test]
+    fn what_is_in_braces_comments_or_strings_is_the_users() {
+        for inner in [
+            "mod mine {\n    pub mod product;\n}\n",
+            "mod mine {\n#[doc(hidden)]\npub mod product;\n}\n",
+            "/*\npub mod product;\n*/\n",
+            "const MINE: &str = \"\npub mod product;\n\";\n",
+            "mine!(\n    pub mod product;\n);\n",
+        ] {
+            let text = format!("{inner}pub mod order;\npub mod product;\n");
+            let kept = format!("{inner}pub mod order;\n");
+            assert_eq!(declarations(&text, MODS, &MODS[..1]), kept, "only Potter's own goes");
+            assert_eq!(declarations(&kept, &MODS[..1], MODS), text, "it isn't declared yet");
+            assert!(!of(&kept).contains(&MODS[1].to_owned()), "it is missed");
+            assert_eq!(modules(&kept).len(), 1);
         }
     }
 
