@@ -12,7 +12,7 @@
 //! | `apart` | the plan | it, unless the project's protos are others than those that are named |
 //! | `record` | the proposal and its steps | the new lock |
 //! | `changes` | the same | every change to the disk, bases and pending proposals included |
-//! | `bases` | the lock | it, without what seeds are based on and is gone |
+//! | `bases` | the plan | its lock without what seeds are based on and is gone, and its steps with a word on that |
 //! | `upkeep` | the changes | those of Potter's own records, for whoever reads the plan |
 
 mod answer;

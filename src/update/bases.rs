@@ -32,7 +32,9 @@ pub(super) fn let_go(plan: &mut Plan) -> Result<(), OutputError> {
     gone.retain(|hash| !written.contains(&hash.base_path()));
     for step in &mut plan.steps {
         let Some(locked) = plan.lock.files.get_mut(&step.path) else { continue };
-        if locked.base.take_if(|base| gone.contains(base)).is_some() {
+        let is_lost = locked.base.take_if(|base| gone.contains(base)).is_some();
+        // A plan that a person was asked about comes by twice.
+        if is_lost && !step.reason.contains(LOST) {
             step.reason = format!("{}; {LOST}", step.reason);
         }
     }

@@ -3,7 +3,7 @@
 use potter_gen::check::Status;
 use potter_gen::output::OutputError;
 use potter_gen::reconcile::{Action, Allowed};
-use potter_gen::update::{Answer, Error, plan};
+use potter_gen::update::{Answer, Error, Plan, plan};
 
 use crate::project::{PROTO, Project, RULES, action, first, with_note};
 
@@ -131,6 +131,11 @@ fn bases_that_are_gone_are_made_anew_or_let_go_of() {
     project.write(PROTO, &with_note());
     assert!(project.updated(Allowed::default()).needs_a_person(), "a proposal waits");
     bases(&project).iter().for_each(|(path, _)| project.delete(path));
+    let mut asked = plan(&project.request()).expect("a plan");
+    assert!(asked.ask(|_| Answer::Yes).expect("files can be read"));
+    let told =
+        |plan: &Plan| plan.steps.iter().find(|it| it.path == RULES).map(|it| it.reason.matches("is gone").count());
+    assert_eq!(told(&asked), Some(1), "a person who was asked is told once");
     let plan = project.updated(Allowed { merge: true, ..Allowed::default() });
     assert_eq!(action(&plan, RULES), Some(Action::SetAside), "there is nothing to merge with");
     let step = plan.steps.iter().find(|it| it.path == RULES).expect("it waits");
