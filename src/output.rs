@@ -101,8 +101,7 @@ pub enum OutputError {
 fn remedy(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::PermissionDenied => {
-            "; nothing was written: potter-gen reads and writes the project as you, so it has to be yours (`ls -ld` says \
-             whose it is)"
+            "; potter-gen reads and writes as you, so you have to be allowed to (`ls -ld` says who is)"
         }
         io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::StorageFull => "; nothing was written",
         _ => "",
@@ -366,7 +365,8 @@ mod tests {
     #[test]
     fn what_may_not_be_written_is_told_with_what_to_do() {
         let denied = at(Path::new("shop/.potter/busy"))(io::ErrorKind::PermissionDenied.into()).to_string();
-        assert!(denied.starts_with("shop/.potter/busy: ") && denied.contains("has to be yours"), "{denied}");
+        assert!(denied.starts_with("shop/.potter/busy: ") && denied.contains("`ls -ld`"), "{denied}");
+        assert!(!denied.contains("written"), "it may have been read: {denied}");
     }
 
     #[test]

@@ -27,7 +27,7 @@ pub(super) fn settled(
     if !request.allowed.merge || !apart.iter().all(is_merged) {
         return Err(refused);
     }
-    let folder = tempfile::tempdir().map_err(failed(Path::new("a temporary folder")))?;
+    let folder = tempfile::tempdir().map_err(failed(&std::env::temp_dir()))?;
     write(&plan, folder.path())?;
     let protos = plan.proposal.protos.iter().map(|name| folder.path().join(name)).collect();
     let proto_paths = vec![folder.path().to_owned()];
