@@ -403,12 +403,13 @@ fn generated(step: Step, disk: &[u8], file: &File, locked: [Option<&LockedFile>;
 
 /// Whether a file still says what was written, laid out differently.
 fn is_as_meant(path: &str, disk: &[u8], locked: &LockedFile) -> bool {
-    let said = std::str::from_utf8(disk).ok().and_then(|text| meaning(path, text));
+    let said = meaning(path, disk);
     said.is_some() && said == locked.meaning
 }
 
 /// The hash of what a file says, its layout left out; none for what can't be read.
-pub(crate) fn meaning(path: &str, text: &str) -> Option<Hash> {
+pub(crate) fn meaning(path: &str, contents: &[u8]) -> Option<Hash> {
+    let text = std::str::from_utf8(contents).ok()?;
     let said = match path.rsplit('.').next() {
         Some("rs") => tokens::without_layout(text),
         Some("json") => serde_json::from_str::<serde_json::Value>(text).ok()?.to_string(),
@@ -419,17 +420,8 @@ pub(crate) fn meaning(path: &str, text: &str) -> Option<Hash> {
 
 /// Whether two versions of a file say the same, laid out differently.
 pub fn differs_in_layout(path: &str, disk: &[u8], proposed: &str) -> bool {
-    let Ok(disk) = std::str::from_utf8(disk) else { return false };
-    match path.rsplit('.').next() {
-        Some("rs") => tokens::same_but_for_layout(disk, proposed),
-        Some("json") => same_json(disk, proposed),
-        _ => disk.lines().map(str::trim_end).eq(proposed.lines().map(str::trim_end)),
-    }
-}
-
-fn same_json(one: &str, other: &str) -> bool {
-    let read = |text: &str| serde_json::from_str::<serde_json::Value>(text).ok();
-    read(one).is_some_and(|it| Some(it) == read(other))
+    let said = meaning(path, disk);
+    said.is_some() && said == meaning(path, proposed.as_bytes())
 }
 
 /// Whether version control, or Potter, left both sides of a conflict in a file.

@@ -40,13 +40,8 @@ pub fn tokens(text: &str) -> Vec<Token<'_>> {
     tokens
 }
 
-/// Whether two texts say the same in Rust, laid out differently: what rustfmt may do to a file and a person would
-/// not call an edit.
-pub fn same_but_for_layout(one: &str, other: &str) -> bool {
-    significant(one) == significant(other)
-}
-
-/// A text that is the same for all texts that say the same, see [`same_but_for_layout`]: a token on each line.
+/// A token on each line: the same for all texts that say the same in Rust, laid out differently, which is what rustfmt may
+/// do to a file and a person would not call an edit.
 pub fn without_layout(text: &str) -> String {
     significant(text).iter().map(|it| it.text).collect::<Vec<_>>().join("\n")
 }
@@ -182,6 +177,7 @@ mod tests {
 
     #[test]
     fn layout_is_no_difference_and_all_else_is() {
+        let same_but_for_layout = |one: &str, other: &str| without_layout(one) == without_layout(other);
         let one = "fn f(a: u8, b: u8) {\n    g(a, b) // why\n}\n";
         assert!(same_but_for_layout(one, "fn f(\n  a: u8,\n  b: u8,\n) {\n g(a, b) // why\n}"));
         assert!(same_but_for_layout(one, &one.replace('\n', "\r\n")));

@@ -66,7 +66,7 @@ fn proposed(file: &File, step: &Step, old: Option<&LockedFile>) -> Option<Locked
     let (parts, released) = parts(file, step, old);
     let known = old.filter(|old| old.emitted == emitted).and_then(|old| old.meaning.clone());
     let meaning = match file.class {
-        Class::Generated => known.or_else(|| meaning(&file.path, &file.contents)),
+        Class::Generated => known.or_else(|| meaning(&file.path, file.contents.as_bytes())),
         _ => None,
     };
     let symbol = file.symbol.clone();
