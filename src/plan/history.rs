@@ -20,7 +20,7 @@ use crate::{
     model::{Event, EventId},
     render::Bug,
     rust,
-    shape::{Shape, Types, is_well_known},
+    shape::{Shape, is_well_known},
 };
 use versions::Version;
 
@@ -134,7 +134,7 @@ impl<'a> Past<'a> {
         for name in ["DecodeError", "Message"] {
             imports.add("potter::prost", name);
         }
-        let (conversions, oneofs) = (self.conversions(), self.oneofs(scope)?);
+        let (conversions, oneofs) = self.derived(scope)?;
         if !conversions.is_empty() {
             imports.add("potter::domain", "same_data");
         }
@@ -201,32 +201,23 @@ impl<'a> Past<'a> {
         format!("{}V{}ToV{}", self.module.to_upper_camel_case(), was.number, now.number)
     }
 
-    /// The messages that become those of the next version by themselves.
-    fn conversions(&self) -> Vec<ConversionView> {
-        let of_pair = |(was, now): (&Version, &Version)| {
-            let pairs = evolution::counterparts(&was.shape, &now.shape).into_iter();
-            let adding = pairs.filter(|pair| message_only_adds(was, now, pair));
-            let paths = |(before, after): (String, String)| {
-                Some(ConversionView { from: was.path(&before)?, to: now.path(&after)? })
-            };
-            adding.filter_map(paths).collect::<Vec<_>>()
-        };
-        self.pairs().flat_map(of_pair).collect()
-    }
-
-    /// The oneofs that do so in messages that don't.
-    fn oneofs(&self, scope: &Scope<'_>) -> Result<Vec<OneofView>, Bug> {
-        let mut oneofs = Vec::new();
+    /// The messages that become those of the next version by themselves, and of the others the oneofs that do.
+    fn derived(&self, scope: &Scope<'_>) -> Result<(Vec<ConversionView>, Vec<OneofView>), Bug> {
+        let (mut conversions, mut oneofs) = (Vec::new(), Vec::new());
         for (was, now) in self.pairs() {
-            let pairs = evolution::counterparts(&was.shape, &now.shape);
-            for pair in pairs.iter().filter(|pair| !message_only_adds(was, now, pair)) {
-                let (before, after) = types_of(was, now, pair);
+            for pair in evolution::counterparts(&was.shape, &now.shape) {
+                let before = (was.shape.types(), pair.0.as_str());
+                let after = (now.shape.types(), pair.1.as_str());
+                if evolution::message_only_adds(before, after) {
+                    conversions.extend(conversion((was, now), &pair));
+                    continue;
+                }
                 for name in evolution::oneofs_that_only_add(before, after) {
-                    oneofs.extend(oneof(scope, (was, now), pair, &name)?);
+                    oneofs.extend(oneof(scope, (was, now), &pair, &name)?);
                 }
             }
         }
-        Ok(oneofs)
+        Ok((conversions, oneofs))
     }
 
     /// How each former version is read: additions at the beginning are read as what they became at once.
@@ -257,16 +248,9 @@ fn formatted_literal(text: &str) -> String {
     rust::string_literal(&text.replace('{', "{{").replace('}', "}}"))
 }
 
-/// The messages of a pair, each with the types of its version.
-fn types_of<'a>(was: &'a Version, now: &'a Version, pair: &'a (String, String)) -> Messages<'a> {
-    ((was.shape.types(), pair.0.as_str()), (now.shape.types(), pair.1.as_str()))
-}
-
-type Messages<'a> = ((&'a Types, &'a str), (&'a Types, &'a str));
-
-fn message_only_adds(was: &Version, now: &Version, pair: &(String, String)) -> bool {
-    let (before, after) = types_of(was, now, pair);
-    evolution::message_only_adds(before, after)
+/// How a message becomes that of the next version; none if one of them is nothing that the event has.
+fn conversion((was, now): (&Version, &Version), (before, after): &(String, String)) -> Option<ConversionView> {
+    Some(ConversionView { from: was.path(before)?, to: now.path(after)? })
 }
 
 /// How a oneof of a message becomes that of the message's next version, variant by variant.
