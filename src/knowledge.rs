@@ -6,6 +6,7 @@
 //! is looked for: methods of an `impl`, arms of a `match`, assignments to fields, struct literals, refusals.
 
 mod recall;
+mod unit_tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -46,6 +47,21 @@ pub struct Field {
 }
 
 impl Fact {
+    fn place(&self) -> Place {
+        (self.method.clone(), self.variant.clone())
+    }
+
+    /// The fact, if what it is about is still there, by the name that a field has now.
+    fn called(&self, now: &dyn Fn(&Field) -> Option<String>) -> Option<Self> {
+        let field = |it: &Field| Some(Field { of: it.of.clone(), name: now(it)? });
+        let kind = match &self.kind {
+            FactKind::Answer => FactKind::Answer,
+            FactKind::Changes(it) => FactKind::Changes(field(it)?),
+            FactKind::Makes(it) => FactKind::Makes(field(it)?),
+        };
+        Some(Self { kind, ..self.clone() })
+    }
+
     /// What it is about, for a person.
     pub fn told(&self) -> String {
         let Self { method, variant, kind } = self;
@@ -57,23 +73,6 @@ impl Fact {
     }
 }
 
-/// The fields of a message's struct in a text, if it has that struct: the number of each by its name.
-pub fn fields(text: &str, of: &str) -> Option<BTreeMap<String, String>> {
-    let tokens: Vec<&str> = significant(text).map(|it| it.text).collect();
-    let at = tokens.windows(3).position(|it| it == ["struct", of, "{"])?;
-    let body = &tokens[at + 3..];
-    let mut fields = BTreeMap::new();
-    let mut number = "";
-    for near in body[..end_of_block(body)].windows(3) {
-        match near {
-            ["tag" | "tags", "=", literal] => number = literal,
-            ["pub", name, ":"] => drop(fields.insert((*name).to_owned(), number.to_owned())),
-            _ => {}
-        }
-    }
-    Some(fields)
-}
-
 /// Where something is known: a method, or its arm for a variant.
 type Place = (String, Option<String>);
 
@@ -83,10 +82,12 @@ struct Known {
     facts: BTreeSet<Fact>,
     /// The words of each method, from its `fn`, and of each arm. Of two that are called alike neither can be meant.
     places: BTreeMap<Place, Option<Range<usize>>>,
-    /// Structs that a method makes.
-    made: BTreeSet<(String, Option<String>, String)>,
+    /// Which words name which fields.
+    fields: Vec<(usize, Field)>,
+    /// Structs that are made, where.
+    made: BTreeSet<(Place, String)>,
     /// Where a state or row is replaced as a whole.
-    replaced: BTreeSet<(String, Option<String>)>,
+    replaced: BTreeSet<Place>,
 }
 
 impl Known {
@@ -106,7 +107,7 @@ impl Known {
     /// An `impl`; answers where it ends.
     fn block(&mut self, words: &[&str], start: usize) -> usize {
         let Some(open) = find(words, start, "{") else { return words.len() };
-        let end = open + 1 + end_of_block(&words[open + 1..]);
+        let end = end_of_block(words, open);
         let state = words[start..open].iter().rev().find(|it| is_type(it)).copied().unwrap_or_default();
         let mut at = open + 1;
         while let Some(found) = find(&words[..end], at, "fn") {
@@ -118,70 +119,110 @@ impl Known {
     /// A method; answers where it ends.
     fn method(&mut self, words: &[&str], start: usize, state: &str) -> usize {
         let Some(open) = find(words, start, "{") else { return words.len() };
-        let end = open + 1 + end_of_block(&words[open + 1..]);
+        let end = end_of_block(words, open);
         let Some(name) = words.get(start + 1) else { return end };
         let method = Method { name, state, signature: &words[start..open] };
-        let body = &words[open + 1..end.min(words.len())];
-        self.place((method.name, None), start..(end + 1).min(words.len()));
-        if !body.windows(2).any(|it| it[1] == "(" && matches!(it[0], "Unimplemented" | "unimplemented")) {
+        let is_refusal = |it: &[&str]| it[1] == "(" && matches!(it[0], "Unimplemented" | "unimplemented");
+        self.place(method.place(None), start..end + 1);
+        if !words[open + 1..end].windows(2).any(is_refusal) {
             self.facts.insert(method.fact(None, FactKind::Answer));
         }
-        self.body(&method, body, open + 1);
+        self.body(&method, &words[..end], open + 1);
         end
     }
 
-    fn place(&mut self, (method, variant): (&str, Option<&str>), words: Range<usize>) {
-        let place = (method.to_owned(), variant.map(str::to_owned));
+    fn place(&mut self, place: Place, words: Range<usize>) {
         self.places.entry(place).and_modify(|it| *it = None).or_insert(Some(words));
     }
 
-    /// What stands in a method, which is so many words behind the text's beginning.
-    fn body(&mut self, method: &Method<'_>, body: &[&str], start: usize) {
-        let mut variant: Option<&str> = None;
-        for at in 0..body.len() {
-            let near = &body[at..];
-            if let Some(found) = arm(near) {
-                variant = Some(found);
-                self.place((method.name, variant), start + at..start + at + length_of_arm(near));
-            } else if let Some((variable, name)) = assigned(near) {
-                let field = method.type_of(variable).map(|of| Field { of: of.to_owned(), name: name.to_owned() });
-                self.facts.extend(field.map(|it| method.fact(variant, FactKind::Changes(it))));
-            } else if near.len() > 2 && near[0] == "*" && is_word(near[1]) && near[2] == "=" {
-                self.replaced.insert((method.name.to_owned(), variant.map(str::to_owned)));
-            } else if near.len() > 1 && is_type(near[0]) && near[1] == "{" {
-                self.literal(method, variant, near);
+    /// What stands in a method, to the end of the words.
+    fn body(&mut self, method: &Method<'_>, words: &[&str], start: usize) {
+        let mut arms: Vec<Arm<'_>> = Vec::new();
+        for at in start..words.len() {
+            arms.retain(|it| at < it.end);
+            match Arm::at(words, at) {
+                Some(arm) => {
+                    self.place(method.place(Some(arm.variant)), at..arm.end);
+                    if arm.is_answer {
+                        self.facts.insert(method.fact(Some(arm.variant), FactKind::Answer));
+                    }
+                    arms.push(arm);
+                }
+                None => self.statement(method, arms.last(), words, at),
             }
         }
     }
 
-    fn literal(&mut self, method: &Method<'_>, variant: Option<&str>, words: &[&str]) {
-        let (of, body) = (words[0], &words[2..]);
-        self.made.insert((method.name.to_owned(), variant.map(str::to_owned), of.to_owned()));
+    /// What is told by the words that begin here.
+    fn statement(&mut self, method: &Method<'_>, arm: Option<&Arm<'_>>, words: &[&str], at: usize) {
+        let near = &words[at..];
+        let variant = arm.map(|it| it.variant);
+        if let Some((variable, name)) = named(near).filter(|_| at == 0 || words[at - 1] != ".") {
+            let of = arm.filter(|it| it.binding == variable).map(|it| it.variant).or_else(|| method.type_of(variable));
+            let field = of.map(|of| Field { of: of.to_owned(), name: name.to_owned() });
+            self.fields.extend(field.clone().map(|it| (at + 2, it)));
+            let changed = field.filter(|_| is_assigned(&near[3..]));
+            self.facts.extend(changed.map(|it| method.fact(variant, FactKind::Changes(it))));
+        } else if near.len() > 2 && near[0] == "*" && is_word(near[1]) && near[2] == "=" {
+            self.replaced.insert(method.place(variant));
+        } else if near.len() > 1 && is_type(near[0]) && near[1] == "{" {
+            self.literal(method, variant, words, at);
+        }
+    }
+
+    fn literal(&mut self, method: &Method<'_>, variant: Option<&str>, words: &[&str], start: usize) {
+        let (of, open) = (words[start], start + 1);
+        self.made.insert((method.place(variant), of.to_owned()));
         let mut depth = 0_usize;
-        for at in 0..end_of_block(body) {
-            let begins = at == 0 || body[at - 1] == ",";
-            let ends = body.get(at + 1).is_some_and(|it| matches!(*it, ":" | "," | "}"));
-            if depth == 0 && begins && ends && is_word(body[at]) {
-                let field = Field { of: of.to_owned(), name: body[at].to_owned() };
+        for at in open + 1..end_of_block(words, open) {
+            let begins = matches!(words[at - 1], "{" | ",");
+            let ends = words.get(at + 1).is_some_and(|it| matches!(*it, ":" | "," | "}"));
+            if depth == 0 && begins && ends && is_word(words[at]) {
+                let field = Field { of: of.to_owned(), name: words[at].to_owned() };
+                self.fields.push((at, field.clone()));
                 self.facts.insert(method.fact(variant, FactKind::Makes(field)));
             }
-            depth = depth_after(depth, body[at]);
+            depth = depth_after(depth, words[at]);
         }
     }
 
-    fn could_know(&self, fact: &Fact, exists: &dyn Fn(&Field) -> bool) -> bool {
-        let Fact { method, variant, kind } = fact;
-        let has_place = self.places.contains_key(&(method.clone(), variant.clone()));
-        let is_replaced = || self.replaced.contains(&(method.clone(), variant.clone()));
-        has_place
-            && match kind {
+    /// Whether there is room for a fact.
+    fn could_know(&self, fact: &Fact) -> bool {
+        let place = fact.place();
+        self.places.contains_key(&place)
+            && match &fact.kind {
                 FactKind::Answer => true,
-                FactKind::Changes(field) => !is_replaced() && exists(field),
-                FactKind::Makes(field) => {
-                    self.made.contains(&(method.clone(), variant.clone(), field.of.clone())) && exists(field)
-                }
+                FactKind::Changes(_) => !self.replaced.contains(&place),
+                FactKind::Makes(field) => self.made.contains(&(place, field.of.clone())),
             }
     }
+}
+
+/// `Enum::Variant(binding) => …`
+struct Arm<'a> {
+    variant: &'a str,
+    binding: &'a str,
+    /// Behind its last word, its comma included.
+    end: usize,
+    /// Whether it has a value to tell.
+    is_answer: bool,
+}
+
+impl<'a> Arm<'a> {
+    fn at(words: &[&'a str], at: usize) -> Option<Self> {
+        let [of, ":", ":", variant, "(", binding, ")", "=", ">", body @ ..] = &words[at..] else { return None };
+        let is_one = is_type(of) && is_type(variant) && is_word(binding);
+        let is_answer = body.first() == Some(&"Some");
+        let end = words.len() - body.len() + length_of_arm(body);
+        is_one.then_some(Self { variant, binding, end, is_answer })
+    }
+}
+
+/// How many words the body of an arm has, its comma included.
+fn length_of_arm(body: &[&str]) -> usize {
+    let is_block = body.first() == Some(&"{");
+    let end = if is_block { end_of_block(body, 0) + 1 } else { end_of_value(body) };
+    (end + usize::from(body.get(end) == Some(&","))).min(body.len())
 }
 
 struct Method<'a> {
@@ -191,6 +232,10 @@ struct Method<'a> {
 }
 
 impl Method<'_> {
+    fn place(&self, variant: Option<&str>) -> Place {
+        (self.name.to_owned(), variant.map(str::to_owned))
+    }
+
     fn fact(&self, variant: Option<&str>, kind: FactKind) -> Fact {
         Fact { method: self.name.to_owned(), variant: variant.map(str::to_owned), kind }
     }
@@ -210,45 +255,43 @@ impl Method<'_> {
     }
 }
 
-fn significant(text: &str) -> impl Iterator<Item = Token<'_>> {
-    tokens(text).into_iter().filter(|it| !matches!(it.kind, Kind::Space | Kind::Comment))
+/// The words of a text that mean something, what stands in strings left out, and where they stand.
+struct Words<'a> {
+    texts: Vec<&'a str>,
+    places: Vec<Range<usize>>,
 }
 
-/// What means something, what stands in strings left out.
-fn words(text: &str) -> Vec<&str> {
-    significant(text).map(|it| if it.kind == Kind::Literal { "\"\"" } else { it.text }).collect()
-}
-
-/// `Enum::Variant(it) =>` begins an arm.
-fn arm<'a>(words: &[&'a str]) -> Option<&'a str> {
-    let [of, ":", ":", variant, "(", binding, ")", "=", ">", ..] = words else { return None };
-    (is_type(of) && is_type(variant) && is_word(binding)).then_some(*variant)
-}
-
-/// How many words an arm has, its comma included.
-fn length_of_arm(words: &[&str]) -> usize {
-    let start = words.iter().position(|it| *it == ">").map_or(words.len(), |at| at + 1);
-    let body = &words[start..];
-    let mut depth = 0_usize;
-    for (at, word) in body.iter().enumerate() {
-        let is_block = at > 0 && depth == 0 && body[0] == "{" && *word != ",";
-        if is_block || depth == 0 && matches!(*word, "}" | ")" | "]") {
-            return start + at;
+impl<'a> Words<'a> {
+    fn of(text: &'a str) -> Self {
+        let (mut texts, mut places, mut start) = (Vec::new(), Vec::new(), 0);
+        for Token { kind, text } in tokens(text) {
+            let end = start + text.len();
+            if !matches!(kind, Kind::Space | Kind::Comment) {
+                texts.push(if kind == Kind::Literal { "\"\"" } else { text });
+                places.push(start..end);
+            }
+            start = end;
         }
-        if depth == 0 && *word == "," {
-            return start + at + 1;
-        }
-        depth = depth_after(depth, word);
+        Self { texts, places }
     }
-    words.len()
+
+    /// Where some of them, one at least, stand in the text.
+    fn bytes(&self, words: &Range<usize>) -> Range<usize> {
+        self.places[words.start].start..self.places[words.end - 1].end
+    }
 }
 
-/// `variable.field =`, also with an operator.
-fn assigned<'a>(words: &[&'a str]) -> Option<(&'a str, &'a str)> {
+/// `variable.field`, but not a method.
+fn named<'a>(words: &[&'a str]) -> Option<(&'a str, &'a str)> {
     let [variable, ".", field, rest @ ..] = words else { return None };
-    let rest = if matches!(rest.first(), Some(&("+" | "-" | "*" | "/" | "|" | "&"))) { &rest[1..] } else { rest };
-    let sets = rest.first() == Some(&"=") && !matches!(rest.get(1), Some(&("=" | ">")));
-    (is_word(variable) && is_word(field) && sets).then_some((*variable, *field))
+    let is_field = is_word(variable) && is_word(field) && rest.first() != Some(&"(");
+    is_field.then_some((*variable, *field))
+}
+
+/// Whether `=` comes next, also with an operator.
+fn is_assigned(words: &[&str]) -> bool {
+    let rest = if matches!(words.first(), Some(&("+" | "-" | "*" | "/" | "|" | "&"))) { &words[1..] } else { words };
+    rest.first() == Some(&"=") && !matches!(rest.get(1), Some(&("=" | ">")))
 }
 
 fn is_word(text: &str) -> bool {
@@ -265,15 +308,27 @@ fn find(words: &[&str], from: usize, word: &str) -> Option<usize> {
 
 /// Behind the item that begins here: its block, or its semicolon.
 fn after_item(words: &[&str], start: usize) -> usize {
-    let end = words[start..].iter().position(|it| matches!(*it, "{" | ";")).map_or(words.len(), |at| start + at);
-    if words.get(end) == Some(&"{") { end + 2 + end_of_block(&words[end + 1..]) } else { end + 1 }
+    let is_end = |it: &str| it == ";" || it == "{" && words[start] != "use";
+    let end = words[start..].iter().position(|it| is_end(it)).map_or(words.len(), |at| start + at);
+    let end = if words.get(end) == Some(&"{") { end_of_block(words, end) } else { end };
+    (end + 1).min(words.len())
 }
 
-/// How far it is to the bracket that closes what was opened before.
-fn end_of_block(words: &[&str]) -> usize {
+/// Where the bracket closes that is opened here.
+fn end_of_block(words: &[&str], open: usize) -> usize {
+    let start = (open + 1).min(words.len());
+    start + end_of(&words[start..], false)
+}
+
+/// Where a value ends: before a comma or a bracket that closes.
+fn end_of_value(words: &[&str]) -> usize {
+    end_of(words, true)
+}
+
+fn end_of(words: &[&str], is_value: bool) -> usize {
     let mut depth = 0_usize;
     for (at, word) in words.iter().enumerate() {
-        if depth == 0 && matches!(*word, "}" | ")" | "]") {
+        if depth == 0 && (matches!(*word, "}" | ")" | "]") || is_value && *word == ",") {
             return at;
         }
         depth = depth_after(depth, word);
@@ -338,7 +393,8 @@ mod tests {
 "#;
 
     fn lost(before: &str, after: &str, exists: &dyn Fn(&Field) -> bool) -> Vec<Fact> {
-        recalled(before, after, exists).map(|it| it.facts).unwrap_or_default()
+        let now = |field: &Field| exists(field).then(|| field.name.clone());
+        recalled(before, after, &now).map(|it| it.kept).unwrap_or_default()
     }
 
     fn told(old: &str, new: &str) -> Vec<String> {
@@ -387,16 +443,6 @@ mod tests {
             assert_eq!(lost, [], "{old}");
         }
         assert_eq!(lost(SEED, &SEED.replace("self.note = note;", ""), &|field| field.name != "note"), []);
-    }
-
-    #[test]
-    fn fields_of_a_struct_are_found() {
-        let text = "pub struct A { #[prost(uint32, tag = \"1\")] pub b: u8, #[prost(oneof = \"a::C\", tags = \"2, 3\")] \
-                    pub r#type: Option<a::C> } pub struct B {}";
-        let pairs = [("b", "\"1\""), ("r#type", "\"2, 3\"")];
-        assert_eq!(fields(text, "A"), Some(pairs.map(|(name, tag)| (name.to_owned(), tag.to_owned())).into()));
-        assert_eq!(fields(text, "B"), Some(BTreeMap::new()));
-        assert_eq!(fields(text, "C"), None);
     }
 
     #[test]

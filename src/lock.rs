@@ -99,9 +99,6 @@ pub struct LockedFile {
     /// For seeds: the user deleted it, and doesn't want it back.
     #[serde(skip_serializing_if = "is_false", default)]
     pub declined: bool,
-    /// For seeds: it has what an earlier proposal knew and the names in the protos no longer tell.
-    #[serde(skip_serializing_if = "is_false", default)]
-    pub recalled: bool,
 }
 
 /// SHA-256 of a file, in lowercase hexadecimal.
@@ -269,7 +266,6 @@ mod tests {
                 parts: Vec::new(),
                 released: Vec::new(),
                 declined: false,
-                recalled: false,
             };
             lock.files.insert(path.into(), file);
         }

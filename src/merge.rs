@@ -10,7 +10,7 @@ mod imports;
 use diffy::{ConflictStyle, IncompleteHunkStyle, MergeOptions};
 
 pub use diff::{Hunk, hunks, take, unified};
-pub(crate) use imports::carry as carry_imports;
+pub(crate) use imports::{carry as carry_imports, edited};
 
 /// The shortest marker of a conflict.
 const MARKER: usize = 7;

@@ -14,7 +14,7 @@
 
 mod branches;
 mod gone;
-mod recall;
+mod memory;
 mod seed;
 mod structured;
 
@@ -29,7 +29,7 @@ use crate::rename::Renaming;
 use crate::tokens;
 
 pub use gone::is_in_potters_folder;
-pub use recall::{Memory, recall};
+pub use memory::{Memory, recall};
 pub use seed::PENDING;
 pub(crate) use seed::merged;
 
@@ -56,7 +56,7 @@ pub struct Step {
     pub base: Option<Vec<u8>>,
     /// Where the file was, if it moves.
     pub moved_from: Option<String>,
-    /// Whether the proposal has what the protos no longer tell, see [`recall`].
+    /// Whether it is written with what the protos no longer tell, see [`recall`].
     pub recalled: bool,
 }
 
@@ -255,9 +255,9 @@ impl Past<'_> {
 /// A file can't be read.
 pub fn steps(proposal: &Proposal, past: &Past<'_>) -> Result<Vec<Step>, OutputError> {
     let mut steps = BTreeMap::new();
-    let moves: BTreeMap<&str, &str> = moves(proposal, past)?;
+    let moves = moves(proposal, past)?;
     for file in &proposal.files {
-        let step = step(file, moves.get(file.path.as_str()).copied(), past)?;
+        let step = step(file, moves.get(&file.path).map(String::as_str), past)?;
         steps.insert(file.path.clone(), step);
     }
     for (path, locked) in past.lock.iter().flat_map(|lock| &lock.files) {
@@ -265,7 +265,7 @@ pub fn steps(proposal: &Proposal, past: &Past<'_>) -> Result<Vec<Step>, OutputEr
             steps.extend(gone::step(path, locked, past)?.map(|it| (path.clone(), it)));
         }
     }
-    for path in past.others.iter().filter(|path| !moves.values().any(|old| old == path)) {
+    for path in past.others.iter().filter(|path| !moves.values().any(|old| old == *path)) {
         if !steps.contains_key(path) {
             steps.extend(gone::other(path, past)?.map(|it| (path.clone(), it)));
         }
@@ -273,16 +273,19 @@ pub fn steps(proposal: &Proposal, past: &Past<'_>) -> Result<Vec<Step>, OutputEr
     Ok(steps.into_values().collect())
 }
 
-/// Old path by new path of the files that move. Where somebody has a file already, nothing moves to.
-fn moves<'a>(proposal: &'a Proposal, past: &'a Past<'_>) -> Result<BTreeMap<&'a str, &'a str>, OutputError> {
+/// Old path by new path.
+type Moves = BTreeMap<String, String>;
+
+/// The files that move. Where somebody has a file already, nothing moves to.
+fn moves(proposal: &Proposal, past: &Past<'_>) -> Result<Moves, OutputError> {
     let locked = past.lock.iter().flat_map(|lock| lock.files.keys());
     let moved = locked.filter_map(|old| past.renaming.moved(old).map(|new| (new, old.as_str())));
     let is_proposed = |path: &str| proposal.files.iter().any(|it| it.path == path);
     let wanted = moved.filter(|(new, old)| past.locked(new).is_none() && is_proposed(new) && !is_proposed(old));
-    let mut moves = BTreeMap::new();
+    let mut moves = Moves::new();
     for (new, old) in wanted {
         if (past.disk)(new)?.is_none() {
-            moves.insert(new, old);
+            moves.insert(new.to_owned(), old.to_owned());
         }
     }
     Ok(moves)

@@ -8,6 +8,7 @@
 //! but the fields that they are used in.
 
 mod blocks;
+mod fields;
 mod scope;
 mod types;
 
@@ -38,6 +39,8 @@ pub struct Renaming {
     packages: BTreeSet<String>,
     /// What is in the modules of an event's versions, `order_placed::v1`, whose types keep the names of their time.
     versions: BTreeMap<String, BTreeSet<String>>,
+    /// What became of the fields of messages, see [`Renaming::field`].
+    fields: fields::Fields,
     /// Files that are called after what was renamed: new path by old path.
     moves: BTreeMap<String, String>,
     /// The project's own crates, which paths may begin with.
@@ -67,7 +70,17 @@ impl Renaming {
         renaming.variants = types::variants(&renaming.words, module);
         renaming.modules = types::modules(&renaming.words);
         renaming.packages = types::packages(module);
+        renaming.fields = fields::fields(before, now, &renaming.words, &renaming.packages);
         renaming
+    }
+
+    /// What a field of a message is called now, which was called `name`, by the message's name of now; none if it is
+    /// gone. What isn't a message's field, as far as is known, is called as it was.
+    pub fn field<'a>(&'a self, message: &str, name: &'a str) -> Option<&'a str> {
+        match self.fields.get(&(message.to_owned(), name.to_owned())) {
+            Some(now) => now.as_deref(),
+            None => Some(name),
+        }
     }
 
     /// Whether nothing was renamed.
@@ -228,7 +241,7 @@ impl Became {
         let names = match role {
             "effect" => &mut self.effects,
             "answer" | "handler" | "rule" => &mut self.methods,
-            "command" | "type" => return,
+            "command" | "type" | "fields" => return,
             _ => &mut self.words,
         };
         names.entry(old.clone()).or_default().insert(new.clone());

@@ -1,14 +1,15 @@
 //! Puts what an earlier proposal knew back into a later one that doesn't see it any more.
 //!
-//! A method, or an arm of its `match`, is put back as a whole, with the imports that it needs, and with a method the
-//! tests that call it. Where it doesn't fit the protos any longer, the compiler says so at the very place; a refusal in
-//! its stead would say nothing.
+//! A method, or an arm of its `match`, is put back as a whole: with the names that fields have now, the imports that it
+//! needs, and, with a method, the tests that are about it. Where it doesn't fit the protos any longer, the compiler says
+//! so at the very place; a refusal in its stead would say nothing.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use super::{Fact, FactKind, Field, Known, Place, after_item, end_of_block, significant, words};
-use crate::merge;
+use super::unit_tests::with_tests;
+use super::{Fact, Field, Known, Place, Words};
+use crate::merge::{carry_imports, edited};
 
 /// A proposal with what it didn't know any more.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,116 +17,102 @@ pub struct Recalled {
     /// Its text.
     pub text: String,
     /// What it would have lost.
-    pub facts: Vec<Fact>,
+    pub kept: Vec<Fact>,
+    /// What was new where that was put back, and so isn't in the text.
+    pub left_out: Vec<Fact>,
 }
 
-/// `after`, with what `before` knows and it doesn't, although it could: it has the method, the variant and, as `exists`
-/// says, the field. None where nothing is lost.
-pub fn recalled(before: &str, after: &str, exists: &dyn Fn(&Field) -> bool) -> Option<Recalled> {
-    let (old_words, new_words) = (words(before), words(after));
-    let (old, new) = (Known::of(&old_words), Known::of(&new_words));
-    let is_lost = |fact: &&Fact| !new.facts.contains(fact) && new.could_know(fact, exists);
-    let facts: Vec<Fact> = old.facts.iter().filter(is_lost).cloned().collect();
-    if facts.is_empty() {
+/// `after`, with what `before` knows and it doesn't, although it could: it has the method and the variant, and fields
+/// are still there, as `now` says by the names that they have. None where nothing is lost.
+pub fn recalled(before: &str, after: &str, now: &dyn Fn(&Field) -> Option<String>) -> Option<Recalled> {
+    let (old, new) = (Seed::of(before), Seed::of(after));
+    let known: BTreeSet<Fact> = old.known.facts.iter().filter_map(|it| it.called(now)).collect();
+    let is_lost = |fact: &&Fact| !new.known.facts.contains(fact) && new.known.could_know(fact);
+    let lost: Vec<&Fact> = known.iter().filter(is_lost).collect();
+    let parts: Vec<Part> = whole(&lost).into_iter().filter_map(|place| Part::of(place, &old, &new)).collect();
+    if parts.is_empty() {
         return None;
     }
-    let mut edits = Vec::new();
-    for place in places(&facts) {
-        let ranges = old.places.get(&place).zip(new.places.get(&place));
-        if let Some((Some(from), Some(to))) = ranges {
-            edits.push((bytes(after, to), &before[bytes(before, from)]));
-        }
-    }
-    let text = spliced(before, after, edits);
-    Some(Recalled { text: with_tests(before, &text, &facts), facts })
+    let is_put_back = |fact: &Fact| parts.iter().any(|it| it.has(fact));
+    let kept = lost.into_iter().filter(|it| is_put_back(it)).cloned().collect();
+    let left_out = new.known.facts.iter().filter(|it| is_put_back(it) && !known.contains(it)).cloned().collect();
+    let edits = parts.iter().map(|it| (new.words.bytes(&it.new), old.called(&it.old, now))).collect();
+    let methods = parts.iter().filter(|it| it.place.1.is_none()).map(|it| it.place.0.as_str()).collect();
+    Some(Recalled { text: with_tests(before, &spliced(before, after, edits), &methods), kept, left_out })
 }
 
 /// Where the facts are, an arm in a method that is put back as a whole left out.
-fn places(facts: &[Fact]) -> BTreeSet<Place> {
-    let all: BTreeSet<Place> = facts.iter().map(|it| (it.method.clone(), it.variant.clone())).collect();
+fn whole(facts: &[&Fact]) -> BTreeSet<Place> {
+    let all: BTreeSet<Place> = facts.iter().map(|it| it.place()).collect();
     let is_whole = |(method, variant): &Place| variant.is_none() || !all.contains(&(method.clone(), None));
     all.iter().filter(|it| is_whole(it)).cloned().collect()
 }
 
-fn spliced(before: &str, after: &str, mut edits: Vec<(Range<usize>, &str)>) -> String {
-    edits.sort_by_key(|(range, _)| range.start);
-    let put_back: Vec<&str> = edits.iter().map(|(_, text)| *text).collect();
-    let taken_out: Vec<&str> = edits.iter().map(|(range, _)| &after[range.clone()]).collect();
-    let mut text = after.to_owned();
-    for (range, new) in edits.iter().rev() {
-        text.replace_range(range.clone(), new);
+/// What is put back: its words as they were, and those that stand there instead.
+struct Part {
+    place: Place,
+    old: Range<usize>,
+    new: Range<usize>,
+}
+
+impl Part {
+    /// None where it can't be told which is meant.
+    fn of(place: Place, old: &Seed<'_>, new: &Seed<'_>) -> Option<Self> {
+        let [old, new] = [old, new].map(|it| it.known.places.get(&place).cloned().flatten());
+        Some(Self { place, old: old?, new: new? })
     }
-    merge::carry_imports(before, &text, 0, &put_back.join("\n"), &taken_out.join("\n"))
-}
 
-/// The text with the tests of methods that were put back.
-fn with_tests(before: &str, text: &str, facts: &[Fact]) -> String {
-    let (old_words, new_words) = (words(before), words(text));
-    let (old, new) = (Tests::of(&old_words), Tests::of(&new_words));
-    let Some(mut place) = new.start.map(|at| bytes(text, &(at..at + 1)).end) else { return text.to_owned() };
-    let answers = facts.iter().filter(|it| it.kind == FactKind::Answer);
-    let methods: BTreeSet<&str> = answers.map(|it| it.method.as_str()).collect();
-    let is_of_them =
-        |words: &[&str]| words.windows(3).any(|it| it[0] == "." && methods.contains(it[1]) && it[2] == "(");
-    let (mut edited, mut added) = (text.to_owned(), 0);
-    let mut put_back = String::new();
-    for (name, range) in &old.tests {
-        if let Some((_, there)) = new.tests.iter().find(|it| it.0 == *name) {
-            place = bytes(text, there).end;
-        } else if is_of_them(&old_words[range.clone()]) {
-            let test = format!("\n\n    {}", &before[bytes(before, range)]);
-            edited.insert_str(place + added, &test);
-            added += test.len();
-            put_back += &test;
-        }
-    }
-    merge::carry_imports(before, &edited, 4, &put_back, "")
-}
-
-/// The tests of a seed.
-#[derive(Default)]
-struct Tests<'a> {
-    /// The last word before the first of them.
-    start: Option<usize>,
-    /// By name, the words of each, its attributes included.
-    tests: Vec<(&'a str, Range<usize>)>,
-}
-
-impl<'a> Tests<'a> {
-    fn of(words: &[&'a str]) -> Self {
-        let mut found = Self::default();
-        let Some(open) = words.windows(3).position(|it| it == ["mod", "tests", "{"]).map(|at| at + 2) else {
-            return found;
-        };
-        let end = (open + 1 + end_of_block(&words[open + 1..])).min(words.len());
-        let mut at = open + 1;
-        while at < end {
-            let next = after_item(words, at).clamp(at + 1, end);
-            match words[at..next].windows(2).find(|it| it[0] == "fn") {
-                Some(function) if words[at] == "#" => found.tests.push((function[1], at..next)),
-                _ if found.tests.is_empty() => found.start = Some(next - 1),
-                _ => {}
-            }
-            at = next;
-        }
-        found
+    fn has(&self, fact: &Fact) -> bool {
+        self.place.0 == fact.method && (self.place.1.is_none() || self.place.1 == fact.variant)
     }
 }
 
-/// Where words stand in a text.
-fn bytes(text: &str, words: &Range<usize>) -> Range<usize> {
-    let place = |at: usize| {
-        significant(text).nth(at).map_or(text.len()..text.len(), |it| {
-            let start = it.text.as_ptr() as usize - text.as_ptr() as usize;
-            start..start + it.text.len()
-        })
-    };
-    place(words.start).start..place(words.end.saturating_sub(1)).end
+/// A text and what it knows.
+struct Seed<'a> {
+    text: &'a str,
+    words: Words<'a>,
+    known: Known,
+}
+
+impl<'a> Seed<'a> {
+    fn of(text: &'a str) -> Self {
+        let words = Words::of(text);
+        let known = Known::of(&words.texts);
+        Self { text, words, known }
+    }
+
+    /// A part of the text, with the names that fields have now.
+    fn called(&self, part: &Range<usize>, now: &dyn Fn(&Field) -> Option<String>) -> String {
+        let bytes = self.words.bytes(part);
+        let edits = self.known.fields.iter().filter(|(at, _)| part.contains(at)).filter_map(|(at, field)| {
+            let place = &self.words.places[*at];
+            let new = now(field).filter(|new| *new != field.name)?;
+            // `note` alone in a literal is field and variable.
+            let is_short = self.words.texts[at - 1] != "." && self.words.texts[at + 1] != ":";
+            let text = if is_short { format!("{new}: {}", field.name) } else { new };
+            Some((place.start - bytes.start..place.end - bytes.start, text))
+        });
+        edited(&self.text[bytes.clone()], edits.collect())
+    }
+}
+
+fn spliced(before: &str, after: &str, edits: Vec<(Range<usize>, String)>) -> String {
+    let put_back = edits.iter().map(|(_, text)| text.as_str()).collect::<Vec<_>>().join("\n");
+    let taken_out = edits.iter().map(|(range, _)| &after[range.clone()]).collect::<Vec<_>>().join("\n");
+    carry_imports(before, &edited(after, edits), 0, &put_back, &taken_out)
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    /// Every field is called as it was.
+    #[allow(clippy::unnecessary_wraps, reason = "others are gone")]
+    fn same(field: &Field) -> Option<String> {
+        Some(field.name.clone())
+    }
 
     const BEFORE: &str = "use a::{Placed, Order};
 use m::events;
@@ -188,17 +175,17 @@ impl Rules for Order {
 
     #[test]
     fn methods_and_arms_are_put_back_with_their_imports() {
-        let Recalled { text, facts } = recalled(BEFORE, AFTER, &|_| true).expect("something is lost");
+        let Recalled { text, kept, left_out } = recalled(BEFORE, AFTER, &same).expect("something is lost");
         let expected = BEFORE.replace("Old", "New").replace(
             "            OrderEvent::Placed",
             "            OrderEvent::Closed(_) => {}\n            OrderEvent::Placed",
         );
         let expected = expected.replace("{Placed, Order}", "{Order, Placed}");
         assert_eq!(text, expected);
-        let told: Vec<String> = facts.iter().map(Fact::told).collect();
+        let told: Vec<String> = kept.iter().map(Fact::told).collect();
         let expected = ["Order.note in evolve at Placed", "Order.returned in evolve at Returned", "what place answers"];
-        assert_eq!(told, expected);
-        assert_eq!(recalled(BEFORE, &text, &|_| true), None);
+        assert_eq!((told.as_slice(), left_out), (expected.map(str::to_owned).as_slice(), Vec::new()));
+        assert_eq!(recalled(BEFORE, &text, &same), None);
     }
 
     #[test]
@@ -210,7 +197,7 @@ impl Rules for Order {
             was.replace(test, "").replace("    use a::{Order, Placed};\n    use m::events;\n", "    use a::Order;\n");
         let first = "    #[test]\n    fn first() {\n        place();\n    }\n\n";
         for without in [without.clone(), without.replace(first, "")] {
-            let text = recalled(&before, &(AFTER.to_owned() + &without), &|_| true).expect("a loss").text;
+            let text = recalled(&before, &(AFTER.to_owned() + &without), &same).expect("a loss").text;
             let is_first_gone = !without.contains("first");
             let expected = if is_first_gone { was.replace(first, "") } else { was.to_owned() };
             assert!(text.ends_with(&expected), "{text}");
@@ -218,10 +205,70 @@ impl Rules for Order {
     }
 
     #[test]
+    fn tests_come_back_where_none_is_left_and_those_of_the_refusal_go() {
+        let before = BEFORE.to_owned() + TESTS;
+        let text = recalled(&before, AFTER, &same).expect("a loss").text;
+        let first = "    #[test]\n    fn first() {\n        place();\n    }\n\n";
+        let last = "\n    #[test]\n    fn last() {}\n";
+        let alone = TESTS.replace(first, "").replace(last, "");
+        assert!(text.ends_with(&alone), "{text}");
+        let refused = "\n    #[test]\n    fn place_is_refused() {\n        order.when(Order::place);\n    }\n";
+        let text = recalled(&before, &(AFTER.to_owned() + &TESTS.replace(last, refused)), &same).expect("a loss").text;
+        assert!(text.ends_with(&TESTS.replace(last, "")), "{text}");
+    }
+
+    #[test]
+    fn tests_come_back_wherever_the_others_are() {
+        let test = |name: &str, body: &str| format!("\n    #[test]\n    fn {name}() {{\n        {body}\n    }}\n");
+        let of = |tests: &[String]| format!("\n#[cfg(test)]\nmod tests {{\n    use a::Order;\n{}}}\n", tests.concat());
+        let [a, b] = ["a", "b"].map(|it| test(it, "Order(\"é\");"));
+        let [x, y] = ["x", "y"].map(|it| test(it, "order.place(Order);"));
+        let before = BEFORE.to_owned() + &of(&[a.clone(), x.clone(), b.clone(), y.clone()]);
+        let after = AFTER.to_owned() + &of(&[b.clone(), a.clone()]);
+        let text = recalled(&before, &after, &same).expect("a loss").text;
+        assert!(text.ends_with(&of(&[b, y, a, x])), "{text}");
+    }
+
+    #[test]
+    fn fields_get_the_names_that_they_have_and_what_is_left_out_is_told() {
+        let now = |field: &Field| match field.name.as_str() {
+            "note" => Some("remark".to_owned()),
+            "returned" => None,
+            other => Some(other.to_owned()),
+        };
+        let after = AFTER.replace("OrderEvent::Placed(_) => {}", "OrderEvent::Placed(it) => self.label = it.label,");
+        let Recalled { text, left_out, .. } = recalled(BEFORE, &after, &now).expect("a loss");
+        assert!(text.contains("self.remark = it.remark;"), "{text}");
+        assert!(text.contains("Ok(events![Placed { remark: it.remark }])"), "{text}");
+        assert!(text.contains("OrderEvent::Returned(_) => {}"), "what is gone is not put back:\n{text}");
+        let told: Vec<String> = left_out.iter().map(Fact::told).collect();
+        assert_eq!(told, ["Order.label in evolve at Placed"]);
+        let short = BEFORE.replace("note: it.note", "note");
+        assert!(recalled(&short, &after, &now).expect("a loss").text.contains("Placed { remark: note }"));
+    }
+
+    #[test]
     fn what_there_are_two_of_is_left_as_it_is() {
         let other = "impl A { fn place() { Unimplemented() } }\n";
         let twice = |text: &str| text.replace("impl Rules", &format!("{other}impl Rules"));
-        let text = recalled(&twice(BEFORE), &twice(AFTER), &|field| field.name == "id").expect("a loss").text;
-        assert_eq!(text, twice(AFTER));
+        let now = |field: &Field| (field.name == "id").then(|| field.name.clone());
+        assert_eq!(recalled(&twice(BEFORE), &twice(AFTER), &now), None);
+    }
+
+    proptest! {
+        /// Whatever the texts are: nothing panics, and what was put back is there.
+        #[test]
+        fn what_is_recalled_stays(
+            before in "(impl |fn f|fn g|\\(|\\)|\\{|\\}|E::A\\(it\\) =>|self.a = it.a|,|;|mod tests|#\\[test\\]|\\.f\\(|use a::B;|\n|é| ){0,24}",
+            after in "(impl |fn f|fn g|\\(|\\)|\\{|\\}|E::A\\(it\\) =>|Unimplemented\\(|,|;|mod tests|#\\[test\\]|\\.f\\(|use a::B;|\n|é| ){0,24}",
+        ) {
+            for (before, after) in [(before.as_str(), after.as_str()), (BEFORE, &after), (&before, AFTER)] {
+                let _ = recalled(before, after, &same);
+            }
+            let after = AFTER.replace("{}", &format!("{{ {} }}", after.replace(['{', '}', '(', ')', '[', ']'], "")));
+            let it = recalled(BEFORE, &after, &same);
+            let again = it.as_ref().and_then(|it| recalled(BEFORE, &it.text, &same));
+            prop_assert_eq!(again, None, "{:?}", it);
+        }
     }
 }

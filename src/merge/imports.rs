@@ -61,35 +61,57 @@ fn united<'a>(
 
 fn printed(import: &Import<'_>, names: &BTreeSet<&str>) -> String {
     let mut names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-    names.sort_by(|a, b| compare_names(a, b));
+    let rank = |name: &String| name != "self";
+    names.sort_by(|a, b| rank(a).cmp(&rank(b)).then_with(|| compare_names(a, b)));
     if names.is_empty() { String::new() } else { rust::use_list(import.module, &names, import.indent) }
 }
 
 /// `text`, into which code was taken over from `source` in the place of other code, with the imports that the one needs
-/// and without those that only the other needed. It stands where imports have that indent.
+/// and without those that only the other needed. Only imports with that indent are looked at.
 pub(crate) fn carry(source: &str, text: &str, indent: usize, taken_over: &str, taken_out: &str) -> String {
     let of_code = |text| imports(text).into_iter().filter(|it| it.indent == indent).collect::<Vec<_>>();
     let (theirs, own) = (of_code(source), of_code(text));
     let (needed, needless) = (words(taken_over), words(taken_out));
     let code = edited(text, own.iter().map(|it| (it.range.clone(), String::new())).collect());
     let used = words(&code);
+    let missing = |import: &Import<'_>| {
+        let same = theirs.iter().filter(|it| it.module == import.module);
+        let names = same.flat_map(|it| it.names.iter().copied().filter(|name| needed.contains(it.bound(name))));
+        names.collect::<BTreeSet<&str>>()
+    };
     let mut edits = Vec::new();
     for import in &own {
-        let same = theirs.iter().filter(|it| it.module == import.module);
-        let missing = same.flat_map(|it| &it.names).filter(|name| needed.contains(*name));
-        let is_kept = |name: &&&str| used.contains(**name) || !needless.contains(**name);
-        let names: BTreeSet<&str> = import.names.iter().filter(is_kept).chain(missing).copied().collect();
+        let is_kept = |name: &&str| used.contains(import.bound(name)) || !needless.contains(import.bound(name));
+        let mut names: BTreeSet<&str> = import.names.iter().copied().filter(is_kept).collect();
+        names.extend(missing(import));
         if names != import.names {
             edits.push((import.range.clone(), printed(import, &names)));
         }
     }
     for import in theirs.iter().filter(|it| !own.iter().any(|own| own.module == it.module)) {
-        let names: BTreeSet<&str> = import.names.iter().filter(|name| needed.contains(*name)).copied().collect();
-        let after = own.iter().rev().find(|it| it.module < import.module);
-        let place = after.map(|it| it.range.end).or(own.first().map(|it| it.range.start));
-        edits.extend(place.map(|place| (place..place, printed(import, &names))));
+        edits.extend(place(import, &own).map(|place| (place..place, printed(import, &missing(import)))));
     }
     edited(text, edits)
+}
+
+/// Where an import belongs: in the order of the modules, with those of its crate if there are any.
+fn place(import: &Import<'_>, own: &[Import<'_>]) -> Option<usize> {
+    let root = |it: &Import<'_>| it.module.split("::").next().map(str::to_owned);
+    let kin: Vec<&Import<'_>> = own.iter().filter(|it| root(it) == root(import)).collect();
+    let near = if kin.is_empty() { own.iter().collect() } else { kin };
+    let before = near.iter().rev().find(|it| it.module < import.module).map(|it| it.range.end);
+    before.or(near.first().map(|it| it.range.start))
+}
+
+impl Import<'_> {
+    /// By which word an imported name goes in the file.
+    fn bound<'a>(&'a self, name: &'a str) -> &'a str {
+        match name.split_once(" as ") {
+            Some((_, alias)) => alias.trim(),
+            None if name == "self" => self.module.rsplit("::").next().unwrap_or_default(),
+            None => name,
+        }
+    }
 }
 
 /// The words of a code, comments and strings aside.
@@ -97,8 +119,9 @@ fn words(text: &str) -> BTreeSet<&str> {
     tokens(text).iter().filter(|it| it.kind == Kind::Word).map(|it| it.text).collect()
 }
 
-fn edited(text: &str, mut edits: Vec<(Range<usize>, String)>) -> String {
-    edits.sort_by_key(|(range, _)| range.start);
+/// The text with other parts, of which none overlaps another; what is put in somewhere comes in the given order.
+pub(crate) fn edited(text: &str, mut edits: Vec<(Range<usize>, String)>) -> String {
+    edits.sort_by_key(|(range, _)| (range.start, range.end));
     let mut edited = text.to_owned();
     for (range, new) in edits.into_iter().rev() {
         edited.replace_range(range, &new);
@@ -204,6 +227,25 @@ mod tests {
         assert_eq!(carry(source, text, 0, "", "F"), text.replace("use y::F;\n", ""));
         assert_eq!(carry(source, text, 4, "events![C]", "E(D)"), text, "they are imported elsewhere");
         assert_eq!(carry("use a::B;\n", "fn f() {}\n", 0, "B", ""), "fn f() {}\n", "it has nowhere to go");
+        for (source, text, taken_over, taken_out, expected) in [
+            (
+                "use a::A;\nuse b::Y;\n",
+                "use b::{X, Y};\n\nfn f() { A; Y }\n",
+                "A",
+                "X",
+                "use a::A;\nuse b::Y;\n\nfn f() { A; Y }\n",
+            ),
+            ("use a::b::{self, C as D};\n", "use z::Z;\n", "b::x; D", "", "use a::b::{self, C as D};\nuse z::Z;\n"),
+            (
+                "use m::a::A;\n",
+                "use crate::z::Z;\n\nuse m::F;\n",
+                "A",
+                "",
+                "use crate::z::Z;\n\nuse m::F;\nuse m::a::A;\n",
+            ),
+        ] {
+            assert_eq!(carry(source, text, 0, taken_over, taken_out), expected);
+        }
     }
 
     #[test]

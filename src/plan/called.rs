@@ -73,12 +73,25 @@ fn command(scope: &Scope<'_>, rpc: &Rpc, names: &mut BTreeMap<String, String>) {
 /// A message or an enum that is nothing but the type of fields is known by them: `type shop::OrderPlaced 3`.
 fn types(scope: &Scope<'_>, message: &MessageDescriptor, names: &mut BTreeMap<String, String>) {
     let Some(path) = scope.symbols.names.message(message) else { return };
+    names.insert(format!("fields {}", path.join()), fields(scope, message));
     for field in message.fields() {
         if let Some(name) = type_of(scope, &field) {
             names.insert(format!("type {} {}", path.join(), field.number()), name);
         }
     }
     message.child_messages().filter(|it| !it.is_map_entry()).for_each(|it| types(scope, &it, names));
+}
+
+/// The fields by number, `1 order_id, 2 note`; a oneof has the number of its first.
+fn fields(scope: &Scope<'_>, message: &MessageDescriptor) -> String {
+    let names = &scope.symbols.names;
+    let name = |field: &FieldDescriptor| match field.containing_oneof().filter(|it| !it.is_synthetic()) {
+        Some(oneof) if oneof.fields().map(|it| it.number()).min() != Some(field.number()) => None,
+        Some(oneof) => Some(names.oneof(&oneof).to_owned()),
+        None => Some(names.field(field).to_owned()),
+    };
+    let named = message.fields().filter_map(|it| Some(format!("{} {}", it.number(), name(&it)?)));
+    named.collect::<Vec<_>>().join(", ")
 }
 
 /// What the type of a field is called; of its values, if it is a map.

@@ -15,7 +15,6 @@ fn told(class: Class, before: Option<&str>, disk: Option<&str>, now: Option<&str
             parts: Vec::new(),
             released: Vec::new(),
             declined: false,
-            recalled: false,
         };
         lock.files.insert("f".into(), locked);
     }

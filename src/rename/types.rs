@@ -44,7 +44,7 @@ fn by_uses(before: &Names, now: &Names, renamed: &Names, packages: &BTreeSet<Str
 }
 
 /// The path of a message, `shop::order::Line`, as it is called now; its package stays.
-fn path_now(path: &str, renamed: &Names, packages: &BTreeSet<String>) -> String {
+pub(super) fn path_now(path: &str, renamed: &Names, packages: &BTreeSet<String>) -> String {
     let of_package = |it: &String| path.strip_prefix(it.as_str()).is_some_and(|it| it.starts_with("::"));
     let package = packages.iter().filter(|it| of_package(it)).map(|it| it.len() + 2).max().unwrap_or_default();
     let (package, path) = path.split_at(package);

@@ -70,17 +70,7 @@ fn proposed(file: &File, step: &Step, old: Option<&LockedFile>) -> Option<Locked
         _ => None,
     };
     let symbol = file.symbol.clone();
-    Some(LockedFile {
-        class: file.class,
-        symbol,
-        emitted,
-        meaning,
-        base,
-        parts,
-        released,
-        declined,
-        recalled: step.recalled,
-    })
+    Some(LockedFile { class: file.class, symbol, emitted, meaning, base, parts, released, declined })
 }
 
 /// Potter's part of a structured file, and what of it the user took over.

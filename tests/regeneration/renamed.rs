@@ -254,19 +254,21 @@ fn what_the_names_no_longer_tell_stays_and_everything_else_is_new() {
         project.write(PROTO, &with_more);
         let plan = project.updated(Allowed { merge: was_changed, ..Allowed::default() });
         let step = plan.steps.iter().find(|it| it.path == RULES).expect("it is written");
-        assert!(step.reason.contains("no longer tell Order.returned in evolve at GoodsCameBack"), "{}", step.reason);
-        let rules = project.text(RULES);
         assert!(
-            rules.contains("OrderEvent::GoodsCameBack(_) => self.returned = true,"),
-            "the compiler tells:\n{rules}"
+            step.reason.contains("no longer tell Order.is_back in evolve at GoodsCameBack: it stays"),
+            "{}",
+            step.reason
         );
+        let rules = project.text(RULES);
+        assert!(rules.contains("OrderEvent::GoodsCameBack(_) => self.is_back = true,"), "{rules}");
         assert!(rules.contains("fn close_order(") && rules.contains("Mine.") == was_changed, "{rules}");
         assert!(project.check().findings.is_empty(), "{:?}", project.check().findings);
         let before = project.tree();
         assert!(!project.updated(Allowed::default()).needs_a_person());
         assert_eq!(project.tree(), before, "it is recalled once");
-        project.edit(RULES, "self.returned = true", "self.is_back = true");
-        assert!(project.check().findings.is_empty(), "mended: {:?}", project.check().findings);
+        project.update(&with_more.replace("bool is_back = 3;", ""));
+        let rules = project.text(RULES);
+        assert!(was_changed || rules.contains("OrderEvent::GoodsCameBack(_) => {}"), "what is gone goes:\n{rules}");
     }
 }
 
@@ -382,4 +384,19 @@ fn a_type_is_not_followed_where_it_could_be_another() {
     project.write("src/domain/price.rs", PRICES);
     project.update(&before.replace("message Line", "message Row").replace(" Line ", " Row ").replace("Line>", "Row>"));
     assert_eq!(project.text("src/domain/price.rs"), PRICES, "the new name was there before");
+}
+
+#[test]
+fn a_field_that_is_renamed_everywhere_needs_no_memory() {
+    let project = Project::new(&first());
+    let renamed = [1, 2].iter().fold(first(), |proto, number| {
+        let named = format!("string remark = {number} [json_name = \"note\"];");
+        proto.replace(&format!("string note = {number};"), &named)
+    });
+    let plan = project.update(&renamed);
+    let step = plan.steps.iter().find(|it| it.path == RULES).expect("it is written");
+    assert!(!step.recalled && step.action == Action::Replace, "{}", step.reason);
+    let rules = project.text(RULES);
+    assert!(rules.contains("self.remark = it.remark") && !rules.contains("note"), "{rules}");
+    assert!(project.check().findings.is_empty(), "{:?}", project.check().findings);
 }
