@@ -10,7 +10,7 @@ mod copy;
 mod defaults;
 mod descriptor_set;
 mod domain;
-mod history;
+pub(crate) mod history;
 mod imports;
 mod infrastructure;
 mod pattern;

@@ -25,6 +25,7 @@ mod request;
 mod tree;
 mod upkeep;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::diagnostic::{Diagnostics, nearest};
@@ -32,6 +33,7 @@ use crate::lock::{LOCK_PATH, Lock};
 use crate::migrations;
 use crate::model::{self, Module, Settings};
 use crate::output::{Change, OutputError, Project};
+use crate::plan::history::fixtures;
 use crate::proposal::{Past, Proposal, Source, propose};
 use crate::reconcile::{self, Action, Step, recall, steps};
 use crate::rename::Renaming;
@@ -96,6 +98,12 @@ pub enum Error {
         if .0.len() == 1 { "was" } else { "were" }
     )]
     Apart(Vec<String>),
+    /// The project has samples of events in shapes that the lock doesn't know.
+    #[error(
+        "potter.lock doesn't know the shapes of {}: it lost what it knew of the past, as when one side of a merge was taken; take it back from version control, as with `git checkout -- potter.lock`, or leave both sides in it with the conflict's markers, and `potter-gen update` unites them; if no such event was ever recorded, remove the files",
+        .0.join(", ")
+    )]
+    Forgotten(Vec<String>),
     /// The framework isn't where it was said to be.
     #[error(
         "--framework path:{0}: there is no checkout of Potter; name the folder that has framework/potter/Cargo.toml"
@@ -115,7 +123,7 @@ pub enum Error {
 impl Error {
     /// Whether a person has to decide; otherwise the input is invalid.
     pub fn needs_a_person(&self) -> bool {
-        matches!(self, Self::Breaking(_) | Self::Edited(_) | Self::Dirty(_) | Self::Apart(_))
+        matches!(self, Self::Breaking(_) | Self::Edited(_) | Self::Forgotten(_) | Self::Dirty(_) | Self::Apart(_))
     }
 }
 
@@ -146,6 +154,7 @@ fn planned(request: &Request) -> Result<Plan, Error> {
     let warnings = denied(warnings, judgement.warnings, request)?;
     let past = Past { lock: project.lock().cloned(), migrations: migrations_on_disk(&project)? };
     let mut proposal = propose(&source, &past)?;
+    refuse_to_forget(&proposal, &project)?;
     let steps = reconciled(&mut proposal, &source.module, request, &project)?;
     refuse_restoring(&request.restored, &proposal, &steps)?;
     let lock =
@@ -182,6 +191,17 @@ fn source(request: &Request, project: &Project) -> Result<(Source, Diagnostics),
     let settings = Settings { module: asked.module };
     let (module, warnings) = model::build(&descriptors, &settings).map_err(Error::Protos)?;
     Ok((Source { descriptors, module, framework: asked.framework }, warnings))
+}
+
+/// Whoever has a sample of an event in some shape may have recorded such events.
+fn refuse_to_forget(proposal: &Proposal, project: &Project) -> Result<(), Error> {
+    let shapes = proposal.history.events.iter().flat_map(|(event, it)| it.shapes.iter().map(move |it| (event, it)));
+    let known: BTreeSet<String> = shapes.map(|(event, shape)| fixtures::path(event, shape)).collect();
+    let on_disk = project.list(fixtures::FOLDER)?.into_iter();
+    // Of a shape that was given up on purpose, the file alone is known.
+    let is_known = |path: &String| known.contains(path) || project.lock().is_some_and(|it| it.files.contains_key(path));
+    let forgotten: Vec<String> = on_disk.filter(|path| fixtures::is_fixture(path) && !is_known(path)).collect();
+    if forgotten.is_empty() { Ok(()) } else { Err(Error::Forgotten(forgotten)) }
 }
 
 /// What is to come back must be Potter's to write, and be gone.

@@ -4,7 +4,7 @@
 //! itself, as protobuf reads it; any other hop is a trait, and the code that reads recorded events doesn't compile
 //! before somebody has implemented it. Nothing is ever filled in.
 
-mod fixtures;
+pub(crate) mod fixtures;
 mod versions;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -184,3 +184,25 @@ fn markers_are_told_as_long_as_they_are_there() {
         assert!(!told.contains("up to date"), "{told}");
     }
 }
+
+#[test]
+fn a_lock_that_knows_less_of_the_past_than_the_fixtures_is_refused() {
+    let project = Project::new(&first());
+    let before = project.text("potter.lock");
+    let event = "option (potter.event) = { event_type: \"order.placed\" aggregate: \"Order\" };";
+    for fields in ["string by = 3;", "string by = 3; string at = 4;"] {
+        project.update(&first().replace(event, &format!("{event} {fields}")));
+    }
+    let tree = project.tree();
+    project.write("potter.lock", &before);
+    let refused = project.try_update(Allowed { force: true, ..Allowed::default() });
+    let refused = refused.map(drop).expect_err("a shape is forgotten");
+    let told = refused.to_string();
+    assert!(refused.needs_a_person() && told.contains("tests/fixtures/order.placed.v1."), "{told}");
+    assert!(told.contains("git checkout -- potter.lock"), "{told}");
+    assert_eq!(project.run(&["check"]).status.code(), Some(2));
+    project.write("potter.lock", std::str::from_utf8(&tree["potter.lock"]).expect("text"));
+    assert!(project.check().findings.is_empty(), "{:?}", project.check().findings);
+    project.write("tests/fixtures/mine.hex", "00");
+    assert!(project.check().findings.is_empty(), "a file of the user's is none of Potter's");
+}

@@ -103,13 +103,28 @@ fn fixture(event: &Event, recorded: &RecordedShape) -> Result<File, Bug> {
     shape.to_string().lines().for_each(|line| contents.push_str(&format!("# {line}\n")));
     let digits: Vec<char> = hex.chars().collect();
     digits.chunks(LINE).for_each(|line| contents.push_str(&format!("{}\n", line.iter().collect::<String>())));
-    let name = format!("{}.v{version}.{}.hex", file_safe(&event.event_type), &shape.hash()[..8]);
     Ok(File {
-        path: format!("tests/fixtures/{name}"),
+        path: path(&event.event_type, recorded),
         class: Class::Append,
         symbol: event.message.full_name().to_owned(),
         contents,
     })
+}
+
+/// Where the fixtures are, in the project.
+pub(crate) const FOLDER: &str = "tests/fixtures";
+
+/// Where the fixture of a recorded shape is.
+pub(crate) fn path(event_type: &str, RecordedShape { version, shape }: &RecordedShape) -> String {
+    format!("{FOLDER}/{}.v{version}.{}.hex", file_safe(event_type), &shape.hash()[..8])
+}
+
+/// Whether a path is that of a fixture of whatever shape.
+pub(crate) fn is_fixture(path: &str) -> bool {
+    let parts: Vec<&str> = path.rsplitn(4, '.').collect();
+    let [extension, hash, version, _] = parts.as_slice() else { return false };
+    let is_version = version.strip_prefix('v').is_some_and(|it| it.parse::<u32>().is_ok());
+    *extension == "hex" && is_version && hash.len() == 8 && hash.bytes().all(|it| it.is_ascii_hexdigit())
 }
 
 /// An event type as part of a file's name.
