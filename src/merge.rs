@@ -4,6 +4,7 @@
 //! files is no text. Nothing is decided here about what happens to the file on the disk. [`unified`] and [`hunks`]
 //! show how two files differ.
 
+mod beside;
 mod diff;
 mod imports;
 
@@ -55,7 +56,8 @@ pub fn merge(base: &[u8], mine: &[u8], theirs: &[u8]) -> Merge {
     }
 }
 
-/// As [`merge`], for Rust: where both sides import from a module, all of it is imported, and nothing twice.
+/// As [`merge`], for Rust: where both sides import from a module, all of it is imported, and nothing twice; and what one
+/// side put in beside lines that the other changed, an arm of a `match` for instance, is taken too.
 pub fn merge_rust(base: &[u8], mine: &[u8], theirs: &[u8]) -> Merge {
     let texts = (text(base), text(mine), text(theirs));
     let (false, (Some(base_text), Some(mine_text), Some(theirs_text))) =
@@ -67,7 +69,11 @@ pub fn merge_rust(base: &[u8], mine: &[u8], theirs: &[u8]) -> Merge {
         return with_crlf(merge_rust(base, to_lf(mine_text).as_bytes(), to_lf(theirs_text).as_bytes()));
     }
     let [base, mine, theirs] = imports::align(base_text, mine_text, theirs_text);
-    merge(base.as_bytes(), mine.as_bytes(), theirs.as_bytes())
+    match merge(base.as_bytes(), mine.as_bytes(), theirs.as_bytes()) {
+        Merge::Conflict(conflict) => beside::merged([&base, &mine, &theirs])
+            .map_or(Merge::Conflict(conflict), |it| Merge::Clean(it.into_bytes())),
+        clean => clean,
+    }
 }
 
 /// The bytes as text; binary data that happens to be UTF-8 is none.
@@ -77,15 +83,20 @@ fn text(bytes: &[u8]) -> Option<&str> {
 
 fn merge_texts(base: &str, mine: &str, theirs: &str) -> Merge {
     let length = marker_length([base, mine, theirs]);
+    match diff3([base, mine, theirs], length) {
+        Ok(merged) => Merge::Clean(merged.into_bytes()),
+        Err(marked) => Merge::Conflict(conflict(&marked, length)),
+    }
+}
+
+/// The merged text, or the one with markers of that length.
+fn diff3([base, mine, theirs]: [&str; 3], length: usize) -> Result<String, String> {
     let mut options = MergeOptions::new();
     options
         .set_conflict_style(ConflictStyle::Diff3)
         .set_incomplete_hunk_style(IncompleteHunkStyle::Git)
         .set_conflict_marker_length(length);
-    match options.merge(base, mine, theirs) {
-        Ok(merged) => Merge::Clean(merged.into_bytes()),
-        Err(marked) => Merge::Conflict(conflict(&marked, length)),
-    }
+    options.merge(base, mine, theirs)
 }
 
 /// Longer than any line's run of marker signs, so that no line of the files can be taken for a marker.

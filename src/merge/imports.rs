@@ -30,7 +30,8 @@ pub(super) fn align(base: &str, mine: &str, theirs: &str) -> [String; 3] {
         let same = |it: &&Import<'_>| (it.indent, it.module) == (import.indent, import.module);
         let is_first = own.iter().find(same) == Some(import);
         let (Some(before), Some(now)) = (old.iter().find(same), new.iter().find(same)) else { continue };
-        if !is_first || before.names == now.names {
+        let is_same = before.names == now.names && base[before.range.clone()] == theirs[now.range.clone()];
+        if !is_first || is_same {
             continue;
         }
         let elsewhere: BTreeSet<&str> =
@@ -246,6 +247,14 @@ mod tests {
         ] {
             assert_eq!(carry(source, text, 0, taken_over, taken_out), expected);
         }
+    }
+
+    #[test]
+    fn another_order_of_the_same_names_is_no_conflict() {
+        let base = "use a::{B, Z, D};\n\nfn f() {}\n";
+        let mine = "use a::{B, Z, D, X};\n\nfn f() { mine() }\n";
+        let theirs = "use a::{B, D, Z};\n\nfn f() {}\n";
+        assert_eq!(merged(base, mine, theirs), mine);
     }
 
     #[test]

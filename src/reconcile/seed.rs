@@ -96,13 +96,18 @@ fn both_changed(step: Step, disk: &[u8], base: Option<Vec<u8>>, file: &File, pas
             return step.to(Action::Merge, Some(merged), "your changes and the new ones don't touch each other");
         }
         Some(Merge::Conflict(conflict)) if past.allowed.markers => {
-            let reason = format!("you and Potter changed the same lines in {} places", conflict.places);
+            let reason = same_lines(conflict.places);
             return step.to(Action::Mark, Some(conflict.marked), reason);
         }
         Some(Merge::Clean(_)) => "you changed it, and so did Potter; --merge takes both".to_owned(),
-        Some(Merge::Conflict(it)) => format!("you and Potter changed the same lines in {} places", it.places),
+        Some(Merge::Conflict(it)) => same_lines(it.places),
         Some(Merge::NotText) => "you changed it, and so did Potter; it is no text".to_owned(),
         None => "it is there already, and Potter would write another".to_owned(),
     };
     step.offered(file, base).stays(Action::SetAside, reason)
+}
+
+fn same_lines(places: usize) -> String {
+    let places = if places == 1 { "one place".to_owned() } else { format!("{places} places") };
+    format!("you and Potter changed the same lines in {places}")
 }
