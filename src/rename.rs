@@ -107,12 +107,6 @@ impl Renaming {
         pairs.into_iter().map(|(old, new)| format!("{old} is {new}")).collect::<Vec<_>>().join(", ")
     }
 
-    /// The text with the new names of types and modules.
-    pub fn of_types(&self, text: &str) -> String {
-        let (methods, effects) = Default::default();
-        Self { methods, effects, ..self.clone() }.of_all(text)
-    }
-
     /// The text with all new names, those of methods included where they are known to be the rpcs'.
     pub fn of_all(&self, text: &str) -> String {
         let all = tokens(text);
@@ -485,7 +479,6 @@ mod tests {
                         PlaceRequest */ self.order (it);\n    let place = \"Placed\";\n    \
                         Rules::order::<Ordered>(place);\n    Unimplemented(\"order\")\n}\n}\n";
         assert_eq!(renaming().of_all(text), expected);
-        assert!(renaming().of_types(text).contains("fn place(&self, it: OrderRequest)"));
     }
 
     #[test]
@@ -495,7 +488,7 @@ mod tests {
         let now = names(&[("event order.placed", "Ordered"), ("read-model orders", "Lines"), ("view orders", "lines")]);
         let (_, module) = testing::shop("");
         let renaming = Renaming::between(&before, &now, &module, &BTreeMap::new());
-        assert_eq!(renaming.of_types("orders::f(Orders, Placed)"), "lines::f(Lines, Ordered)");
+        assert_eq!(renaming.of_all("orders::f(Orders, Placed)"), "lines::f(Lines, Ordered)");
         assert_eq!(renaming.moved("src/application/orders.rs"), Some("src/application/lines.rs"));
     }
 
