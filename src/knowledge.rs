@@ -123,7 +123,7 @@ impl Known {
         let Some(name) = words.get(start + 1) else { return end };
         let method = Method { name, state, signature: &words[start..open] };
         let is_refusal = |it: &[&str]| it[1] == "(" && matches!(it[0], "Unimplemented" | "unimplemented");
-        self.place(method.place(None), start..end + 1);
+        self.place(method.place(None), start..(end + 1).min(words.len()));
         if !words[open + 1..end].windows(2).any(is_refusal) {
             self.facts.insert(method.fact(None, FactKind::Answer));
         }
