@@ -12,14 +12,14 @@ use failsafe::futures::CircuitBreaker;
 use failsafe::{Config, Error, StateMachine, backoff, failure_policy};
 use metrics::{Counter, Histogram, counter, histogram};
 use tokio::sync::Semaphore;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::store::{Layer, Layered, MayBeOutage, StoreError};
 
 /// How much a guard puts up with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// How long a call may take, all attempts and waiting for its turn included.
+    /// How long a call may take, all attempts together; waiting for its turn may take as long.
     pub timeout: Duration,
     /// How often a call that may be repeated is made before its outage is told.
     pub attempts: usize,
@@ -136,10 +136,10 @@ impl Layer for Guard {
         operation: &'static str,
         call: impl Fn() -> F + Send + Sync,
     ) -> Result<T, E> {
-        // For its turn and all attempts together.
-        let deadline = Instant::now() + self.limits.timeout;
-        let waiting = timeout_at(deadline, self.places.acquire());
+        let waiting = timeout(self.limits.timeout, self.places.acquire());
         let Ok(_place) = waiting.await else { return Err(self.took_too_long(operation).into()) };
+        // For all attempts together. Its turn has a time of its own: who waited long would otherwise be taken for an outage.
+        let deadline = Instant::now() + self.limits.timeout;
         let pauses = ExponentialBuilder::default()
             .with_min_delay(Duration::from_millis(20))
             .with_max_times(self.limits.attempts.saturating_sub(1))

@@ -195,8 +195,11 @@ impl<'r, M: ReadModel> Task<'r, M> {
             }
             Err(error) => {
                 tracing::error!(read_model = M::NAME, %error, "a projection cannot go on now");
-                self.board.set_state(ProjectionState::Error("the store is out of reach".to_owned()));
                 self.failures += 1;
+                // One failure may be the last: nobody who waits has to give up for it.
+                if self.failures > 1 {
+                    self.board.set_state(ProjectionState::Error("the store is out of reach".to_owned()));
+                }
                 Wait::For(backoff(self.failures))
             }
         }

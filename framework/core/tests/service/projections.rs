@@ -9,6 +9,7 @@ use potter_core::dispatch::Options;
 use potter_core::event::StreamId;
 use potter_core::health::HealthStatus;
 use potter_core::memory::MemoryStore;
+use potter_core::module::PROJECTION_BATCH;
 use potter_core::projection::{self, ProjectionState, Rebuild};
 use potter_core::read_model::ReadModel;
 use potter_core::replay::Replay;
@@ -227,7 +228,8 @@ async fn many_events(store: &dyn Store, poison: &[(u64, u8, ProductEvent)]) -> B
     }
     for (count, id) in (0..13_000_u64).zip((0..PRODUCTS / 2).cycle()) {
         // One batch is about other products than the next.
-        let id = if (count + u64::from(PRODUCTS)) / 2_048 % 2 == 0 { id } else { id + PRODUCTS / 2 };
+        let batch = (count + u64::from(PRODUCTS)) / PROJECTION_BATCH.get() as u64;
+        let id = if batch.is_multiple_of(2) { id } else { id + PRODUCTS / 2 };
         for (_, id, event) in poison.iter().filter(|(when, ..)| *when == count) {
             record(store, &mut versions, &(*id, event.clone())).await;
             blocked.push(*id);
@@ -252,13 +254,13 @@ async fn a_batch_that_stumbles_does_not_harm_the_one_prepared_upon_it() {
     let not_unique = |of: u8| renamed(format!("name of {of}"));
     let panics = || renamed(UNPROJECTABLE.to_owned());
     let poison = [
-        // In the second of batches of 2,048; the third is prepared as if that one had been taken in.
+        // In the fourth of batches of 1,000; the fifth is prepared as if that one had been taken in.
         (3_000, 57, not_unique(58)),
-        (4_500, 57, renamed("a name of its own".to_owned())),
+        (5_300, 57, renamed("a name of its own".to_owned())),
         // While one batch is committed, another shows that it has to be taken in otherwise.
-        (7_000, 9, panics()),
+        (6_500, 9, panics()),
         (9_000, 50, not_unique(51)),
-        (11_000, 11, panics()),
+        (10_500, 11, panics()),
     ];
     let store = TestStore::new();
     let expected = many_events(&*store, &poison).await;

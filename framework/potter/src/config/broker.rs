@@ -8,7 +8,7 @@ use super::{Payload, Variable, variable};
 pub(super) const VARIABLES: &[Variable] = &[
     variable("NATS_URL", "", "nats://HOST:4222, several separated by commas; without it messages stay in the process"),
     variable("NATS_PAYLOAD", "protobuf", "how events and outcomes are written: protobuf or json"),
-    variable("BROKER_TIMEOUT_MS", "5000", "how long a call to the broker may take"),
+    variable("BROKER_TIMEOUT_MS", "5000", "how long a call to the broker may take, all attempts together"),
     variable(
         "BROKER_ATTEMPTS",
         "3",
