@@ -48,6 +48,9 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// How often a projection that is paused looks whether it still is.
 const LOOK_WHETHER_PAUSED: Duration = Duration::from_secs(1);
 
+/// How often to look whether somebody else has taken in what is parked.
+const LOOK_AT_PARKED: Duration = Duration::from_secs(1);
+
 /// Follows the log until the service stops.
 pub(super) async fn run<M: ReadModel>(runtime: Arc<Runtime>, board: Arc<Board>, mut orders: mpsc::Receiver<Order>) {
     for attempt in 1.. {
@@ -208,7 +211,7 @@ impl<'r, M: ReadModel> Task<'r, M> {
     async fn lead(&mut self) -> Result<Wait, StoreError> {
         match self.follower.advance().await {
             Ok(true) => Ok(Wait::Not),
-            Ok(false) => Ok(Wait::ForEvents),
+            Ok(false) => Ok(self.for_events()),
             Err(ProjectionError::Moved { .. }) => {
                 tracing::info!(read_model = M::NAME, "another process leads");
                 self.role = Role::StandsBy { still_since: None };
@@ -232,7 +235,7 @@ impl<'r, M: ReadModel> Task<'r, M> {
             self.take_the_lead().await?;
         }
         Ok(match seen {
-            Seen::Everything => Wait::ForEvents,
+            Seen::Everything => self.for_events(),
             Seen::Strangers => Wait::Not,
             Seen::Progress | Seen::Standstill => Wait::For(LOOK_AGAIN),
         })
@@ -246,6 +249,11 @@ impl<'r, M: ReadModel> Task<'r, M> {
         }
         tracing::info!(read_model = M::NAME, "goes on");
         self.follower.reload().await.map(|()| Wait::Not)
+    }
+
+    /// What is parked may be taken in by another process, of which no event tells.
+    fn for_events(&self) -> Wait {
+        if self.follower.parked() > 0 { Wait::ForEventsOr(LOOK_AT_PARKED) } else { Wait::ForEvents }
     }
 
     async fn take_the_lead(&mut self) -> Result<(), StoreError> {
@@ -264,12 +272,8 @@ impl<'r, M: ReadModel> Task<'r, M> {
         let waited = async {
             match wait {
                 Wait::Not => {}
-                Wait::ForEvents => {
-                    // Who tells of events ends when the store is closed: then nothing will come.
-                    if self.head.changed().await.is_err() {
-                        std::future::pending().await
-                    }
-                }
+                Wait::ForEvents => changed(&mut self.head).await,
+                Wait::ForEventsOr(time) => drop(tokio::time::timeout(time, changed(&mut self.head)).await),
                 Wait::For(time) => tokio::time::sleep(time).await,
             }
         };
@@ -349,7 +353,16 @@ impl<'r, M: ReadModel> Task<'r, M> {
 enum Wait {
     Not,
     ForEvents,
+    /// Or no longer than that.
+    ForEventsOr(Duration),
     For(Duration),
+}
+
+/// Waits for further events. Who tells of them ends when the store is closed: then nothing will come.
+async fn changed(head: &mut watch::Receiver<u64>) {
+    if head.changed().await.is_err() {
+        std::future::pending().await
+    }
 }
 
 /// Finds out where the read model is; tries until the store answers or the service stops.

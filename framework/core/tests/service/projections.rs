@@ -347,6 +347,34 @@ async fn a_value_that_is_not_unique_is_parked_and_taken_in_when_it_is_free() {
 }
 
 #[tokio::test]
+async fn what_another_process_replays_is_no_longer_blocked() {
+    let store = TestStore::new();
+    let app = store.start().await;
+    for (id, name) in [("a", "Ant"), ("b", "Bee")] {
+        app.call::<_, ProductReply>(CREATE, &create(id, name, 5)).await.expect("created");
+    }
+    app.settle().await;
+    let renamed = ProductRenamed { name: "Ant".to_owned() };
+    store.commit(elsewhere("b", 1, &renamed.into())).await.expect("recorded");
+    app.call::<_, ProductReply>(RESERVE, &reserve("b", 1)).await.expect("reserved");
+    app.call::<_, ProductReply>(RENAME, &rename("a", "Ape")).await.expect("renamed");
+    app.settle().await;
+    assert_eq!(condition(&app), (ProjectionState::Active, 2));
+    let (shared, module) = (store.clone() as SharedStore, product::module(Catalogue));
+    let replayed = projection::replay_parked(&module, &shared, "Products", &Replay::all()).await;
+    assert_eq!(replayed.expect("replayed"), 2);
+    let noticed = async {
+        while condition(&app) != (ProjectionState::Active, 0) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), noticed).await.expect("the service notices");
+    app.call::<_, ProductReply>(RESERVE, &reserve("b", 1)).await.expect("reserved");
+    app.settle().await;
+    assert_eq!((parked(&*store).await.len(), rows(&*store).await[1].stock), (0, 3), "with what was replayed");
+}
+
+#[tokio::test]
 async fn names_may_be_exchanged_in_one_batch() {
     let store = TestStore::new();
     for (id, version, name) in [("a", 0, "Ant"), ("b", 0, "Bee"), ("a", 1, "Bee"), ("b", 1, "Ant")] {
