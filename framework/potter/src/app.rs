@@ -155,7 +155,7 @@ impl App {
     /// The database cannot be opened, a port is taken, …
     pub async fn start(self, config: Config) -> Result<Service, RunError> {
         let Self { mut module, transports, mut options, .. } = self;
-        configure(&mut module, &config);
+        module.projection_batch(config.projection_batch);
         options.retention = config.retention;
         // Requests get half of the time; a quarter for the workers leaves one for projections and the database.
         options.drain_timeout = options.drain_timeout.min(config.shutdown_timeout / 4);
@@ -180,7 +180,7 @@ impl App {
 
     /// Does everything but serve.
     async fn work(mut self, task: Task, config: &Config) -> Result<(), TaskError> {
-        configure(&mut self.module, config);
+        self.module.projection_batch(config.projection_batch);
         let mut stdout = std::io::stdout();
         let output = &mut Output::new(&mut stdout);
         if let Task::Migrate(migrate) = &task
@@ -265,13 +265,6 @@ impl App {
 enum Failed {
     Told,
     Untold(TaskError),
-}
-
-/// What the configuration doesn't say is as the module says.
-fn configure(module: &mut Module, config: &Config) {
-    if let Some(events) = config.projection_batch {
-        module.projection_batch(events);
-    }
 }
 
 impl From<TaskError> for Failed {

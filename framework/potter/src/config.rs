@@ -74,7 +74,7 @@ pub struct Config {
     /// `REDIS_ADDR`
     pub redis_addr: Option<RedisAddress>,
     /// `PROJECTION_BATCH`
-    pub projection_batch: Option<NonZeroUsize>,
+    pub projection_batch: NonZeroUsize,
     /// `DATABASE_TIMEOUT_MS`, `DATABASE_ATTEMPTS`, `DATABASE_CONCURRENCY`, `DATABASE_BREAKER_OUTAGES` and
     /// `DATABASE_BREAKER_MS`: what a database that may be out of reach is given.
     pub database_limits: Limits,

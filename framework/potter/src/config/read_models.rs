@@ -2,6 +2,8 @@
 
 use std::num::NonZeroUsize;
 
+use potter_core::module::PROJECTION_BATCH;
+
 use super::database::{Database, database};
 use super::reader::{COUNT, Reader, parse};
 use super::{Variable, variable};
@@ -33,8 +35,8 @@ impl Reader<'_> {
         self.secret("REDIS_ADDR", "HOST:6379 or redis://…", RedisAddress::parse)
     }
 
-    pub(super) fn projection_batch(&mut self) -> Option<NonZeroUsize> {
-        self.get("PROJECTION_BATCH", COUNT, parse)
+    pub(super) fn projection_batch(&mut self) -> NonZeroUsize {
+        self.get("PROJECTION_BATCH", COUNT, parse).unwrap_or(PROJECTION_BATCH)
     }
 }
 

@@ -53,7 +53,7 @@ fn each_part_has_limits_of_its_own() {
     };
     assert_eq!(config.broker_limits, broker);
     assert_eq!(config.database_limits, Limits { attempts: 2, ..Limits::default() });
-    assert_eq!(config.projection_batch.map(NonZeroUsize::get), Some(50));
+    assert_eq!(config.projection_batch.get(), 50);
     assert!(problems(&[("PROJECTION_BATCH", "0")]).contains("PROJECTION_BATCH=0: expected a number, 1 or more"));
     assert_eq!(config.retention.processed, Duration::from_secs(60 * 24 * 60 * 60));
 }
