@@ -48,6 +48,8 @@ pub mod codes {
     pub const CONTENTION: &str = "CONTENTION";
     /// The idempotency key was used with another request. Kind: conflict.
     pub const IDEMPOTENCY_KEY_REUSED: &str = "IDEMPOTENCY_KEY_REUSED";
+    /// A message was to be replayed before an earlier one of its stream. Kind: conflict.
+    pub const OUT_OF_ORDER: &str = "OUT_OF_ORDER";
     /// Nobody has written this rule or query yet. Kind: refused.
     pub const UNIMPLEMENTED: &str = "UNIMPLEMENTED";
     /// The deadline passed. Kind: unavailable.

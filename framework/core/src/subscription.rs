@@ -12,6 +12,7 @@ use prost::Message;
 
 use crate::dispatch::{Dispatcher, EffectOf, Request, RequestMetadata};
 use crate::failure::{Failure, codes};
+use crate::panics;
 use crate::store::ProcessedEvent;
 
 /// What becomes of an event: its effects, or why there are none.
@@ -139,7 +140,7 @@ impl Subscription {
     /// another type has none.
     ///
     /// # Errors
-    /// The payload is unreadable, the handler refuses, or an effect fails; the effects before it stay.
+    /// The payload is unreadable, the handler refuses or panics, or an effect fails; the effects before it stay.
     pub async fn apply(
         &self,
         dispatcher: &Dispatcher,
@@ -147,7 +148,8 @@ impl Subscription {
         payload: Bytes,
     ) -> Result<Effects, Failure> {
         let Some(handler) = self.handler(&context.event_type) else { return Ok(Effects::New) };
-        let effects = (handler.handle)(context, payload)?;
+        let effects =
+            panics::quietly(|| (handler.handle)(context, payload)).map_err(|reason| broken(handler, &reason))??;
         let mut repeated = !effects.is_empty();
         for (number, effect) in effects.into_iter().enumerate() {
             repeated &= self.execute(dispatcher, context, number, effect).await? == Effects::Repeated;
@@ -182,6 +184,12 @@ impl Subscription {
     fn handler(&self, event_type: &str) -> Option<&Handler> {
         self.handlers.iter().find(|it| it.event_type == event_type)
     }
+}
+
+/// The failure that a panic of a handler is. It says what the panic said: nobody but operators hears of it.
+fn broken(handler: &Handler, reason: &str) -> Failure {
+    let message = format!("the handler of `{}` {reason}", handler.event_type);
+    Failure { message: message.clone(), ..Failure::bug(&message) }
 }
 
 /// What came of an event's effects.

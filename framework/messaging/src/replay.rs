@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use potter_broker::{MemoryBroker, Message, SharedBroker};
 use potter_core::dispatch::Dispatcher;
-use potter_core::failure::Failure;
+use potter_core::failure::{Failure, codes};
 pub use potter_core::messages::Replayed;
-use potter_core::store::{DeadLetter, DeadLetterFilter, StoreError};
+use potter_core::store::{DeadLetter, DeadLetterFilter, SharedStore, StoreError};
+use uuid::Uuid;
 
 use crate::link::Link;
 use crate::meter::Meter;
@@ -58,13 +59,10 @@ pub(crate) async fn replay(
         if stuck.contains(&lane) {
             continue;
         }
-        let failure = match letter.source.as_str() {
-            intake::SOURCE => intake::accept(link, &message(&letter)).await.map(drop),
-            aside::SOURCE if publishes => publish(link, &letter).await,
-            aside::SOURCE => Err(Failure::unavailable(NO_BROKER)),
-            _ => apply(link, &letter).await,
+        let failure = match first_of_lane(link.store(), &letter).await? {
+            Some(first) if first != letter.id => Some(behind(first)),
+            _ => again(link, publishes, &letter).await.err(),
         };
-        let failure = failure.err();
         match failure {
             None => drop(link.store().remove_dead_letter(letter.id).await?),
             Some(_) if letter.key.is_empty() => {}
@@ -73,6 +71,34 @@ pub(crate) async fn replay(
         replayed.push(Replayed { letter, failure });
     }
     Ok(replayed)
+}
+
+/// The oldest letter of the stream that a letter is of; `None` for one that is of no stream.
+async fn first_of_lane(store: &SharedStore, letter: &DeadLetter) -> Result<Option<Uuid>, StoreError> {
+    if letter.key.is_empty() {
+        return Ok(None);
+    }
+    let filter = DeadLetterFilter {
+        source: Some(letter.source.clone()),
+        key: Some(letter.key.clone()),
+        limit: Some(1),
+        ..DeadLetterFilter::default()
+    };
+    Ok(store.dead_letters(filter).await?.first().map(|letter| letter.id))
+}
+
+fn behind(first: Uuid) -> Failure {
+    let message = format!("an earlier message of its stream waits: replay or discard {first} before");
+    Failure::conflict(codes::OUT_OF_ORDER, message)
+}
+
+async fn again(link: &Link, publishes: bool, letter: &DeadLetter) -> Result<(), Failure> {
+    match letter.source.as_str() {
+        intake::SOURCE => intake::accept(link, &message(letter)).await.map(drop),
+        aside::SOURCE if publishes => publish(link, letter).await,
+        aside::SOURCE => Err(Failure::unavailable(NO_BROKER)),
+        _ => apply(link, letter).await,
+    }
 }
 
 /// Why something is not published.

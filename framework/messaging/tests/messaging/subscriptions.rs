@@ -189,6 +189,43 @@ async fn what_may_pass_is_tried_again() {
     assert!(shop.dispatcher.store().dead_letters(DeadLetterFilter::default()).await.expect("readable").is_empty());
 }
 
+/// A bug of the handler is one more failure: the event is tried again, and whatever waits behind it goes on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_panic_of_a_handler_ends_nothing() {
+    let tries = Arc::new(AtomicUsize::new(0));
+    let counted = tries.clone();
+    let shop = start(articles(move |_| {
+        assert_ne!(counted.fetch_add(1, Ordering::SeqCst), 0, "a bug");
+        Ok(())
+    }))
+    .await;
+    shop.send(listed("1", "a", "Pen")).await;
+    shop.send(listed("2", "a", "Ink")).await;
+    assert_eq!(products(&shop, 2).await, ["Pen", "Ink"]);
+    assert_eq!(tries.load(Ordering::SeqCst), 3);
+}
+
+/// An operator who takes the second letter before the first is told so.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_waits_behind_another_is_not_replayed_before_it() {
+    let shop = start(articles(no_bad_ones)).await;
+    shop.send(listed("1", "a", "bad one")).await;
+    shop.send(listed("2", "a", "Ink")).await;
+    let letters = letters(&shop, 2).await;
+    let replayer = Replayer::new(&shop.dispatcher, None).expect("descriptors");
+    let only = DeadLetterFilter { id: Some(letters[1].id), ..DeadLetterFilter::default() };
+    let replayed = replayer.replay(only.clone()).await.expect("the store is there");
+    let failure = replayed[0].failure.as_ref().expect("it waits on");
+    assert_eq!(failure.code, "OUT_OF_ORDER");
+    assert!(failure.message.contains(&letters[0].id.to_string()), "{failure}");
+
+    let store = shop.dispatcher.store();
+    assert!(store.remove_dead_letter(letters[0].id).await.expect("the store is there"), "discarded");
+    let replayed = replayer.replay(only).await.expect("the store is there");
+    assert_eq!(replayed[0].failure, None);
+    assert_eq!(products(&shop, 1).await, ["Ink"]);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_event_that_cannot_be_read_is_set_aside() {
     let shop = start(articles(no_bad_ones)).await;
