@@ -107,19 +107,24 @@ fn problem() -> Value {
             "instance": { "type": "string" },
             "code": { "type": "string", "description": "Stable, for programs." },
             "retryable": { "type": "boolean", "description": "Whether sending the same again may succeed." },
-            "violations": {
-                "type": "array",
-                "items": {
-                    "type": "object",
-                    "required": ["field", "rule", "message"],
-                    "properties": {
-                        "field": { "type": "string" },
-                        "rule": { "type": "string" },
-                        "message": { "type": "string" },
-                    },
-                },
-            },
+            "violations": violations(),
             "event": { "type": "object", "description": "The error event, if the domain refused with one." },
+        },
+    })
+}
+
+/// What is wrong where, of a request that is not valid.
+fn violations() -> Value {
+    json!({
+        "type": "array",
+        "items": {
+            "type": "object",
+            "required": ["field", "rule", "message"],
+            "properties": {
+                "field": { "type": "string" },
+                "rule": { "type": "string" },
+                "message": { "type": "string" },
+            },
         },
     })
 }
@@ -170,6 +175,7 @@ fn command_status() -> Value {
                     "message": { "type": "string" },
                     "retryable": { "type": "boolean" },
                     "event": { "type": "object" },
+                    "violations": violations(),
                 },
             },
             "acceptedAt": { "type": "string", "format": "date-time" },

@@ -4,6 +4,9 @@
 //! (and everything that isn't an ASCII letter, a digit, `-` or `_`) is written as `%` and two hexadecimal digits per
 //! byte. So different names are always different subjects.
 
+/// The longest correlation id that is part of a subject, in bytes.
+pub const LONGEST_ADDRESS: usize = 255;
+
 /// The subjects of one module.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Subjects {
@@ -53,10 +56,12 @@ impl Subjects {
         format!("{}.queries.*", self.module)
     }
 
-    /// Where the outcome of a command is told: `shop.outcomes.<correlation id>`.
+    /// Where the outcome of a command is told: `shop.outcomes.<correlation id>`; without a correlation id that
+    /// [is an address](is_address), the command's own id instead of it.
     #[must_use]
-    pub fn outcome(&self, correlation_id: &str) -> String {
-        format!("{}.outcomes.{}", self.module, token(correlation_id))
+    pub fn outcome(&self, correlation_id: &str, command_id: &str) -> String {
+        let address = if is_address(correlation_id) { correlation_id } else { command_id };
+        format!("{}.outcomes.{}", self.module, token(address))
     }
 
     /// All outcomes.
@@ -70,6 +75,13 @@ impl Subjects {
     pub fn channel(&self, what: &str) -> String {
         format!("{}-{what}", self.module)
     }
+}
+
+/// Whether an outcome can be told under that correlation id or command id: there is one, and it is no longer than
+/// [`LONGEST_ADDRESS`]. Brokers take no subjects of any length.
+#[must_use]
+pub fn is_address(id: &str) -> bool {
+    !id.is_empty() && id.len() <= LONGEST_ADDRESS
 }
 
 /// A name as one token: a dot in it is written as `%2E`, and nothing at all as `%`.
@@ -144,7 +156,9 @@ mod tests {
         let shop = Subjects::of("my.shop");
         assert_eq!(shop.event("product.created"), "my%2Eshop.events.product.created");
         assert_eq!(shop.command("shop.create"), "my%2Eshop.commands.shop.create");
-        assert_eq!(shop.outcome("a.b"), "my%2Eshop.outcomes.a%2Eb");
+        assert_eq!(shop.outcome("a.b", "1"), "my%2Eshop.outcomes.a%2Eb");
+        assert_eq!(shop.outcome("", "1"), "my%2Eshop.outcomes.1");
+        assert_eq!(shop.outcome(&"x".repeat(LONGEST_ADDRESS + 1), "1"), "my%2Eshop.outcomes.1");
         assert!(matches(&shop.events(), &shop.event("x")));
     }
 }

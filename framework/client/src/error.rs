@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use potter_proto::runtime::v1;
 use prost::DecodeError;
 
 /// A failed call; `X` is the generated enum of the service's error events.
@@ -65,6 +66,12 @@ pub struct FieldViolation {
     pub rule: String,
     /// For people.
     pub message: String,
+}
+
+impl From<v1::FieldViolation> for FieldViolation {
+    fn from(v1::FieldViolation { field, rule, message }: v1::FieldViolation) -> Self {
+        Self { field, rule, message }
+    }
 }
 
 /// The error events of a service: a generated enum.

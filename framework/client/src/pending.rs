@@ -17,7 +17,7 @@ use uuid::Uuid;
 use crate::attempt::{self, Outgoing};
 use crate::call::Reply;
 use crate::connection::Connection;
-use crate::error::{Error, ErrorEvent, Failure, FailureKind};
+use crate::error::{Error, ErrorEvent, Failure, FailureKind, FieldViolation};
 use crate::retry::{Retries, may_repeat};
 use crate::status::{self, Failed};
 
@@ -283,6 +283,7 @@ fn failed<X: ErrorEvent>(error: CommandError, correlation_id: String) -> Error<X
     let event = error.event.as_ref().and_then(status::decode_event);
     let mut failure = Failure::new(kind_of(&error), &error.code, error.message);
     failure.retryable = error.retryable;
+    failure.violations = error.violations.into_iter().map(FieldViolation::from).collect();
     failure.correlation_id = (!correlation_id.is_empty()).then_some(correlation_id);
     match event {
         Some(event) => Error::Refused { event, failure: Box::new(failure) },

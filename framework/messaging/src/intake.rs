@@ -1,8 +1,10 @@
 //! Takes in commands: each is stored for the workers, and acknowledged then.
 //!
-//! Stored under the message's id, so that a repeat is no second command. What can never become a command is set aside
-//! as a dead letter, and its sender told, rather than delivered for ever. Commands of one sender that depend on each
-//! other must wait for each other's outcomes: they are taken in side by side.
+//! Stored under the message's id, so that a repeat is no second command. The sender of what can never become a command is
+//! told so by a failed outcome, and that settles it. Kept as a dead letter, rather than delivered for ever, is what nobody
+//! can be told of, and what a bug of ours keeps out: its sender is told nothing, so that a replay never executes what
+//! somebody believes to have failed. Commands of one sender that depend on each other must wait for each other's
+//! outcomes: they are taken in side by side.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -10,14 +12,14 @@ use std::time::SystemTime;
 use futures::{StreamExt, TryStreamExt};
 use potter_broker::backoff::backoff;
 use potter_broker::subject::Subjects;
-use potter_broker::{BrokerErrorKind, Consumer, Delivery, Message, headers};
-use potter_core::dispatch::Request;
+use potter_broker::{BrokerErrorKind, Consumer, Delivery, Message};
+use potter_core::dispatch::{Request, RequestMetadata};
 use potter_core::failure::{Failure, FailureKind};
-use potter_core::store::{AcceptedCommand, CommandOutcome, CommandStatus, DeadAttempt, DeadLetter};
+use potter_core::store::{CommandStatus, DeadAttempt, DeadLetter};
 use uuid::Uuid;
 
 use crate::link::Link;
-use crate::wire::metadata_of;
+use crate::wire::{command_id, metadata_of};
 
 /// [`DeadLetter::source`] of commands.
 pub(crate) const SOURCE: &str = "commands";
@@ -94,13 +96,10 @@ pub(crate) async fn accept(link: &Link, message: &Message) -> Result<CommandStat
     let id = id.parse::<Uuid>().map_err(unusable)?;
     let specs = link.dispatcher.module().commands();
     let rpc = specs.filter(|spec| spec.name == name).map(|spec| spec.rpc).next().unwrap_or_default();
-    let request = Request { body: link.wire.request(rpc, message)?, metadata: metadata_of(message)? };
+    // However little time its sender has: nobody waits for it to be taken in.
+    let metadata = RequestMetadata { deadline: None, ..metadata_of(message)? };
+    let request = Request { body: link.wire.request(rpc, message)?, metadata };
     link.dispatcher.accept(name, id, request).await
-}
-
-/// A command's id: whoever asks again for its outcome says it beside a message id that the broker doesn't know yet.
-fn command_id(message: &Message) -> &str {
-    message.get(headers::COMMAND_ID).unwrap_or(&message.id)
 }
 
 /// The command that a message's subject names.
@@ -117,32 +116,39 @@ async fn repeat_outcome(link: &Link, status: &CommandStatus) {
         return link.meter.accepted.increment(1);
     }
     link.meter.repeated.increment(1);
-    let mut message = link.wire.outcome(status);
-    // Under the first one's id the broker would drop it.
-    message.id = String::new();
-    if let Err(error) = link.broker.publish(message).await {
-        link.failed(&error, 1);
+    for message in link.wire.announcements_again(status) {
+        if let Err(error) = link.broker.publish(message).await {
+            link.failed(&error, 1);
+        }
     }
 }
 
-/// Sets a message aside and tells its sender; `None` if the messages end before that is done.
+/// Settles a message that becomes no command; `None` if the messages end before that is done.
 async fn refuse(link: &Link, message: &Message, failure: Failure) -> Option<()> {
     link.meter.refused.increment(1);
-    tracing::warn!(subject = message.subject, id = message.id, %failure, "a command cannot be taken in");
-    let letter = dead_letter(message, &failure);
-    link.keep_letter(letter).await?;
-    // A few words are never too large.
-    link.publish(&link.wire.outcome(&refused(message, failure)), &link.meter.outcomes).await.map(drop)
+    let answer = if failure.kind == FailureKind::Bug { None } else { link.wire.refusal(message, &failure) };
+    let Some(answer) = answer else {
+        tracing::error!(subject = message.subject, id = message.id, %failure, "a command is kept as a dead letter");
+        return link.keep_letter(dead_letter(message, &failure)).await;
+    };
+    tracing::debug!(subject = message.subject, id = message.id, %failure, "a command is refused, and its sender told");
+    for outcome in &answer {
+        // A few words are never too large.
+        link.publish(outcome, &link.meter.outcomes).await?;
+    }
+    Some(())
 }
 
 fn dead_letter(message: &Message, failure: &Failure) -> DeadLetter {
     let now = SystemTime::now();
     let id = Uuid::now_v7();
+    // Whoever asks again sends the same command in another message: it is kept once.
+    let command_id = command_id(message);
     DeadLetter {
         id,
         source: SOURCE.to_owned(),
         key: String::new(),
-        message_id: if message.id.is_empty() { id.to_string() } else { message.id.clone() },
+        message_id: if command_id.is_empty() { id.to_string() } else { command_id.to_owned() },
         subject: message.subject.clone(),
         headers: message.headers.clone().into_iter().collect(),
         payload: message.payload.clone(),
@@ -150,27 +156,4 @@ fn dead_letter(message: &Message, failure: &Failure) -> DeadLetter {
         history: vec![DeadAttempt { at: now, reason: failure.to_string() }],
         parked_at: now,
     }
-}
-
-/// The outcome of a command that was never one.
-fn refused(message: &Message, failure: Failure) -> CommandStatus {
-    let command = AcceptedCommand {
-        id: command_id(message).parse().unwrap_or_default(),
-        name: message.subject.clone(),
-        aggregate: String::new(),
-        aggregate_id: String::new(),
-        request: message.payload.clone(),
-        expected_version: None,
-        correlation_id: message.get(headers::CORRELATION_ID).unwrap_or(&message.id).to_owned(),
-        causation_id: None,
-        actor: None,
-        accepted_at: SystemTime::now(),
-    };
-    let outcome = CommandOutcome::Failed {
-        code: failure.code.into_owned(),
-        message: failure.message,
-        retryable: failure.retryable,
-        event: None,
-    };
-    CommandStatus { command, outcome: Some(outcome) }
 }

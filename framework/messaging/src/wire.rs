@@ -1,13 +1,14 @@
 //! Puts events, outcomes and requests into messages, and reads them.
 
 use bytes::Bytes;
-use potter_broker::subject::Subjects;
+use potter_broker::subject::{Subjects, is_address};
 use potter_broker::{Message, headers};
 use potter_core::dispatch::{Dispatcher, RequestMetadata};
 use potter_core::event::RecordedEvent;
 use potter_core::failure::Failure;
 use potter_core::store::CommandStatus;
-use potter_proto::status::{StatusTeller, query_error};
+use potter_proto::runtime::v1;
+use potter_proto::status::{StatusTeller, command_error, query_error};
 use prost::Message as _;
 use prost_reflect::{DescriptorPool, DeserializeOptions, DynamicMessage};
 
@@ -93,29 +94,59 @@ impl Wire {
         }
     }
 
-    /// The outcome of a command as it is announced: in protobuf, which every invoker reads; and beside it in JSON if the
-    /// service writes that.
+    /// The outcome of a command as it is announced, once.
     pub fn announcements(&self, status: &CommandStatus) -> Vec<Message> {
-        let mut messages = vec![self.outcome(status)];
-        if self.payload == Payload::Json {
-            let Message { subject, id, headers: said, payload } = messages[0].clone();
-            let (content_type, payload) = self.encode(STATUS, payload, Payload::Json);
-            let json = Message { subject: subject + ".json", id: id + "-json", headers: said, payload };
-            messages.push(json.header(headers::CONTENT_TYPE, content_type));
-        }
-        messages
+        self.outcome(&self.teller.tell(status), &format!("outcome-{}", status.command.id))
     }
 
-    /// The outcome of a command, in protobuf.
-    pub fn outcome(&self, status: &CommandStatus) -> Message {
-        let command = &status.command;
-        Message::new(self.subjects.outcome(&command.correlation_id), self.teller.tell(status).encode_to_vec())
-            .id(format!("outcome-{}", command.id))
+    /// The outcome of a command once more, for who has missed it: under the id of the first time the broker would drop
+    /// it.
+    pub fn announcements_again(&self, status: &CommandStatus) -> Vec<Message> {
+        self.outcome(&self.teller.tell(status), "")
+    }
+
+    /// Tells the sender of a message that it never became a command; `None` if the message doesn't say whom to tell.
+    pub fn refusal(&self, message: &Message, failure: &Failure) -> Option<Vec<Message>> {
+        let command_id = command_id(message);
+        let correlation_id = message.get(headers::CORRELATION_ID).unwrap_or(command_id);
+        let status = v1::CommandStatus {
+            command_id: command_id.to_owned(),
+            command: message.subject.clone(),
+            status: v1::command_status::Status::Failed.into(),
+            correlation_id: correlation_id.to_owned(),
+            error: Some(command_error(failure)),
+            ..v1::CommandStatus::default()
+        };
+        let is_told = is_address(correlation_id) || is_address(command_id);
+        // Whoever asks again asks for it to be told again: it has no id that the broker would know it by.
+        is_told.then(|| self.outcome(&status, ""))
+    }
+
+    /// An outcome in protobuf, which every invoker reads; and beside it in JSON if the service writes that. The broker
+    /// drops repeats of `id`, unless that is empty.
+    fn outcome(&self, status: &v1::CommandStatus, id: &str) -> Vec<Message> {
+        let v1::CommandStatus { command_id, correlation_id, .. } = status;
+        let subject = self.subjects.outcome(correlation_id, command_id);
+        let protobuf = Message::new(subject, status.encode_to_vec())
+            .id(id)
             .header(headers::MESSAGE, STATUS)
-            .header(headers::COMMAND_ID, command.id.to_string())
-            .header(headers::CORRELATION_ID, command.correlation_id.as_str())
-            .header(headers::CAUSATION_ID, command.id.to_string())
-            .header(headers::CONTENT_TYPE, headers::PROTOBUF)
+            .header(headers::COMMAND_ID, command_id)
+            .header(headers::CORRELATION_ID, correlation_id)
+            .header(headers::CAUSATION_ID, command_id)
+            .header(headers::CONTENT_TYPE, headers::PROTOBUF);
+        match self.payload {
+            Payload::Protobuf => vec![protobuf],
+            Payload::Json => vec![self.beside(&protobuf), protobuf],
+        }
+    }
+
+    /// An outcome in JSON.
+    fn beside(&self, protobuf: &Message) -> Message {
+        let Message { subject, id, headers: said, payload } = protobuf.clone();
+        let id = if id.is_empty() { id } else { id + "-json" };
+        let (content_type, payload) = self.encode(STATUS, payload, Payload::Json);
+        let json = Message { subject: subject + ".json", id, headers: said, payload };
+        json.header(headers::CONTENT_TYPE, content_type)
     }
 
     /// A failed answer to a query.
@@ -181,6 +212,11 @@ impl Wire {
         let (service, method) = rpc.split_once('/')?;
         self.pool.get_service_by_name(service)?.methods().find(|it| it.name() == method)
     }
+}
+
+/// A command's id: whoever asks again for its outcome says it beside a message id that the broker doesn't know yet.
+pub(crate) fn command_id(message: &Message) -> &str {
+    message.get(headers::COMMAND_ID).unwrap_or(&message.id)
 }
 
 /// How a message's payload is written.

@@ -51,6 +51,7 @@ impl StatusTeller {
                     message: message.clone(),
                     retryable: *retryable,
                     event: event.as_ref().map(|(name, payload)| any(name, payload)),
+                    violations: Vec::new(),
                 }),
                 ..pending
             },
@@ -66,17 +67,33 @@ impl StatusTeller {
 /// Why a query failed.
 #[must_use]
 pub fn query_error(failure: &Failure) -> v1::QueryError {
+    v1::QueryError {
+        code: failure.code.clone().into_owned(),
+        message: failure.message.clone(),
+        retryable: failure.retryable,
+        violations: violations(failure),
+    }
+}
+
+/// Why a request never became a command.
+#[must_use]
+pub fn command_error(failure: &Failure) -> v1::CommandError {
+    v1::CommandError {
+        code: failure.code.clone().into_owned(),
+        message: failure.message.clone(),
+        retryable: failure.retryable,
+        event: failure.event.as_ref().map(|event| any(&event.0, &event.1)),
+        violations: violations(failure),
+    }
+}
+
+fn violations(failure: &Failure) -> Vec<v1::FieldViolation> {
     let violation = |it: &FieldViolation| v1::FieldViolation {
         field: it.field.clone(),
         rule: it.rule.clone(),
         message: it.message.clone(),
     };
-    v1::QueryError {
-        code: failure.code.clone().into_owned(),
-        message: failure.message.clone(),
-        retryable: failure.retryable,
-        violations: failure.violations.iter().map(violation).collect(),
-    }
+    failure.violations.iter().map(violation).collect()
 }
 
 /// A message of that full name as an `Any`.

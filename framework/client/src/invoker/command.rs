@@ -174,7 +174,7 @@ impl<E: Event, X: ErrorEvent> Invocation<E, X> {
             || Failure::deadline_exceeded(format!("command {} has no outcome after {:?}", self.id, self.timeout));
         let awaited = async {
             // Before anything is sent, so that no outcome is missed.
-            let mut outcomes = listen(broker, subjects.outcome(&correlation_id)).await;
+            let mut outcomes = listen(broker, subjects.outcome(&correlation_id, &self.id.to_string())).await;
             for attempt in 1_u32.. {
                 publish(broker, self.message(&subject, &correlation_id, attempt)).await?;
                 let again = Instant::now() + ASK_AGAIN;

@@ -157,12 +157,7 @@ fn read<R: Message + Default>(answer: Sent) -> Result<R, Failure> {
         .map_err(|error| Failure::protocol(format!("cannot read why the query failed: {error}")))?;
     let mut failure = Failure::new(kind, &error.code, error.message);
     (failure.retryable, failure.correlation_id) = (error.retryable, correlation_id);
-    let violation = |it: potter_proto::runtime::v1::FieldViolation| FieldViolation {
-        field: it.field,
-        rule: it.rule,
-        message: it.message,
-    };
-    failure.violations = error.violations.into_iter().map(violation).collect();
+    failure.violations = error.violations.into_iter().map(FieldViolation::from).collect();
     Err(failure)
 }
 

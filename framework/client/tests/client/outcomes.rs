@@ -5,7 +5,7 @@ use std::time::Duration;
 use potter_client::prost::Message;
 use potter_client::{Connection, Error, FailureKind, Ticket};
 use potter_proto::runtime::v1::command_status::Status as Stage;
-use potter_proto::runtime::v1::{AwaitCommandRequest, CommandError, CommandEvent, CommandStatus};
+use potter_proto::runtime::v1::{AwaitCommandRequest, CommandError, CommandEvent, CommandStatus, FieldViolation};
 use tonic::{Code, Status};
 
 use crate::calls::{client, hanging};
@@ -85,6 +85,7 @@ async fn a_refused_command_fails_with_its_error_event() {
             message: "no such category".to_owned(),
             retryable: false,
             event: Some(any("product.ProductCreationFailed", &sent)),
+            violations: Vec::new(),
         };
         reply(&CommandStatus { error: Some(error), correlation_id: "c-1".to_owned(), ..status(Stage::Failed) })
     })
@@ -104,6 +105,22 @@ async fn a_command_that_failed_by_the_framework_has_its_kind() {
     .await;
     let error = ticket(&server.url()).outcome().await.expect_err("a conflict");
     assert_eq!((error.code(), error.kind()), ("ALREADY_EXISTS", FailureKind::Conflict));
+}
+
+#[tokio::test]
+async fn a_request_that_is_not_valid_is_told_with_its_violations() {
+    let server = ScriptedServer::start(|_, _| {
+        let violation =
+            FieldViolation { field: "name".into(), rule: "string.min_len".into(), message: "is too short".into() };
+        let error =
+            CommandError { code: "INVALID_REQUEST".into(), violations: vec![violation], ..CommandError::default() };
+        reply(&CommandStatus { error: Some(error), ..status(Stage::Failed) })
+    })
+    .await;
+    let error = ticket(&server.url()).outcome().await.expect_err("not valid");
+    assert_eq!(error.kind(), FailureKind::Invalid);
+    let told: Vec<_> = error.violations().iter().map(|it| (it.field.as_str(), it.rule.as_str())).collect();
+    assert_eq!(told, [("name", "string.min_len")]);
 }
 
 #[tokio::test]

@@ -1,12 +1,14 @@
 //! A broker that sometimes isn't there.
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use futures::future::{BoxFuture, FutureExt, ready};
+use futures::future::{BoxFuture, FutureExt, TryFutureExt, ready};
+use futures::stream::{StreamExt, TryStreamExt};
 use potter_broker::{
-    Broker, BrokerError, BrokerErrorKind, Calls, Channel, Consumer, Deliveries, MemoryBroker, Message, Messages,
+    Broker, BrokerError, BrokerErrorKind, Calls, Channel, Consumer, Deliveries, Delivery, MemoryBroker, Message,
+    Messages,
 };
 
 /// What becomes of a message that is published.
@@ -27,15 +29,27 @@ pub struct UnsteadyBroker {
     pub memory: MemoryBroker,
     fate: Mutex<Decides>,
     away: AtomicBool,
+    /// How often everything that it delivers has been delivered before.
+    delivered_before: AtomicU64,
 }
 
 impl UnsteadyBroker {
     pub fn new(fate: impl FnMut(&Message) -> Fate + Send + 'static) -> Self {
-        Self { memory: MemoryBroker::new(), fate: Mutex::new(Box::new(fate)), away: AtomicBool::new(false) }
+        Self {
+            memory: MemoryBroker::new(),
+            fate: Mutex::new(Box::new(fate)),
+            away: AtomicBool::new(false),
+            delivered_before: AtomicU64::new(0),
+        }
     }
 
     pub fn answers_pings(&self, answers: bool) {
         self.away.store(!answers, Ordering::SeqCst);
+    }
+
+    pub fn has_delivered_before(self, times: u64) -> Self {
+        self.delivered_before.store(times, Ordering::SeqCst);
+        self
     }
 
     pub fn set(&self, fate: impl FnMut(&Message) -> Fate + Send + 'static) {
@@ -62,7 +76,11 @@ impl Broker for UnsteadyBroker {
     }
 
     fn consume(&self, consumer: Consumer) -> BoxFuture<'_, Result<Deliveries, BrokerError>> {
-        self.memory.consume(consumer)
+        let before = self.delivered_before.load(Ordering::SeqCst);
+        let deliveries = self.memory.consume(consumer).map_ok(move |deliveries| {
+            deliveries.map_ok(move |it| Delivery { attempt: it.attempt + before, ..it }).boxed()
+        });
+        deliveries.boxed()
     }
 
     fn backlog(&self, consumer: Consumer) -> BoxFuture<'_, Result<u64, BrokerError>> {

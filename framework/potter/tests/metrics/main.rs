@@ -108,6 +108,8 @@ async fn messages_in(shop: &Shop) {
     shop.counts("potter_broker_commands_total", &[("name", "repeated")], 1.0).await;
     shop.send_command("shop.fly", Uuid::now_v7()).await;
     shop.counts("potter_broker_commands_total", &[("name", "refused")], 1.0).await;
+    shop.send_nonsense().await;
+    shop.counts("potter_broker_commands_total", &[("name", "refused")], 2.0).await;
     shop.counts("potter_dead_letters", &[("name", "commands")], 1.0).await;
     for (id, name) in [("1", "pen"), ("1", "pen"), ("2", "late"), ("3", "bad")] {
         shop.list_article(id, name).await;

@@ -154,6 +154,11 @@ impl Shop {
         self.nats.publish(message).await.expect("it is kept");
     }
 
+    /// Sends what can be no command, without saying whom to tell.
+    pub async fn send_nonsense(&self) {
+        self.nats.publish(Message::new("shop.commands.shop.fly", "")).await.expect("it is kept");
+    }
+
     /// Publishes an event as the supplier; without a message id, so that the broker takes repeats for new.
     pub async fn list_article(&self, id: &str, name: &str) {
         let event = ProductCreated { name: name.to_owned(), ..ProductCreated::default() };

@@ -108,7 +108,7 @@ pub struct CommandEvent {
     pub data: ::core::option::Option<::prost_types::Any>,
 }
 /// Why a command failed.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CommandError {
     /// Stable code, for programs: `OUT_OF_STOCK`.
     #[prost(string, tag = "1")]
@@ -122,6 +122,9 @@ pub struct CommandError {
     /// The error event, if the domain refused with one.
     #[prost(message, optional, tag = "4")]
     pub event: ::core::option::Option<::prost_types::Any>,
+    /// What is wrong where, for a request that was not valid.
+    #[prost(message, repeated, tag = "5")]
+    pub violations: ::prost::alloc::vec::Vec<FieldViolation>,
 }
 /// Why a query over the broker failed: the payload of a reply that has the header `potter-error-code`.
 #[derive(Clone, PartialEq, ::prost::Message)]
