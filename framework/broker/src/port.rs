@@ -169,13 +169,13 @@ pub struct BrokerError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BrokerErrorKind {
-    /// The broker is not in reach, or doesn't answer; it may be later.
+    /// The broker is not in reach, so that no message left for it; it may be later.
     Unreachable,
     /// No channel of that name, or none that keeps the subject.
     NoChannel,
     /// Nobody serves the subject.
     NobodyServes,
-    /// There was no answer in time.
+    /// There was no answer, or none in time: what was sent may have arrived.
     TimedOut,
     /// The message is larger than the broker takes.
     TooLarge,
@@ -189,6 +189,12 @@ impl BrokerError {
     /// An error of that kind.
     pub fn new(kind: BrokerErrorKind, message: impl Into<String>) -> Self {
         Self { kind, message: message.into() }
+    }
+
+    /// Whether it is certain that what was to be sent has no effect; else nobody knows.
+    #[must_use]
+    pub fn is_certain(&self) -> bool {
+        self.kind != BrokerErrorKind::TimedOut
     }
 
     /// The broker has been let go of.

@@ -29,6 +29,9 @@ pub struct Failure {
     /// Which of the five kinds.
     pub kind: FailureKind,
     /// Stable, for programs: `NOT_FOUND`, `VERSION_MISMATCH`, an error event's code, …
+    ///
+    /// Two are of this side: `DEADLINE_EXCEEDED`, when there was no answer in time and nobody knows what became of the
+    /// call; and `NOT_SENT`, when a command certainly never left for its broker.
     pub code: String,
     /// For people.
     pub message: String,
@@ -153,6 +156,12 @@ impl Failure {
     /// The deadline passed before the service answered.
     pub(crate) fn deadline_exceeded(message: impl Into<String>) -> Self {
         Self::new(FailureKind::Unavailable, "DEADLINE_EXCEEDED", message).retryable()
+    }
+
+    /// It is certain that nothing was sent.
+    #[cfg(feature = "broker")]
+    pub(crate) fn not_sent(message: impl Into<String>) -> Self {
+        Self::new(FailureKind::Unavailable, "NOT_SENT", message).retryable()
     }
 
     /// The service breaks the protocol.

@@ -5,6 +5,10 @@
 //! invokes listens before it sends, and asks again when an answer is long in coming, which the service knows for the
 //! same command. Over gRPC it is the asynchronous command of the service's own rpc. A [`QueryInvoker`] asks.
 //!
+//! A command that was certainly not sent, because the broker isn't in reach or nobody keeps commands there, fails within
+//! seconds with the code `NOT_SENT`. Of one that fails with `DEADLINE_EXCEEDED` nobody knows how it went: under the same id
+//! it may be sent again, and is executed once.
+//!
 //! Where other modules go on with the command, [`Invocation::await_any`] awaits the first of several events, whichever
 //! module records it.
 //!
@@ -33,6 +37,7 @@
 mod await_any;
 mod command;
 mod query;
+mod sending;
 
 use std::sync::Arc;
 use std::time::Duration;

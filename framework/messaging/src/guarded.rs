@@ -1,9 +1,10 @@
 //! A broker behind a guard: no call hangs, one that may be repeated is, and a broker that is ill is left alone for a
 //! while.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use futures::future::{BoxFuture, FutureExt};
+use futures::future::{BoxFuture, FutureExt, TryFutureExt};
 use potter_broker::{
     Broker, BrokerError, BrokerErrorKind, Calls, Channel, Consumer, Deliveries, Message, Messages, SharedBroker,
 };
@@ -32,9 +33,9 @@ impl GuardedBroker {
 struct Failed(BrokerError);
 
 impl From<StoreError> for Failed {
-    /// The guard itself says so: there was no answer in time, or the circuit is open.
+    /// The guard itself says so: there was no answer in time, or the circuit is open. In doubt the message has arrived.
     fn from(error: StoreError) -> Self {
-        Self(BrokerError::new(BrokerErrorKind::Unreachable, error.to_string()))
+        Self(BrokerError::new(BrokerErrorKind::TimedOut, error.to_string()))
     }
 }
 
@@ -55,6 +56,20 @@ impl GuardedBroker {
             called.map_err(|failed: Failed| failed.0)
         }
         .boxed()
+    }
+
+    /// One of several tries may have arrived, whatever became of the last.
+    async fn publish_again(&self, message: Message) -> Result<(), BrokerError> {
+        let in_doubt = AtomicBool::new(false);
+        let note = |error: &BrokerError| {
+            in_doubt.fetch_or(!error.is_certain(), Ordering::Relaxed);
+        };
+        let publish = || self.broker.publish(message.clone()).inspect_err(note).map_err(Failed);
+        let published = self.guard.again("publish", publish).await;
+        published.map_err(|Failed(error)| match in_doubt.load(Ordering::Relaxed) {
+            true => BrokerError { kind: BrokerErrorKind::TimedOut, ..error },
+            false => error,
+        })
     }
 
     fn once<'a, T: Send + 'a>(
@@ -78,7 +93,7 @@ impl Broker for GuardedBroker {
     fn publish(&self, message: Message) -> BoxFuture<'_, Result<(), BrokerError>> {
         match message.id.is_empty() {
             true => self.once("publish", self.broker.publish(message)),
-            false => self.again("publish", move || self.broker.publish(message.clone())),
+            false => self.publish_again(message).boxed(),
         }
     }
 
@@ -113,7 +128,7 @@ impl Broker for GuardedBroker {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use std::sync::{Arc, Mutex};
 
     use potter_broker::MemoryBroker;
     use potter_broker::contract::Fixture;
@@ -132,13 +147,23 @@ mod tests {
     async fn a_broker_that_is_ill_is_left_alone() {
         let closed = Arc::new(MemoryBroker::new());
         let limits = Limits { outages: 1, open_for: Duration::from_secs(600), ..Limits::default() };
-        let broker = GuardedBroker::new(Arc::new(Silent(closed)), Guard::new("broker", limits));
+        let broker = GuardedBroker::new(Arc::new(Silent::new(closed)), Guard::new("broker", limits));
         let message = || Message::new("a", "").id("1");
         let told = broker.publish(message()).await.expect_err("it doesn't answer").to_string();
         assert_eq!(told, "no answer");
         let told = broker.publish(message()).await.expect_err("it isn't asked");
-        assert_eq!(told.kind, BrokerErrorKind::Unreachable);
         assert!(told.to_string().contains("isn't tried at the moment"), "{told}");
+    }
+
+    #[tokio::test]
+    async fn a_message_that_may_have_arrived_at_the_first_try_is_in_doubt() {
+        let silent = Silent::new(Arc::new(MemoryBroker::new()));
+        *silent.first.lock().expect("no panic") = Some(BrokerError::new(BrokerErrorKind::TimedOut, "no answer"));
+        let broker = GuardedBroker::new(Arc::new(silent), Guard::new("broker", Limits::default()));
+        for certain in [false, true] {
+            let told = broker.publish(Message::new("a", "").id("1")).await.expect_err("it isn't there");
+            assert_eq!(told.is_certain(), certain, "{told:?}");
+        }
     }
 
     #[tokio::test]
@@ -151,45 +176,55 @@ mod tests {
         }
     }
 
-    /// Keeps everything, and says that it isn't there.
-    struct Silent(SharedBroker);
+    /// Keeps everything, and says that it isn't there; for the first time perhaps something else.
+    struct Silent {
+        broker: SharedBroker,
+        first: Mutex<Option<BrokerError>>,
+    }
+
+    impl Silent {
+        fn new(broker: SharedBroker) -> Self {
+            Self { broker, first: Mutex::default() }
+        }
+    }
 
     impl Broker for Silent {
         fn publish(&self, _: Message) -> BoxFuture<'_, Result<(), BrokerError>> {
-            let away = BrokerError::new(BrokerErrorKind::Unreachable, "no answer");
-            futures::future::ready(Err(away)).boxed()
+            let away = || BrokerError::new(BrokerErrorKind::Unreachable, "no answer");
+            let told = self.first.lock().expect("no panic").take().unwrap_or_else(away);
+            futures::future::ready(Err(told)).boxed()
         }
 
         fn declare(&self, channel: Channel) -> BoxFuture<'_, Result<(), BrokerError>> {
-            self.0.declare(channel)
+            self.broker.declare(channel)
         }
 
         fn consume(&self, consumer: Consumer) -> BoxFuture<'_, Result<Deliveries, BrokerError>> {
-            self.0.consume(consumer)
+            self.broker.consume(consumer)
         }
 
         fn backlog(&self, consumer: Consumer) -> BoxFuture<'_, Result<u64, BrokerError>> {
-            self.0.backlog(consumer)
+            self.broker.backlog(consumer)
         }
 
         fn listen(&self, pattern: String) -> BoxFuture<'_, Result<Messages, BrokerError>> {
-            self.0.listen(pattern)
+            self.broker.listen(pattern)
         }
 
         fn serve(&self, pattern: String, group: String) -> BoxFuture<'_, Result<Calls, BrokerError>> {
-            self.0.serve(pattern, group)
+            self.broker.serve(pattern, group)
         }
 
         fn request(&self, message: Message, patience: Duration) -> BoxFuture<'_, Result<Message, BrokerError>> {
-            self.0.request(message, patience)
+            self.broker.request(message, patience)
         }
 
         fn ping(&self) -> BoxFuture<'_, Result<(), BrokerError>> {
-            self.0.ping()
+            self.broker.ping()
         }
 
         fn close(&self) -> BoxFuture<'_, ()> {
-            self.0.close()
+            self.broker.close()
         }
     }
 }

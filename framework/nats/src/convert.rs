@@ -52,8 +52,9 @@ pub(crate) fn subject_of(subject: &str) -> Result<Subject, BrokerError> {
 pub(crate) fn publish_failure(subject: &str, error: &PublishError) -> BrokerError {
     let kind = match error.kind() {
         PublishErrorKind::StreamNotFound => BrokerErrorKind::NoChannel,
-        PublishErrorKind::TimedOut => BrokerErrorKind::TimedOut,
-        PublishErrorKind::BrokenPipe | PublishErrorKind::MaxAckPending => BrokerErrorKind::Unreachable,
+        // A broken pipe ends the wait for the acknowledgement: the message may have gone before.
+        PublishErrorKind::TimedOut | PublishErrorKind::BrokenPipe => BrokerErrorKind::TimedOut,
+        PublishErrorKind::MaxAckPending => BrokerErrorKind::Unreachable,
         PublishErrorKind::MaxPayloadExceeded => BrokerErrorKind::TooLarge,
         _ if is_too_large_for_the_stream(error) => BrokerErrorKind::TooLarge,
         _ => BrokerErrorKind::Refused,

@@ -4,16 +4,15 @@ use std::future::IntoFuture;
 use std::marker::PhantomData;
 use std::pin::Pin;
 
-use futures::StreamExt;
-use futures::future::join_all;
-use futures::stream::{Stream, select_all};
+use futures::future::{FutureExt, try_join_all};
+use futures::stream::{Stream, StreamExt, select_all};
 use potter_broker::subject::Subjects;
 use potter_broker::{Message as Sent, SharedBroker, headers};
 use prost::DecodeError;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout_at;
 
 use super::Invocation;
-use super::command::listen;
+use super::sending::{Prepared, listen};
 use crate::error::{Error, ErrorEvent, Failure, FailureKind};
 use crate::pending::Event;
 
@@ -66,8 +65,10 @@ impl<E: Event, X: ErrorEvent> Invocation<E, X> {
     /// [`AwaitAny::event`]: of the same correlation id, of whichever module. `F` is the enum of these events.
     ///
     /// Give each invocation a correlation id of its own, or none; events that follow from another request of the same
-    /// one would be taken for its own. An event that was published before the invocation is not heard, and of those
-    /// that the broker loses while it is away none is waited for longer than the timeout.
+    /// one would be taken for its own. An event that is heard before the command is sent is passed over. An event that
+    /// isn't heard in time, or that the broker loses while it is away, fails with `DEADLINE_EXCEEDED`, and is not
+    /// retryable: sent again, the command would either be known and lead to nothing new, or be another one. Whoever must
+    /// know looks for the correlation id, which the failure has, in a read model of the other module.
     pub fn await_any<F: Event>(self, broker: &SharedBroker) -> AwaitAny<F, E, X> {
         AwaitAny { invocation: self, broker: broker.clone(), subjects: Vec::new(), event: PhantomData }
     }
@@ -88,28 +89,45 @@ impl<F: Event, E: Event, X: ErrorEvent> AwaitAny<F, E, X> {
     }
 
     async fn send(self) -> Result<Heard<F>, Error<X>> {
-        let deadline = Instant::now() + self.invocation.timeout;
-        let late = Failure::deadline_exceeded(format!(
-            "command {} led to none of the awaited events within {:?}",
-            self.invocation.id, self.invocation.timeout
-        ));
-        timeout_at(deadline, self.follow()).await.unwrap_or_else(|_| Err(late.into()))
-    }
-
-    async fn follow(self) -> Result<Heard<F>, Error<X>> {
         if self.subjects.is_empty() {
             return Err(Failure::new(FailureKind::Invalid, "INVALID_REQUEST", "no event is awaited").into());
         }
         let correlation_id = self.invocation.correlation();
+        let invocation = self.invocation.correlation_id(&correlation_id);
         // Before the command is sent, so that nothing is missed.
-        let listening = self.subjects.into_iter().map(|subject| listen(&self.broker, subject));
-        let events = select_all(join_all(listening).await);
-        tokio::select! {
-            event = first(events, &correlation_id) => Ok(event?),
-            // A success is only the beginning.
-            Err(error) = self.invocation.correlation_id(&correlation_id).into_future() => Err(error),
-        }
+        let command = Prepared::new(&invocation).await?;
+        let listening = self.subjects.into_iter().map(|subject| listen(&self.broker, subject, command.deadline));
+        let listening = try_join_all(listening).await.map_err(|why| invocation.not_sent(&why))?;
+        let mut events = select_all(listening);
+        let command = command.send(|| pass_over(&mut events)).await?;
+        let deadline = command.deadline;
+        let followed = async {
+            tokio::select! {
+                event = first(events, &correlation_id) => Ok(event?),
+                // A success is only the beginning.
+                Err(error) = command.outcome() => Err(error),
+            }
+        };
+        timeout_at(deadline, followed).await.unwrap_or_else(|_| Err(unheard(&invocation).into()))
     }
+}
+
+/// Passes over what was heard before the command was sent: that cannot follow from it.
+fn pass_over(events: &mut (impl Stream + Unpin)) {
+    while let Some(Some(_)) = events.next().now_or_never() {}
+}
+
+/// Says that the time is up. Sending the command again wouldn't help: what follows from it may have happened meanwhile,
+/// and happens once.
+fn unheard<E: Event, X: ErrorEvent>(invocation: &Invocation<E, X>) -> Failure {
+    let (id, correlation_id) = (invocation.id, invocation.correlation());
+    let message = format!(
+        "command {id} led to none of the awaited events within {:?}; they may come later, or have come unheard: look for \
+         the correlation id {correlation_id} rather than invoke it again",
+        invocation.timeout
+    );
+    let late = Failure::deadline_exceeded(message);
+    Failure { retryable: false, correlation_id: Some(correlation_id), ..late }
 }
 
 impl<F: Event, E: Event, X: ErrorEvent> IntoFuture for AwaitAny<F, E, X> {
@@ -141,11 +159,14 @@ fn read<F: Event>(message: &Sent) -> Result<Option<Heard<F>>, Failure> {
     let text = |name: &str| message.get(name).unwrap_or_default().to_owned();
     let unreadable =
         |reason: String| Failure::protocol(format!("cannot read the event on `{}`: {reason}", message.subject));
-    if message.get(headers::CONTENT_TYPE) == Some(headers::JSON) {
-        return Err(unreadable("it is in JSON, invokers read protobuf".to_owned()));
-    }
-    let event = F::decode(&text(headers::MESSAGE), &message.payload).map_err(|error| unreadable(error.to_string()))?;
+    let is_json = message.get(headers::CONTENT_TYPE).is_some_and(|it| it.starts_with(headers::JSON));
+    // Nothing at all is a valid message in protobuf: whether it is an `F` can be told without its payload.
+    let payload = if is_json { &[][..] } else { &message.payload };
+    let event = F::decode(&text(headers::MESSAGE), payload).map_err(|error| unreadable(error.to_string()))?;
     let Some(event) = event else { return Ok(None) };
+    if is_json {
+        return Err(unreadable("it is in JSON, and invokers read protobuf".to_owned()));
+    }
     Ok(Some(Heard {
         event,
         event_id: text(headers::EVENT_ID),

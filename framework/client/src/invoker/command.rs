@@ -7,23 +7,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::StreamExt;
-use potter_broker::backoff::backoff;
-use potter_broker::subject::Subjects;
-use potter_broker::{Message as Sent, Messages, SharedBroker, headers};
-use potter_proto::runtime::v1::CommandStatus;
+use potter_broker::{BrokerError, BrokerErrorKind, Message as Sent, SharedBroker, headers};
 use prost::Message;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::timeout_at;
 use uuid::Uuid;
 
-use super::{PATIENCE, Told, Way, failure};
+use super::sending::Prepared;
+use super::{PATIENCE, Told, Way};
 use crate::call::AsyncCommand;
 use crate::connection::Connection;
 use crate::error::{Error, ErrorEvent, Failure};
-use crate::pending::{Event, Outcome, outcome};
-
-/// An outcome that is long in coming is asked for again that often: the first answer may have been missed.
-const ASK_AGAIN: Duration = Duration::from_secs(5);
+use crate::pending::{Event, Outcome};
 
 /// Sends commands of the type `C` and awaits their outcomes: events of the enum `E`, or an error event of the enum `X`.
 ///
@@ -38,7 +32,7 @@ pub struct CommandInvoker<C, E, X> {
 /// A command about to be sent; awaiting it sends it and gives its outcome, the success or the failure.
 #[must_use = "a command is sent when it is awaited"]
 pub struct Invocation<E, X> {
-    way: Way,
+    pub(super) way: Way,
     body: Bytes,
     told: Told,
     pub(super) id: Uuid,
@@ -136,69 +130,53 @@ impl<E: Event, X: ErrorEvent> Invocation<E, X> {
     }
 
     async fn send(self) -> Result<Outcome<E>, Error<X>> {
-        match self.way.clone() {
-            Way::Grpc { connection, path } => self.send_over_grpc(&connection, path).await,
-            Way::Broker { broker, module, name, resolve } => {
-                let subjects = Subjects::of(&module);
-                let subject = resolve.map_or_else(|| subjects.command(&name), |resolve| resolve(&name));
-                self.send_over_broker(&broker, &subjects, subject).await
-            }
-        }
+        let sent = Prepared::new(&self).await?.send(|| ()).await?;
+        let outcome = timeout_at(sent.deadline, sent.outcome()).await;
+        outcome.unwrap_or_else(|_| Err(self.without_outcome().into()))
     }
 
-    async fn send_over_grpc(self, connection: &Connection, path: &'static str) -> Result<Outcome<E>, Error<X>> {
-        let mut command = AsyncCommand::<(), E, X>::encoded(connection, path, self.body).timeout(self.timeout);
-        if let Some(id) = self.told.correlation_id {
+    /// The command over gRPC.
+    pub(super) fn call(&self, connection: &Connection, path: &'static str) -> AsyncCommand<(), E, X> {
+        let mut command = AsyncCommand::encoded(connection, path, self.body.clone()).timeout(self.timeout);
+        if let Some(id) = &self.told.correlation_id {
             command = command.correlation_id(id);
         }
-        if let Some(id) = self.told.causation_id {
+        if let Some(id) = &self.told.causation_id {
             command = command.caused_by(id);
         }
         if let Some(version) = self.expected_version {
             command = command.expected_version(version);
         }
-        let deadline = Instant::now() + self.timeout;
-        let pending = command.await?;
-        pending.outcome().within(deadline.saturating_duration_since(Instant::now())).await
-    }
-
-    async fn send_over_broker(
-        self,
-        broker: &SharedBroker,
-        subjects: &Subjects,
-        subject: String,
-    ) -> Result<Outcome<E>, Error<X>> {
-        let deadline = Instant::now() + self.timeout;
-        let correlation_id = self.correlation();
-        let late =
-            || Failure::deadline_exceeded(format!("command {} has no outcome after {:?}", self.id, self.timeout));
-        let awaited = async {
-            // Before anything is sent, so that no outcome is missed.
-            let mut outcomes = listen(broker, subjects.outcome(&correlation_id, &self.id.to_string())).await;
-            for attempt in 1_u32.. {
-                publish(broker, self.message(&subject, &correlation_id, attempt)).await?;
-                let again = Instant::now() + ASK_AGAIN;
-                if let Ok(status) = timeout_at(again, heard(&mut outcomes, self.id)).await {
-                    return outcome(status?);
-                }
-            }
-            unreachable!("attempts are without end")
-        };
-        timeout_at(deadline, awaited).await.unwrap_or_else(|_| Err(late().into()))
+        command
     }
 
     /// The command as it is published: a message of its own each time, or the broker would drop it as a repeat.
-    fn message(&self, subject: &str, correlation_id: &str, attempt: u32) -> Sent {
+    pub(super) fn message(&self, subject: &str, attempt: u32) -> Sent {
         let id = if attempt == 1 { self.id.to_string() } else { format!("{}-{attempt}", self.id) };
         let version = self.expected_version.map(|version| version.to_string()).unwrap_or_default();
         Sent::new(subject, self.body.clone())
             .id(id)
             .header(headers::COMMAND_ID, self.id.to_string())
-            .header(headers::CORRELATION_ID, correlation_id)
+            .header(headers::CORRELATION_ID, self.correlation())
             .header(headers::CAUSATION_ID, self.told.causation_id.clone().unwrap_or_default())
             .header(headers::ACTOR, self.told.actor.clone().unwrap_or_default())
             .header(headers::EXPECTED_VERSION, version)
             .header(headers::CONTENT_TYPE, headers::PROTOBUF)
+    }
+
+    /// Says that the command was certainly not sent.
+    pub(super) fn not_sent(&self, why: &BrokerError) -> Failure {
+        let failure = Failure::not_sent(format!("command {} was not sent: {why}", self.id));
+        // Who has let go of a broker sends nothing over it any more.
+        let retryable = why.kind != BrokerErrorKind::Closed;
+        Failure { retryable, correlation_id: Some(self.correlation()), ..failure }
+    }
+
+    /// Says that the time is up, and that nobody knows how the command went.
+    pub(super) fn without_outcome(&self) -> Failure {
+        let Self { id, timeout, .. } = self;
+        let message = format!("command {id} has no outcome after {timeout:?}; under the same id it may be sent again");
+        Failure { correlation_id: Some(self.correlation()), ..Failure::deadline_exceeded(message) }
     }
 }
 
@@ -209,41 +187,4 @@ impl<E: Event, X: ErrorEvent> IntoFuture for Invocation<E, X> {
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(self.send())
     }
-}
-
-/// Listens as soon as the broker is there.
-pub(super) async fn listen(broker: &SharedBroker, pattern: String) -> Messages {
-    for attempt in 1.. {
-        match broker.listen(pattern.clone()).await {
-            Ok(messages) => return messages,
-            Err(error) => tracing::debug!(%error, "cannot listen for the outcome yet"),
-        }
-        sleep(backoff(attempt)).await;
-    }
-    unreachable!("attempts are without end")
-}
-
-/// Publishes as soon as the broker keeps it; a repeat of the same id is dropped by the broker or known to the service.
-async fn publish(broker: &SharedBroker, message: Sent) -> Result<(), Failure> {
-    for attempt in 1.. {
-        match broker.publish(message.clone()).await.map_err(|error| failure(&error)) {
-            Ok(()) => return Ok(()),
-            Err(failure) if failure.retryable => tracing::debug!(%failure, "cannot send the command yet"),
-            Err(failure) => return Err(failure),
-        }
-        sleep(backoff(attempt)).await;
-    }
-    unreachable!("attempts are without end")
-}
-
-/// Waits for the outcome of the command `id`; others may have the same correlation id.
-async fn heard(outcomes: &mut Messages, id: Uuid) -> Result<CommandStatus, Failure> {
-    let id = id.to_string();
-    while let Some(message) = outcomes.next().await {
-        if message.get(headers::COMMAND_ID) == Some(&id) {
-            let status = CommandStatus::decode(message.payload);
-            return status.map_err(|error| Failure::protocol(format!("cannot read the outcome: {error}")));
-        }
-    }
-    Err(Failure::protocol("the broker was closed while the outcome was awaited"))
 }

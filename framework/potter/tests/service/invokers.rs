@@ -7,7 +7,7 @@ use futures::StreamExt;
 use potter::prost::{DecodeError, Message};
 use potter::uuid::Uuid;
 use potter::{App, Service};
-use potter_client::broker::{Channel, Keeps, Message as Sent, SharedBroker, headers};
+use potter_client::broker::{Broker, Channel, Consumer, Keeps, MemoryBroker, Message as Sent, SharedBroker, headers};
 use potter_client::invoker::{CommandInvoker, OneOf, QueryInvoker};
 use potter_client::nats::NatsBroker;
 use potter_client::{Connection, FailureKind};
@@ -148,14 +148,17 @@ fn arrived(correlation_id: &str, name: &str) -> Sent {
 
 async fn with_warehouse(service: &Service) -> SharedBroker {
     let broker = service.broker().expect("it has one").clone();
-    let channel = Channel {
-        name: "warehouse-events".to_owned(),
-        subjects: vec!["warehouse.events.>".to_owned()],
+    broker.declare(channel("warehouse-events", "warehouse.events.>")).await.expect("declared");
+    broker
+}
+
+fn channel(name: &str, pattern: &str) -> Channel {
+    Channel {
+        name: name.to_owned(),
+        subjects: vec![pattern.to_owned()],
         keeps: Keeps::For(Duration::from_secs(60)),
         repeats_within: Duration::from_secs(60),
-    };
-    broker.declare(channel).await.expect("declared");
-    broker
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -200,9 +203,79 @@ async fn nobody_waits_for_what_follows_from_a_refused_command() {
     let refused = awaited("taken").event("warehouse", "product.arrived").await.expect_err("the name is taken");
     assert!(matches!(refused.event(), Some(ErrorEvent::NameTaken(_))), "{refused:?}");
     let late = awaited("lamp").event("warehouse", "product.arrived").await.expect_err("nothing arrives");
-    assert_eq!((late.code(), late.is_retryable()), ("DEADLINE_EXCEEDED", true));
+    // Invoked again it would lead to nothing new: what may follow is told by the correlation id.
+    assert_eq!((late.code(), late.is_retryable()), ("DEADLINE_EXCEEDED", false));
+    let correlation_id = late.failure().correlation_id.as_deref().expect("it has one");
+    assert!(late.message().contains(correlation_id), "{late}");
     let nothing = awaited("lamp").await.expect_err("nothing is awaited");
     assert_eq!(nothing.kind(), FailureKind::Invalid);
+}
+
+/// The event of an earlier request of the same correlation id, published before anybody could keep the command.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_heard_before_the_command_was_sent_does_not_follow_from_it() {
+    let broker: SharedBroker = Arc::new(MemoryBroker::new());
+    broker.declare(channel("warehouse-events", "warehouse.events.>")).await.expect("declared");
+    let (create, _) = over(&broker);
+    let awaited = create.invoke(&lamp("lamp")).correlation_id("order-7").await_any::<Either>(&broker);
+    let awaited = awaited.event("warehouse", "product.arrived");
+    let others = async {
+        // The invoker listens within one of its tries.
+        for _ in 0..20 {
+            broker.publish(arrived("order-7", "earlier lamp")).await.expect("kept");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        broker.declare(channel("catalogue-commands", "catalogue.commands.>")).await.expect("declared");
+        let commands = broker.consume(Consumer::new("catalogue-commands", "service")).await;
+        commands.expect("it can take part").next().await.expect("it is sent").expect("the broker is there");
+        broker.publish(arrived("order-7", "lamp")).await.expect("kept");
+    };
+    let (heard, ()) = tokio::join!(awaited.into_future(), others);
+    let heard = heard.expect("the warehouse's event");
+    assert!(matches!(&heard.event, OneOf::First(Arrived(event)) if event.name == "lamp"), "{heard:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn json_of_events_that_are_not_awaited_is_passed_over() {
+    let service = start(&[]).await;
+    let broker = with_warehouse(&service).await;
+    let in_json = |event: Sent| event.header(headers::CONTENT_TYPE, "application/json; charset=utf-8");
+    for (name, awaited) in [("warehouse.Counted", true), ("warehouse.Arrived", false)] {
+        let (create, _) = over(&broker);
+        let mut published = broker.listen("catalogue.events.>".to_owned()).await.expect("it can listen");
+        let warehouse = async {
+            let event = published.next().await.expect("it is published");
+            let correlation_id = event.get(headers::CORRELATION_ID).expect("it has one");
+            let json = in_json(arrived(correlation_id, "lamp")).header(headers::MESSAGE, name);
+            broker.publish(json).await.expect("kept");
+            broker.publish(arrived(correlation_id, "lamp")).await.expect("kept");
+        };
+        let heard = create.invoke(&lamp("lamp")).await_any::<Either>(&broker).subject("warehouse.events.>");
+        let (heard, ()) = tokio::join!(heard.into_future(), warehouse);
+        match heard {
+            Ok(heard) => assert!(awaited && matches!(heard.event, OneOf::First(_)), "{heard:?}"),
+            Err(error) => assert!(!awaited && error.message().contains("it is in JSON"), "{error}"),
+        }
+    }
+}
+
+/// Long before the time for the outcome is up.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_that_never_left_is_told_so() {
+    let nobody: SharedBroker = Arc::new(NatsBroker::connect("nats://127.0.0.1:1", "an invoker").await.expect("a URL"));
+    let (create, _) = over(&nobody);
+    let create = create.timeout(Duration::from_secs(3600));
+    let alone = create.invoke(&lamp("lamp")).correlation_id("order-7").await.expect_err("no broker");
+    let awaited = create.invoke(&lamp("lamp")).await_any::<Either>(&nobody).event("warehouse", "product.arrived");
+    for error in [alone, awaited.await.expect_err("no broker")] {
+        assert_eq!((error.code(), error.kind(), error.is_retryable()), ("NOT_SENT", FailureKind::Unavailable, true));
+        assert!(error.message().ends_with("was not sent: no NATS server is in reach"), "{error}");
+    }
+    let closed = MemoryBroker::new();
+    closed.close().await;
+    let (create, _) = over(&(Arc::new(closed) as SharedBroker));
+    let error = create.invoke(&lamp("lamp")).await.expect_err("it is closed");
+    assert_eq!((error.code(), error.is_retryable()), ("NOT_SENT", false));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -226,10 +299,10 @@ async fn the_example_does_what_it_says() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_invoker_does_not_wait_for_ever() {
-    let nobody: SharedBroker = Arc::new(potter_client::broker::MemoryBroker::new());
+    let nobody: SharedBroker = Arc::new(MemoryBroker::new());
     let (create, get) = over(&nobody);
     let late = create.invoke(&lamp("lamp")).timeout(Duration::from_millis(50)).await.expect_err("nobody is there");
-    assert_eq!((late.code(), late.is_retryable()), ("DEADLINE_EXCEEDED", true));
+    assert_eq!((late.code(), late.is_retryable()), ("NOT_SENT", true));
     let unserved = get.ask(&GetProductRequest::default()).await.expect_err("nobody is there");
     assert_eq!((unserved.kind(), unserved.is_retryable()), (FailureKind::Unavailable, true));
 }
