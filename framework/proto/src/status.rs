@@ -1,6 +1,6 @@
 //! How far a command is, as transports tell it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use potter_core::failure::{Failure, FieldViolation};
 use potter_core::module::Module;
@@ -9,11 +9,13 @@ use prost_types::Any;
 
 use crate::runtime::v1::{self, command_status::Status};
 
-/// Puts statuses into messages; knows which message an event is.
+/// Puts statuses into messages; knows which message an event is, and which events stay inside the service.
 #[derive(Clone, Debug)]
 pub struct StatusTeller {
     /// Full name of the message by stored type; the newest version's.
     events: HashMap<&'static str, &'static str>,
+    /// Stored types of the events that nobody else is told of.
+    internal: HashSet<&'static str>,
 }
 
 impl StatusTeller {
@@ -21,10 +23,12 @@ impl StatusTeller {
     #[must_use]
     pub fn new(module: &Module) -> Self {
         let events = module.aggregates().iter().flat_map(|aggregate| aggregate.events);
-        Self { events: events.map(|(ty, _, message)| (*ty, *message)).collect() }
+        let events: HashMap<_, _> = events.map(|(ty, _, message)| (*ty, *message)).collect();
+        let internal = events.keys().copied().filter(|ty| module.is_internal(ty)).collect();
+        Self { events, internal }
     }
 
-    /// How far a command is.
+    /// How far a command is. Internal events that it recorded are left out.
     #[must_use]
     pub fn tell(&self, CommandStatus { command, outcome }: &CommandStatus) -> v1::CommandStatus {
         let pending = v1::CommandStatus {
@@ -41,7 +45,7 @@ impl StatusTeller {
             Some(CommandOutcome::Succeeded { version, events }) => v1::CommandStatus {
                 status: Status::Succeeded.into(),
                 version: *version,
-                events: events.iter().map(|(ty, payload)| self.event(ty, payload)).collect(),
+                events: events.iter().filter_map(|(ty, payload)| self.event(ty, payload)).collect(),
                 ..pending
             },
             Some(CommandOutcome::Failed { code, message, retryable, event }) => v1::CommandStatus {
@@ -58,9 +62,10 @@ impl StatusTeller {
         }
     }
 
-    fn event(&self, ty: &str, payload: &[u8]) -> v1::CommandEvent {
+    fn event(&self, ty: &str, payload: &[u8]) -> Option<v1::CommandEvent> {
         let name = self.events.get(ty).copied().unwrap_or(ty);
-        v1::CommandEvent { r#type: ty.to_owned(), data: Some(any(name, payload)) }
+        let event = || v1::CommandEvent { r#type: ty.to_owned(), data: Some(any(name, payload)) };
+        (!self.internal.contains(ty)).then(event)
     }
 }
 

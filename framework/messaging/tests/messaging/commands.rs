@@ -45,6 +45,19 @@ async fn a_command_is_executed_and_its_outcome_told() {
     assert_eq!(event.get(headers::ACTOR), Some("ada"));
 }
 
+/// What happened is known to the service alone, also to whoever has sent the command.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_outcome_tells_of_no_internal_event() {
+    let mut module = potter_sample::module();
+    module.internal_events(&["product.created"]);
+    let (store, broker) = (Arc::new(MemoryStore::new()), Arc::new(MemoryBroker::new()));
+    let shop = Shop::over(store, broker, Options::default(), module).await;
+    let mut outcomes = shop.listen("shop.outcomes.*").await;
+    shop.send(create(Uuid::now_v7(), "c")).await;
+    let status = outcome(&mut outcomes).await;
+    assert_eq!((status.status, status.version, status.events), (Status::Succeeded.into(), 1, Vec::new()));
+}
+
 /// Also through the store, where the command waits for a worker.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_events_of_a_command_say_what_has_caused_it() {
