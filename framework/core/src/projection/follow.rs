@@ -48,8 +48,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// How often a projection that is paused looks whether it still is.
 const LOOK_WHETHER_PAUSED: Duration = Duration::from_secs(1);
 
-/// How often to look whether somebody else has taken in what is parked.
-const LOOK_AT_PARKED: Duration = Duration::from_secs(1);
+/// How often to look whether somebody else has paused, emptied or replaced the read model, of which no event tells.
+const LOOK_AROUND: Duration = Duration::from_secs(1);
 
 /// Follows the log until the service stops.
 pub(super) async fn run<M: ReadModel>(runtime: Arc<Runtime>, board: Arc<Board>, mut orders: mpsc::Receiver<Order>) {
@@ -80,6 +80,8 @@ struct Task<'r, M: ReadModel> {
     paused: bool,
     /// Whether the read model has been up to date since the start.
     caught_up: bool,
+    /// When there was last a look at what others do.
+    looked_around: Instant,
 }
 
 /// What a process does for a read model.
@@ -124,6 +126,7 @@ impl<'r, M: ReadModel> Task<'r, M> {
             patience: PATIENCE + Duration::from_millis(fastrand::u64(..256)),
             paused: false,
             caught_up: false,
+            looked_around: Instant::now(),
         };
         if let Ok(ProjectionRecord { paused, rebuilding, .. }) = runtime.store.projection(M::NAME).await {
             task.paused = paused;
@@ -211,7 +214,7 @@ impl<'r, M: ReadModel> Task<'r, M> {
     async fn lead(&mut self) -> Result<Wait, StoreError> {
         match self.follower.advance().await {
             Ok(true) => Ok(Wait::Not),
-            Ok(false) => Ok(self.for_events()),
+            Ok(false) => self.look_around().await,
             Err(ProjectionError::Moved { .. }) => {
                 tracing::info!(read_model = M::NAME, "another process leads");
                 self.role = Role::StandsBy { still_since: None };
@@ -234,11 +237,11 @@ impl<'r, M: ReadModel> Task<'r, M> {
         if still_since.is_some_and(|since| since.elapsed() >= self.patience) {
             self.take_the_lead().await?;
         }
-        Ok(match seen {
-            Seen::Everything => self.for_events(),
-            Seen::Strangers => Wait::Not,
-            Seen::Progress | Seen::Standstill => Wait::For(LOOK_AGAIN),
-        })
+        match seen {
+            Seen::Everything => self.look_around().await,
+            Seen::Strangers => Ok(Wait::Not),
+            Seen::Progress | Seen::Standstill => Ok(Wait::For(LOOK_AGAIN)),
+        }
     }
 
     /// Takes nothing in until it may.
@@ -251,9 +254,20 @@ impl<'r, M: ReadModel> Task<'r, M> {
         self.follower.reload().await.map(|()| Wait::Not)
     }
 
-    /// What is parked may be taken in by another process, of which no event tells.
-    fn for_events(&self) -> Wait {
-        if self.follower.parked() > 0 { Wait::ForEventsOr(LOOK_AT_PARKED) } else { Wait::ForEvents }
+    /// When there is nothing to take in, looks now and then at what the command line and other processes do.
+    async fn look_around(&mut self) -> Result<Wait, StoreError> {
+        if self.looked_around.elapsed() < LOOK_AROUND {
+            return Ok(Wait::ForEventsOr(LOOK_AROUND));
+        }
+        self.looked_around = Instant::now();
+        let ProjectionRecord { paused, epoch, .. } = self.runtime.store.projection(M::NAME).await?;
+        if epoch != self.follower.epoch() {
+            self.caught_up = false;
+            self.follower.reload().await?;
+            return Ok(Wait::Not);
+        }
+        self.paused = paused;
+        Ok(if paused { Wait::Not } else { Wait::ForEventsOr(LOOK_AROUND) })
     }
 
     async fn take_the_lead(&mut self) -> Result<(), StoreError> {
@@ -272,7 +286,6 @@ impl<'r, M: ReadModel> Task<'r, M> {
         let waited = async {
             match wait {
                 Wait::Not => {}
-                Wait::ForEvents => changed(&mut self.head).await,
                 Wait::ForEventsOr(time) => drop(tokio::time::timeout(time, changed(&mut self.head)).await),
                 Wait::For(time) => tokio::time::sleep(time).await,
             }
@@ -352,8 +365,7 @@ impl<'r, M: ReadModel> Task<'r, M> {
 /// How to wait before the next batch.
 enum Wait {
     Not,
-    ForEvents,
-    /// Or no longer than that.
+    /// And no longer than that.
     ForEventsOr(Duration),
     For(Duration),
 }

@@ -160,6 +160,11 @@ impl<M: ReadModel> Follower<M> {
         self.position
     }
 
+    /// How often the read model had been emptied or replaced when it was last read.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
     /// How many events are parked.
     pub fn parked(&self) -> usize {
         self.parked

@@ -186,6 +186,25 @@ async fn a_reset_takes_everything_in_again_in_whatever_process() {
     assert_eq!((rows.len(), rows[0].name.as_str(), rows[0].stock), (1, "Quill", 999));
 }
 
+/// No event tells of it.
+#[tokio::test(start_paused = true)]
+async fn a_service_at_rest_notices_what_the_command_line_does() {
+    let (store, leader, other) = leader_and_other().await;
+    let (mut states, wait) = (Vec::new(), Duration::from_secs(3));
+    store.reset_projection(Products::NAME, Products::TABLE).await.expect("emptied");
+    tokio::time::sleep(wait).await;
+    assert_eq!(rows(&*store).await.len(), 1, "everything is taken in again");
+    for paused in [true, false] {
+        store.set_paused(Products::NAME, paused).await.expect("set");
+        tokio::time::sleep(wait).await;
+        states.push([condition(&leader).0, condition(&other).0]);
+    }
+    assert_eq!(
+        states,
+        [[ProjectionState::Paused, ProjectionState::Paused], [ProjectionState::Active, ProjectionState::Active]]
+    );
+}
+
 #[tokio::test]
 async fn a_rebuild_from_a_position_knows_only_what_has_happened_since() {
     let store = TestStore::new();
