@@ -35,6 +35,7 @@ use crate::health::{self, ComponentHealth};
 use crate::messages::Messages;
 use crate::module::{DescriptorError, Module};
 use crate::projection::{ProjectionHandle, ProjectionStatus, Rebuild};
+use crate::replay::Replay;
 use crate::store::{CommandStatus, ProcessedEvent, Retention, SharedStore, StoreError};
 use crate::subscription::Subscription;
 use crate::worker::Workers;
@@ -379,6 +380,16 @@ impl Dispatcher {
         self.inner.projections.iter().map(|projection| projection.status()).collect()
     }
 
+    /// How a projection is, and what has become of its last rebuild.
+    ///
+    /// # Errors
+    /// There is no such read model, or what keeps it is out of reach.
+    pub async fn examine_projection(&self, read_model: &str) -> Result<ProjectionStatus, Failure> {
+        let projection = self.projection(read_model)?;
+        let record = self.inner.runtime.store.projection(projection.name()).await?;
+        Ok(ProjectionStatus { rebuild: record.rebuild, ..projection.status() })
+    }
+
     /// Builds a read model anew from the whole log, beside the one that queries read until it is ready.
     ///
     /// # Errors
@@ -420,12 +431,12 @@ impl Dispatcher {
         self.projection(read_model)?.set_paused(false).await
     }
 
-    /// Tries again to take in the events that a projection has parked; answers how many it could.
+    /// Tries again to take in what a projection has parked of these events; answers how many it could.
     ///
     /// # Errors
     /// There is no such read model, or the store is out of reach.
-    pub async fn replay_parked(&self, read_model: &str) -> Result<usize, Failure> {
-        self.projection(read_model)?.replay_parked().await
+    pub async fn replay_parked(&self, read_model: &str, of: Replay) -> Result<usize, Failure> {
+        self.projection(read_model)?.replay_parked(of).await
     }
 
     /// Waits until every accepted command has its outcome and every read model has seen every event.

@@ -9,7 +9,7 @@ use crate::event::RecordedEvent;
 use crate::messages::{MessagesStatus, Replayed};
 use crate::module::{DescriptorError, Module};
 use crate::projection::{ProjectionState, ProjectionStatus};
-use crate::store::{CommandOutcome, CommandStatus, DeadLetter, ParkedEvent};
+use crate::store::{CommandOutcome, CommandStatus, DeadLetter, ParkedEvent, RebuildEnd, RebuildRecord, columns};
 
 /// Reads the payloads of a module's events.
 pub struct Payloads<'m> {
@@ -131,7 +131,37 @@ pub fn projection(status: &ProjectionStatus) -> Value {
     if let ProjectionState::Error(reason) = &status.state {
         record["reason"] = reason.as_str().into();
     }
+    if let Some(rebuilt) = &status.rebuild {
+        record["rebuild"] = rebuild(rebuilt);
+    }
     record
+}
+
+/// A rebuild, and what has become of it.
+fn rebuild(rebuild: &RebuildRecord) -> Value {
+    let mut record = json!({
+        "number": rebuild.number,
+        "begin": columns::rebuild(&rebuild.begin),
+        "begunAt": rfc3339(rebuild.begun_at),
+        "state": rebuild_state(rebuild),
+    });
+    if let Some(end) = &rebuild.end {
+        record["endedAt"] = rfc3339(end.at).into();
+        if let Some(reason) = &end.failure {
+            record["reason"] = reason.as_str().into();
+        }
+    }
+    record
+}
+
+/// What has become of a rebuild, in a word; one that was broken off counts as building until somebody takes it up.
+#[must_use]
+pub fn rebuild_state(rebuild: &RebuildRecord) -> &'static str {
+    match &rebuild.end {
+        None => "building",
+        Some(RebuildEnd { failure: None, .. }) => "done",
+        Some(RebuildEnd { failure: Some(_), .. }) => "failed",
+    }
 }
 
 /// What a projection is doing, in a word.
@@ -313,7 +343,8 @@ mod tests {
 
     #[test]
     fn a_projection_that_cannot_go_on_says_why_beside_its_state() {
-        let status = |state| ProjectionStatus { name: "Products", state, position: 3, head: 5, parked: 0 };
+        let status =
+            |state| ProjectionStatus { name: "Products", state, position: 3, head: 5, parked: 0, rebuild: None };
         let failing = projection(&status(ProjectionState::Error("out of reach".to_owned())));
         assert_eq!((&failing["state"], &failing["reason"]), (&"error".into(), &"out of reach".into()));
         let paused = projection(&status(ProjectionState::Paused));

@@ -19,9 +19,10 @@ use crate::clock;
 use crate::event::{RecordedEvent, StreamId};
 use crate::read_model::Table;
 use crate::store::{
-    AcceptedCommand, Append, AppliedMigration, ClaimKey, CommandStatus, CommitError, Committed, Copied, DeadLetter,
+    AcceptedCommand, Append, AppliedMigration, ClaimKey, CommandStatus, CommitError, Committed, DeadLetter,
     DeadLetterFilter, Expiry, Generation, Migration, ParkedEvent, ProcessedEvent, ProjectionBatch, ProjectionError,
-    ProjectionRecord, ReadModels, RecordedClaim, Script, Selected, Selection, Snapshot, Store, StoreError, Unit,
+    ProjectionRecord, ReadModels, Rebuild, RebuildEnd, RebuildRecord, RecordedClaim, Script, Selected, Selection,
+    Snapshot, Source, Store, StoreError, Unit,
 };
 
 /// A store in memory.
@@ -302,7 +303,7 @@ impl ReadModels for MemoryStore {
     fn projection(&self, projection: &'static str) -> BoxFuture<'_, Result<ProjectionRecord, StoreError>> {
         self.with("read about a projection", move |state| {
             let rebuilding = state.models.contains_key(&(projection, Generation::Next));
-            Ok(ProjectionRecord { rebuilding, ..*state.projection(projection) })
+            Ok(ProjectionRecord { rebuilding, ..state.projection(projection).clone() })
         })
     }
 
@@ -317,21 +318,9 @@ impl ReadModels for MemoryStore {
         &self,
         projection: &'static str,
         table: Table,
-        from: u64,
-    ) -> BoxFuture<'_, Result<(), StoreError>> {
-        self.with("begin a rebuild", move |state| {
-            state.empty(projection, &table, Generation::Next, from);
-            Ok(())
-        })
-    }
-
-    fn begin_rebuild_from_copy(
-        &self,
-        projection: &'static str,
-        table: Table,
-        of: Copied,
+        begin: Rebuild,
     ) -> BoxFuture<'_, Result<Option<u64>, StoreError>> {
-        self.with("begin a rebuild", move |state| Ok(state.copy(projection, &table, of.generation(), Generation::Next)))
+        self.with("begin a rebuild", move |state| Ok(state.begin_rebuild(projection, &table, begin)))
     }
 
     fn save_copy(&self, projection: &'static str, table: Table) -> BoxFuture<'_, Result<u64, StoreError>> {
@@ -352,9 +341,20 @@ impl ReadModels for MemoryStore {
         &self,
         projection: &'static str,
         table: Table,
+        number: u64,
         expected_checkpoint: u64,
     ) -> BoxFuture<'_, Result<(), ProjectionError>> {
-        self.with("finish a rebuild", move |state| state.finish_rebuild(projection, table, expected_checkpoint))
+        self.with("finish a rebuild", move |state| state.finish_rebuild(projection, table, number, expected_checkpoint))
+    }
+
+    fn drop_rebuild(
+        &self,
+        projection: &'static str,
+        table: Table,
+        number: u64,
+        reason: String,
+    ) -> BoxFuture<'_, Result<bool, StoreError>> {
+        self.with("drop a rebuild", move |state| Ok(state.drop_rebuild(projection, table, number, reason)))
     }
 
     fn ping(&self) -> BoxFuture<'_, Result<(), StoreError>> {
@@ -499,6 +499,9 @@ impl State {
         if live && paused {
             return Err(ProjectionError::Paused);
         }
+        if !live {
+            self.look_for_rebuild(batch.projection, batch.epoch)?;
+        }
         let model = self.models.entry((batch.projection, batch.generation)).or_default();
         if model.checkpoint != batch.expected_checkpoint || (live && epoch != batch.epoch) {
             return Err(ProjectionError::Moved { actual: model.checkpoint });
@@ -516,12 +519,32 @@ impl State {
         Ok(())
     }
 
+    fn begin_rebuild(&mut self, projection: &'static str, table: &Table, begin: Rebuild) -> Option<u64> {
+        match begin.source() {
+            Source::Nothing { after } => self.empty(projection, table, Generation::Next, after),
+            Source::Copy(from) => drop(self.copy(projection, table, from, Generation::Next)?),
+        }
+        let record = self.projection(projection);
+        let number = record.rebuild.as_ref().map_or(0, |it| it.number) + 1;
+        record.rebuild = Some(RebuildRecord { number, begin, begun_at: SystemTime::now(), end: None });
+        Some(number)
+    }
+
+    /// Refuses if it isn't the rebuild of that number that goes on.
+    fn look_for_rebuild(&mut self, projection: &'static str, number: u64) -> Result<(), ProjectionError> {
+        let rebuilding = self.models.contains_key(&(projection, Generation::Next));
+        let record = ProjectionRecord { rebuilding, ..self.projection(projection).clone() };
+        if record.goes_on(number) { Ok(()) } else { Err(ProjectionError::Ended) }
+    }
+
     fn finish_rebuild(
         &mut self,
         projection: &'static str,
         table: Table,
+        number: u64,
         expected_checkpoint: u64,
     ) -> Result<(), ProjectionError> {
+        self.look_for_rebuild(projection, number)?;
         let (live, next) = ((projection, Generation::Live), (projection, Generation::Next));
         let reached = self.models.get(&next).map_or(0, |model| model.checkpoint);
         if reached != expected_checkpoint {
@@ -531,12 +554,29 @@ impl State {
         if ahead > reached {
             return Err(ProjectionError::Moved { actual: ahead });
         }
-        let model = self.models.remove(&next).ok_or_else(|| StoreError::no_rebuild(projection))?;
+        let model = self.models.remove(&next).ok_or(ProjectionError::Ended)?;
         self.models.insert(live, model);
         let rows = self.rows.remove(&(table.name, Generation::Next)).unwrap_or_default();
         self.rows.insert((table.name, Generation::Live), rows);
         self.projection(projection).epoch += 1;
+        self.end_rebuild(projection, number, None);
         Ok(())
+    }
+
+    fn drop_rebuild(&mut self, projection: &'static str, table: Table, number: u64, reason: String) -> bool {
+        let goes_on = self.end_rebuild(projection, number, Some(reason));
+        if goes_on {
+            self.models.remove(&(projection, Generation::Next));
+            self.rows.remove(&(table.name, Generation::Next));
+        }
+        goes_on
+    }
+
+    fn end_rebuild(&mut self, projection: &'static str, number: u64, failure: Option<String>) -> bool {
+        let last = self.projection(projection).rebuild.as_mut();
+        let Some(goes_on) = last.filter(|it| it.number == number && it.end.is_none()) else { return false };
+        goes_on.end = Some(RebuildEnd { at: SystemTime::now(), failure });
+        true
     }
 
     fn purge(&mut self, expiry: Expiry) -> u64 {

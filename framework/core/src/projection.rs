@@ -1,12 +1,13 @@
 //! Projections: each keeps one read model by following the log.
 //!
 //! `follow` is the task of one projection; `follower` takes in batches of events, exactly once, because rows and
-//! checkpoint are written in one transaction; `batch` turns events into changed rows.
+//! checkpoint are written in one transaction; `batch` turns events into changed rows; `rebuild` is about rebuilds.
 
 mod anew;
 mod batch;
 mod follow;
 mod follower;
+mod rebuild;
 
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -17,12 +18,16 @@ use tokio::sync::{mpsc, oneshot, watch};
 use self::follow::Order;
 use self::follower::Follower;
 pub(crate) use self::follower::Log;
+use self::rebuild::Begun;
 use crate::dispatch::Runtime;
 use crate::failure::Failure;
 use crate::module::Module;
 use crate::read_model::{KeptIn, ReadModel, Table};
 use crate::replay::Replay;
-use crate::store::{Copied, Generation, ParkedEvent, ProjectionRecord, SharedStore, StoreError};
+pub use crate::store::Rebuild;
+use crate::store::{
+    Generation, ParkedEvent, ProjectionError, ProjectionRecord, RebuildRecord, SharedStore, StoreError,
+};
 use crate::telemetry::ProjectionMeter;
 
 /// A declared read model, its types forgotten.
@@ -95,6 +100,8 @@ pub struct ProjectionStatus {
     pub head: u64,
     /// How many events it could not take in.
     pub parked: usize,
+    /// The rebuild that was begun last, if the store was asked and knows of one.
+    pub rebuild: Option<RebuildRecord>,
 }
 
 impl ProjectionStatus {
@@ -156,6 +163,7 @@ impl ProjectionHandle {
             position: self.board.progress.borrow().position,
             head: *self.head.borrow(),
             parked: *parked,
+            rebuild: None,
         }
     }
 
@@ -189,7 +197,7 @@ impl ProjectionHandle {
     }
 
     /// Waits until it cannot go on.
-    pub async fn fail(&self) {
+    pub async fn until_failed(&self) {
         let mut condition = self.board.condition.subscribe();
         // The board is in `self`, so that it doesn't end before.
         let _ = condition.wait_for(|it| matches!(it.state, ProjectionState::Error(_))).await;
@@ -205,9 +213,9 @@ impl ProjectionHandle {
         self.board.condition.borrow().state == ProjectionState::Paused
     }
 
-    /// Tries again to take in what was parked; answers how many events it could.
-    pub async fn replay_parked(&self) -> Result<usize, Failure> {
-        self.order(Order::ReplayParked).await
+    /// Tries again to take in what was parked of these events; answers how many it could.
+    pub async fn replay_parked(&self, of: Replay) -> Result<usize, Failure> {
+        self.order(|done| Order::ReplayParked(of, done)).await
     }
 
     async fn order<T>(&self, order: impl FnOnce(oneshot::Sender<Result<T, Failure>>) -> Order) -> Result<T, Failure> {
@@ -249,14 +257,18 @@ impl<M: ReadModel> DeclaredProjection for TypedProjection<M> {
         mut progress: Box<dyn FnMut(u64, u64) + Send>,
     ) -> BoxFuture<'static, Result<(), Failure>> {
         Box::pin(async move {
-            let head = log.store.head();
-            let mut builder = begin_rebuild::<M>(log, begin).await?;
-            while builder.build().await? {
-                progress(builder.position(), *head.borrow());
+            let begun = Begun::new::<M>(&log, begin).await?;
+            let built = async {
+                let mut builder = begun.build::<M>(&log, &mut progress).await?;
+                builder.finish_rebuild().await?;
+                let head = *log.store.head().borrow();
+                progress(builder.position(), head);
+                Ok::<_, ProjectionError>(())
+            };
+            match built.await {
+                Ok(()) => Ok(()),
+                Err(error) => begun.give_up::<M>(&log.store, error).await,
             }
-            builder.finish_rebuild().await?;
-            progress(builder.position(), *head.borrow());
-            Ok(())
         })
     }
 
@@ -265,49 +277,15 @@ impl<M: ReadModel> DeclaredProjection for TypedProjection<M> {
     }
 }
 
-async fn begin_rebuild<M: ReadModel>(log: Log, begin: Rebuild) -> Result<Follower<M>, Failure> {
-    match begin {
-        Rebuild::After(position) => Ok(Follower::begin_rebuild(log, position).await?),
-        Rebuild::FromSnapshot => {
-            let begun = Follower::begin_rebuild_from_copy(log, Copied::Saved).await?;
-            begun.ok_or_else(|| Failure::not_found("snapshot of the read model", M::NAME))
-        }
-        Rebuild::RowsOf(events) => {
-            let begun = Follower::begin_rebuild_from_copy(log, Copied::Live).await?;
-            let mut builder = begun.ok_or_else(|| Failure::not_found("read model", M::NAME))?;
-            let rows = builder.make_anew(&events).await?;
-            tracing::info!(read_model = M::NAME, rows, "made rows anew");
-            Ok(builder)
-        }
-    }
-}
-
 fn declared(module: &Module, read_model: &str) -> Result<Arc<dyn DeclaredProjection>, Failure> {
     let declared = module.read_models.iter().find(|it| it.name() == read_model);
     declared.cloned().ok_or_else(|| Failure::not_found("read model", read_model))
 }
 
-/// What a rebuild begins with.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Rebuild {
-    /// Nothing; it takes in the events after a position.
-    After(u64),
-    /// The copy that [`save`] has made.
-    FromSnapshot,
-    /// The rows as they are, of which those that these events are about are made anew, each from all of its events.
-    RowsOf(Replay),
-}
-
-impl From<u64> for Rebuild {
-    fn from(position: u64) -> Self {
-        Self::After(position)
-    }
-}
-
 /// Saves a copy of a read model as it is, for [`Rebuild::FromSnapshot`]; answers with its position.
 ///
 /// # Errors
-/// See [`rebuild`].
+/// See [`rebuild()`].
 pub async fn save(module: &Module, store: &SharedStore, read_model: &str) -> Result<u64, Failure> {
     let declared = declared(module, read_model)?;
     Ok(store.save_copy(declared.name(), declared.table()).await?)
@@ -334,7 +312,7 @@ pub async fn rebuild(
 /// Empties a read model; a running service then takes everything in again.
 ///
 /// # Errors
-/// See [`rebuild`].
+/// See [`rebuild()`].
 pub async fn reset(module: &Module, store: &SharedStore, read_model: &str) -> Result<(), Failure> {
     let declared = declared(module, read_model)?;
     Ok(store.reset_projection(declared.name(), declared.table()).await?)
@@ -343,7 +321,7 @@ pub async fn reset(module: &Module, store: &SharedStore, read_model: &str) -> Re
 /// Pauses a projection in every process, or lets it go on.
 ///
 /// # Errors
-/// See [`rebuild`].
+/// See [`rebuild()`].
 pub async fn set_paused(module: &Module, store: &SharedStore, read_model: &str, paused: bool) -> Result<(), Failure> {
     Ok(store.set_paused(declared(module, read_model)?.name(), paused).await?)
 }
@@ -351,7 +329,7 @@ pub async fn set_paused(module: &Module, store: &SharedStore, read_model: &str, 
 /// The events that a read model could not take in.
 ///
 /// # Errors
-/// See [`rebuild`].
+/// See [`rebuild()`].
 pub async fn parked(module: &Module, store: &SharedStore, read_model: &str) -> Result<Vec<ParkedEvent>, Failure> {
     Ok(store.parked(declared(module, read_model)?.name(), Generation::Live).await?)
 }
@@ -359,7 +337,7 @@ pub async fn parked(module: &Module, store: &SharedStore, read_model: &str) -> R
 /// Tries again to take in what a read model has parked of these events; answers how many it could.
 ///
 /// # Errors
-/// See [`rebuild`].
+/// See [`rebuild()`].
 pub async fn replay_parked(
     module: &Module,
     store: &SharedStore,
@@ -379,7 +357,7 @@ pub async fn list(module: &Module, store: &SharedStore) -> Vec<ProjectionStatus>
         statuses.push(status(name, head, store).await.unwrap_or_else(|error| {
             tracing::warn!(read_model = name, %error, "cannot be asked");
             let state = ProjectionState::Error("out of reach".to_owned());
-            ProjectionStatus { name, state, position: 0, head, parked: 0 }
+            ProjectionStatus { name, state, position: 0, head, parked: 0, rebuild: None }
         }));
     }
     statuses
@@ -388,11 +366,12 @@ pub async fn list(module: &Module, store: &SharedStore) -> Vec<ProjectionStatus>
 async fn status(name: &'static str, head: u64, store: &SharedStore) -> Result<ProjectionStatus, StoreError> {
     let position = store.checkpoint(name, Generation::Live).await?;
     let parked = store.parked(name, Generation::Live).await?.len();
-    let state = match store.projection(name).await? {
+    let record = store.projection(name).await?;
+    let state = match record {
         ProjectionRecord { paused: true, .. } => ProjectionState::Paused,
         ProjectionRecord { rebuilding: true, .. } => ProjectionState::Building,
         _ if position < head => ProjectionState::Building,
         _ => ProjectionState::Active,
     };
-    Ok(ProjectionStatus { name, state, position, head, parked })
+    Ok(ProjectionStatus { name, state, position, head, parked, rebuild: record.rebuild })
 }

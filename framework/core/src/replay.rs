@@ -3,6 +3,8 @@
 //! For tests and analyses, and for the rows of read models that are to be made anew.
 
 use crate::event::{RecordedEvent, StreamId};
+use crate::failure::Failure;
+use crate::module::Module;
 use crate::store::{SharedStore, StoreError};
 
 /// Events read at once.
@@ -49,6 +51,53 @@ impl Replay {
         Self { event_type: Some(event_type.into()), ..self }
     }
 
+    /// Refuses an aggregate or a type that the module hasn't, and a type that isn't one of the aggregate's.
+    ///
+    /// # Errors
+    /// Not found, with the name; or invalid: no event would be one of them.
+    pub fn check(&self, module: &Module) -> Result<(), Failure> {
+        let kind = self.stream.as_ref().map(StreamId::aggregate).or(self.aggregate.as_deref());
+        let known = module.aggregates();
+        if let Some(kind) = kind {
+            known.iter().find(|it| it.name == kind).ok_or_else(|| Failure::not_found("aggregate", kind))?;
+        }
+        let Some(event_type) = &self.event_type else { return Ok(()) };
+        let mut of_type = known.iter().filter(|it| it.events.iter().any(|it| it.0 == event_type)).peekable();
+        if of_type.peek().is_none() {
+            return Err(Failure::not_found("event", event_type));
+        }
+        match kind {
+            Some(kind) if !of_type.any(|it| it.name == kind) => {
+                Err(Failure::invalid("type", format!("must be an event of {kind}, not {event_type}")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What is said of them, by name: `aggregate`, `id`, `type`.
+    pub(crate) fn terms(&self) -> Vec<(&'static str, &str)> {
+        let kind = self.stream.as_ref().map(StreamId::aggregate).or(self.aggregate.as_deref());
+        let terms =
+            [("aggregate", kind), ("id", self.stream.as_ref().map(StreamId::id)), ("type", self.event_type.as_deref())];
+        terms.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+    }
+
+    /// Those of which that is said, by name: `aggregate` (its kind), `id`, `type`; `None` if there is an `id` without an
+    /// `aggregate`, or another name.
+    #[must_use]
+    pub fn of_terms(terms: &[(&str, &str)]) -> Option<Self> {
+        let term = |name: &str| terms.iter().find(|it| it.0 == name).map(|it| it.1);
+        let unknown = terms.iter().any(|(name, _)| !["aggregate", "id", "type"].contains(name));
+        let events = match (term("aggregate"), term("id")) {
+            (None, None) => Self::all(),
+            (Some(kind), None) => Self::all().of_aggregate(kind),
+            (Some(kind), Some(id)) => Self::all().of_stream(StreamId::new(kind, id)),
+            (None, Some(_)) => return None,
+        };
+        let events = term("type").map_or(events.clone(), |event_type| events.of_type(event_type));
+        (!unknown).then_some(events)
+    }
+
     /// Whether an event is one of them.
     #[must_use]
     pub fn admits(&self, event: &RecordedEvent) -> bool {
@@ -93,5 +142,84 @@ impl Replay {
     pub async fn run(&self, store: &SharedStore, each: impl FnMut(&RecordedEvent) + Send) -> Result<u64, StoreError> {
         let head = *store.head().borrow();
         self.up_to(head, store, each).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prost_types::{Duration, FieldMask};
+
+    use super::*;
+    use crate::domain::{Aggregate, DomainEvent, UnreadableEvent};
+    use crate::failure::FailureKind;
+
+    #[derive(Clone, Debug)]
+    pub struct Nothing;
+
+    impl DomainEvent for Nothing {
+        fn event_type(&self) -> &'static str {
+            "nothing"
+        }
+
+        fn version(&self) -> u32 {
+            1
+        }
+
+        fn encode(&self) -> Vec<u8> {
+            Vec::new()
+        }
+
+        fn decode(_: &str, _: u32, _: &[u8]) -> Result<Self, UnreadableEvent> {
+            Ok(Self)
+        }
+    }
+
+    macro_rules! aggregate {
+        ($state:ty, $name:literal) => {
+            impl Aggregate for $state {
+                const NAME: &'static str = $name;
+                const SNAPSHOT_EVERY: u32 = 0;
+                const SCHEMA: &'static str = "";
+                type Event = Nothing;
+
+                fn with_id(_: &str) -> Self {
+                    Self::default()
+                }
+
+                fn apply(&mut self, _: Nothing) {}
+
+                fn ends(_: &Nothing) -> bool {
+                    false
+                }
+            }
+        };
+    }
+
+    aggregate!(Duration, "Break");
+    aggregate!(FieldMask, "Mask");
+
+    #[test]
+    fn what_no_event_can_be_is_refused() {
+        let mut module = Module::new("test", "");
+        module.aggregate::<Duration>(&[("break.begun", 1, "google.protobuf.Duration")]);
+        module.aggregate::<FieldMask>(&[("mask.made", 1, "google.protobuf.FieldMask")]);
+        let of = |terms: &[(&str, &str)]| Replay::of_terms(terms).expect("it makes sense").check(&module);
+        for known in [
+            &[][..],
+            &[("type", "mask.made")],
+            &[("aggregate", "Break"), ("id", "7")],
+            &[("aggregate", "Break"), ("id", "7"), ("type", "break.begun")],
+        ] {
+            assert_eq!(of(known), Ok(()), "{known:?}");
+        }
+        for (unknown, told) in [
+            (&[("aggregate", "Pause")][..], "Pause"),
+            (&[("type", "mask.torn")], "mask.torn"),
+            (&[("aggregate", "Break"), ("id", "7"), ("type", "mask.made")], "must be an event of Break"),
+        ] {
+            let refused = of(unknown).expect_err("there is none");
+            assert!(refused.kind == FailureKind::Refused || refused.kind == FailureKind::Invalid, "{refused:?}");
+            assert!(refused.message.contains(told), "{refused:?}");
+        }
     }
 }

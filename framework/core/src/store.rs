@@ -30,8 +30,9 @@ use uuid::Uuid;
 pub use self::dead_letter::{DeadAttempt, DeadLetter, DeadLetterFilter};
 pub use self::layered::{Layer, Layered, MayBeOutage};
 pub use self::read_models::{
-    Condition, Copied, Generation, OrderBy, ParkedEvent, ProjectionBatch, ProjectionError, ProjectionRecord,
-    ReadModels, RowChange, Selected, Selection, SharedReadModels, Test, contains_in_any_case,
+    Condition, Generation, OrderBy, ParkedEvent, ProjectionBatch, ProjectionError, ProjectionRecord, ReadModels,
+    Rebuild, RebuildEnd, RebuildRecord, RowChange, Selected, Selection, SharedReadModels, Source, Test,
+    contains_in_any_case,
 };
 pub use self::routed::{Elsewhere, Routed};
 
@@ -344,12 +345,6 @@ impl StoreError {
     #[must_use]
     pub fn irreversible_migration(name: &str) -> Self {
         Self::new("take a migration back", format!("nothing takes `{name}` back: it has no `{name}.down.sql`"))
-    }
-
-    /// A rebuild is to be finished that wasn't begun.
-    #[must_use]
-    pub fn no_rebuild(projection: &str) -> Self {
-        Self::new("finish a rebuild", format!("no rebuild of `{projection}` has been begun"))
     }
 }
 

@@ -6,8 +6,9 @@
 //! | `GET /admin/streams/{aggregate}/{id}?after=&limit=` | one stream, from a version |
 //! | `GET /admin/projections` | how each read model is |
 //! | `GET /admin/projections/{name}/parked` | what a read model could not take in |
-//! | `POST /admin/projections/{name}/pause`, `resume`, `reset`, `replay` | as on the command line; answers how it is then |
-//! | `POST /admin/projections/{name}/snapshot` | saves a copy of it |
+//! | `POST /admin/projections/{name}/pause`, `resume`, `reset` | as on the command line; answers how it is then |
+//! | `POST /admin/projections/{name}/replay?aggregate=&id=&type=` | tries again what is parked; answers how much it could |
+//! | `POST /admin/projections/{name}/snapshot` | saves a copy of it; answers with its position |
 //! | `POST /admin/projections/{name}/rebuild?from=&from_snapshot=&aggregate=&id=&type=` | begins a rebuild; 202 |
 //! | `GET /admin/outgoing` | how far published events are, and the module's subscriptions |
 //! | `GET /admin/dead-letters?source=&limit=` | messages that could not be taken in or published |
@@ -30,7 +31,7 @@ use potter_core::event::{RecordedEvent, StreamId};
 use potter_core::failure::Failure;
 use potter_core::inspect::{self, Payloads};
 use potter_core::messages::Messages;
-use potter_core::projection::{self, Rebuild};
+use potter_core::projection::{self, ProjectionStatus, Rebuild};
 use potter_core::replay::Replay;
 use potter_core::store::{CommandStatus, DeadLetter, DeadLetterFilter, Generation};
 use serde_json::{Value, json};
@@ -45,6 +46,9 @@ use crate::reply::json_response;
 /// Events in an answer if the request doesn't say how many, and at most.
 const EVENTS: u64 = 100;
 const MAX_EVENTS: u64 = 1000;
+
+/// The parameters that say which events are meant.
+const EVENTS_OF: [&str; 3] = ["aggregate", "id", "type"];
 
 /// How long an answer waits for a rebuild that may fail at once.
 const BEGINNING: Duration = Duration::from_millis(500);
@@ -137,7 +141,7 @@ impl Admin {
         match self {
             Self::Events => request.events().await,
             Self::Stream => request.stream().await,
-            Self::Projections => request.projections(),
+            Self::Projections => Ok(request.projections().await),
             Self::Parked => request.parked().await,
             Self::Projection(action) => request.act(action).await,
             Self::Outgoing => request.outgoing().await,
@@ -196,9 +200,17 @@ impl Request<'_> {
         Ok(ok(&json!({ "events": events })))
     }
 
-    fn projections(&self) -> Result<Response, Problem> {
-        let projections: Vec<_> = self.dispatcher.projections().iter().map(inspect::projection).collect();
-        Ok(ok(&json!({ "projections": projections })))
+    async fn projections(&self) -> Response {
+        let mut projections = Vec::new();
+        for known in self.dispatcher.projections() {
+            projections.push(inspect::projection(&self.examined(known).await));
+        }
+        ok(&json!({ "projections": projections }))
+    }
+
+    /// With what has become of the last rebuild, if the store can be asked.
+    async fn examined(&self, known: ProjectionStatus) -> ProjectionStatus {
+        self.dispatcher.examine_projection(known.name).await.unwrap_or(known)
     }
 
     async fn parked(&self) -> Result<Response, Problem> {
@@ -216,7 +228,8 @@ impl Request<'_> {
             Action::Resume => self.dispatcher.resume(name).await?,
             Action::Reset => self.dispatcher.reset(name).await?,
             Action::Replay => {
-                let replayed = self.dispatcher.replay_parked(name).await?;
+                let events = self.replayed()?.unwrap_or_default();
+                let replayed = self.dispatcher.replay_parked(name, events).await?;
                 return Ok(ok(&json!({ "replayed": replayed })));
             }
             Action::Snapshot => {
@@ -225,19 +238,19 @@ impl Request<'_> {
             }
             Action::Rebuild => return self.begin_rebuild(name).await,
         }
-        let status = self.dispatcher.projections().into_iter().find(|it| it.name == name);
-        Ok(ok(&status.as_ref().map_or(Value::Null, inspect::projection)))
+        Ok(ok(&inspect::projection(&self.dispatcher.examine_projection(name).await?)))
     }
 
-    /// A rebuild may take longer than anybody waits for an answer; one that cannot begin is told.
+    /// A rebuild may take longer than anybody waits for an answer; one that fails at once is told, and what becomes of it
+    /// later tells the projection.
     async fn begin_rebuild(&self, name: &'static str) -> Result<Response, Problem> {
         let (dispatcher, begin) = (self.dispatcher.clone(), self.rebuild()?);
         let rebuilding = tokio::spawn(async move { dispatcher.rebuild_from(name, begin).await });
-        if let Ok(Ok(ended)) = tokio::time::timeout(BEGINNING, rebuilding).await {
-            ended?;
+        if let Ok(ended) = tokio::time::timeout(BEGINNING, rebuilding).await {
+            ended.map_err(|error| Failure::bug(&error))??;
         }
-        // What it comes to is told by the projection itself.
-        Ok(json_response(StatusCode::ACCEPTED, &json!({ "name": name, "state": "building" })))
+        let status = self.dispatcher.examine_projection(name).await?;
+        Ok(json_response(StatusCode::ACCEPTED, &inspect::projection(&status)))
     }
 
     /// What a rebuild begins with: one of a position, the snapshot, the rows of some events.
@@ -249,7 +262,7 @@ impl Request<'_> {
             Some("true") => true,
             Some(_) => return Err(Problem::invalid("from_snapshot", "format", "must be true or false")),
         };
-        match (from, from_snapshot, self.events_of(aggregate, id, event_type)?) {
+        match (from, from_snapshot, self.events_of([aggregate, id, event_type])?) {
             (from, false, None) => Ok(Rebuild::After(from.unwrap_or(0))),
             (None, true, None) => Ok(Rebuild::FromSnapshot),
             (None, false, Some(events)) => Ok(Rebuild::RowsOf(events)),
@@ -260,29 +273,23 @@ impl Request<'_> {
         }
     }
 
-    /// The events of an aggregate, of a stream, of a type; `None` if nothing is said.
-    fn events_of(
-        &self,
-        aggregate: Option<String>,
-        id: Option<String>,
-        event_type: Option<String>,
-    ) -> Result<Option<Replay>, Problem> {
-        let known = self.dispatcher.module().aggregates();
-        if let Some(name) = &aggregate {
-            known.iter().find(|it| it.name == *name).ok_or_else(|| Failure::not_found("aggregate", name))?;
+    /// Which events are to be tried again; `None` if nothing is said.
+    fn replayed(&self) -> Result<Option<Replay>, Problem> {
+        let (said, []) = self.parameters.read(EVENTS_OF, [])?;
+        self.events_of(said)
+    }
+
+    /// The events of which these are the [`EVENTS_OF`]; `None` if nothing is said.
+    fn events_of(&self, said: [Option<String>; 3]) -> Result<Option<Replay>, Problem> {
+        let said = EVENTS_OF.into_iter().zip(&said);
+        let terms: Vec<_> = said.filter_map(|(name, value)| Some((name, value.as_deref()?))).collect();
+        if terms.is_empty() {
+            return Ok(None);
         }
-        let mut events = match (aggregate, id) {
-            (None, None) => Replay::all(),
-            (Some(name), None) => Replay::all().of_aggregate(name),
-            (Some(name), Some(id)) => Replay::all().of_stream(StreamId::new(&name, &id)),
-            (None, Some(_)) => return Err(Problem::invalid("id", "aggregate", "takes an `aggregate` too")),
-        };
-        if let Some(event_type) = event_type {
-            let mut types = known.iter().flat_map(|it| it.events);
-            types.find(|it| it.0 == event_type).ok_or_else(|| Failure::not_found("event", &event_type))?;
-            events = events.of_type(event_type);
-        }
-        Ok(Some(events).filter(|events| *events != Replay::all()))
+        let events =
+            Replay::of_terms(&terms).ok_or_else(|| Problem::invalid("id", "aggregate", "takes an `aggregate` too"))?;
+        events.check(self.dispatcher.module())?;
+        Ok(Some(events))
     }
 
     async fn pending_commands(&self) -> Result<Response, Problem> {

@@ -5,13 +5,13 @@ use std::time::{Duration, SystemTime};
 use potter_core::read_model::Table;
 use potter_core::store::columns::{self, generation as named, migration_hash, nanoseconds};
 use potter_core::store::sql::{ROW_COLUMN, create_postgres_table, postgres_index, postgres_name, quoted};
-use potter_core::store::{AppliedMigration, Generation, Migration, ProjectionError, StoreError};
+use potter_core::store::{AppliedMigration, Generation, Migration, ProjectionError, Rebuild, Source, StoreError};
 use tokio_postgres::Error;
 use tokio_postgres::error::SqlState;
 
 use crate::connection::{Connection, Transaction, failure};
-use crate::convert::{Text, stored, text, time};
-use crate::rows::{checkpoint, table_name};
+use crate::convert::{Text, number, stored, text, time};
+use crate::rows::{self, checkpoint, table_name};
 
 /// Processes that migrate or rebuild take turns: several may start at the same time.
 const TAKE_TURNS: &str =
@@ -102,54 +102,77 @@ async fn warn_of_unknown(connection: &Connection, migrations: &[Migration]) -> R
     Ok(())
 }
 
-/// Makes an empty table beside the live one, for the events after `from`.
+/// Makes a table beside the live one with what the rebuild begins with; answers with its number.
 pub(crate) async fn begin_rebuild(
     connection: &Connection,
     projection: &str,
     table: &Table,
-    from: u64,
-) -> Result<(), Error> {
-    let transaction = Transaction::begin(connection).await?;
-    transaction.execute(TAKE_TURNS, &[]).await?;
-    make_next(&transaction, projection, table).await?;
-    let begin = "INSERT INTO potter_checkpoints (projection, generation, position) VALUES ($1, 'next', $2)";
-    transaction.execute(begin, &[&Text(projection), &stored(from)]).await?;
-    transaction.commit().await
-}
-
-async fn make_next(transaction: &Transaction<'_>, projection: &str, table: &Table) -> Result<(), Error> {
-    let name = table_name(table, Generation::Next);
-    transaction.batch(&format!("DROP TABLE IF EXISTS {}", quoted(&name))).await?;
-    forget(transaction, projection, Generation::Next).await?;
-    transaction.batch(&create_postgres_table(table, &format!("{}__next", table.name))).await
-}
-
-/// Makes a table beside the live one that begins with the rows of another generation.
-pub(crate) async fn begin_rebuild_from_copy(
-    connection: &Connection,
-    projection: &str,
-    table: &Table,
-    of: Generation,
+    begin: &Rebuild,
 ) -> Result<Option<u64>, Error> {
     let transaction = Transaction::begin(connection).await?;
     transaction.execute(TAKE_TURNS, &[]).await?;
-    let source = quoted(&table_name(table, of));
-    // A migration that makes the live table anew forgets all checkpoints: a copy without one has the shape of before.
-    let sql = "SELECT to_regclass($1) IS NOT NULL AND ($3 = 'live' OR EXISTS \
-        (SELECT FROM potter_checkpoints WHERE projection = $2 AND generation = $3))";
-    let there = transaction.row(sql, &[&source, &Text(projection), &named(of)]).await?;
-    if !there.is_some_and(|row| row.get(0)) {
+    let source = begin.source();
+    if source == Source::Copy(Generation::Saved) && !is_saved(&transaction, projection, table).await? {
         return Ok(None);
     }
+    let number = note_rebuild(&transaction, projection, begin).await?;
     make_next(&transaction, projection, table).await?;
+    let position = match source {
+        Source::Nothing { after } => after,
+        Source::Copy(of) => copy_rows(&transaction, projection, table, of).await?,
+    };
+    let sql = "INSERT INTO potter_checkpoints (projection, generation, position, epoch) VALUES ($1, 'next', $2, $3)";
+    transaction.execute(sql, &[&Text(projection), &stored(position), &stored(number)]).await?;
+    transaction.commit().await?;
+    Ok(Some(number))
+}
+
+/// Answers with the number of the rebuild.
+async fn note_rebuild(transaction: &Transaction<'_>, projection: &str, begin: &Rebuild) -> Result<u64, Error> {
+    let sql = "INSERT INTO potter_rebuilds AS last VALUES ($1, 1, $2, $3) ON CONFLICT (projection) DO UPDATE SET \
+        number = last.number + 1, begins_with = excluded.begins_with, begun_at = excluded.begun_at, ended_at = NULL, \
+        failure = NULL RETURNING number";
+    let begins_with = columns::encode_rebuild(begin);
+    let now = nanoseconds(SystemTime::now());
+    let row = transaction.row(sql, &[&Text(projection), &Text(&begins_with), &now]).await?;
+    row.map_or(Ok(0), |row| number(&row, 0))
+}
+
+/// Whether there is a saved copy. A migration that makes the live table anew forgets all checkpoints: a copy without one
+/// has the shape of before.
+async fn is_saved(transaction: &Transaction<'_>, projection: &str, table: &Table) -> Result<bool, Error> {
+    let sql = "SELECT to_regclass($1) IS NOT NULL AND EXISTS \
+        (SELECT FROM potter_checkpoints WHERE projection = $2 AND generation = 'saved')";
+    let saved = quoted(&table_name(table, Generation::Saved));
+    let there = transaction.row(sql, &[&saved, &Text(projection)]).await?;
+    Ok(there.is_some_and(|row| row.get(0)))
+}
+
+async fn make_next(transaction: &Transaction<'_>, projection: &str, table: &Table) -> Result<(), Error> {
+    drop_next(transaction, projection, table).await?;
+    transaction.batch(&create_postgres_table(table, &format!("{}__next", table.name))).await
+}
+
+async fn drop_next(transaction: &Transaction<'_>, projection: &str, table: &Table) -> Result<(), Error> {
+    let name = table_name(table, Generation::Next);
+    transaction.batch(&format!("DROP TABLE IF EXISTS {}", quoted(&name))).await?;
+    forget(transaction, projection, Generation::Next).await
+}
+
+/// The next generation gets the rows of another and what it has parked; answers with that one's checkpoint.
+async fn copy_rows(
+    transaction: &Transaction<'_>,
+    projection: &str,
+    table: &Table,
+    of: Generation,
+) -> Result<u64, Error> {
     let columns = [table.key].into_iter().chain(table.columns.iter().map(|it| it.name)).chain([ROW_COLUMN]);
     let columns = columns.map(quoted).collect::<Vec<_>>().join(", ");
-    let next = quoted(&table_name(table, Generation::Next));
-    hold_still(&transaction, projection).await?;
+    let (next, source) = (quoted(&table_name(table, Generation::Next)), quoted(&table_name(table, of)));
+    hold_still(transaction, projection).await?;
     transaction.batch(&format!("INSERT INTO {next} ({columns}) SELECT {columns} FROM {source}")).await?;
-    let position = copy_progress(&transaction, projection, of, Generation::Next).await?;
-    transaction.commit().await?;
-    Ok(Some(position))
+    copy_parked(transaction, projection, of, Generation::Next).await?;
+    checkpoint(transaction, projection, of).await
 }
 
 /// Saves the live table as it is.
@@ -162,7 +185,10 @@ pub(crate) async fn save_copy(connection: &Connection, projection: &str, table: 
     forget(&transaction, projection, Generation::Saved).await?;
     hold_still(&transaction, projection).await?;
     transaction.batch(&format!("CREATE TABLE {saved} AS SELECT * FROM {live}")).await?;
-    let position = copy_progress(&transaction, projection, Generation::Live, Generation::Saved).await?;
+    copy_parked(&transaction, projection, Generation::Live, Generation::Saved).await?;
+    let position = checkpoint(&transaction, projection, Generation::Live).await?;
+    let note = "INSERT INTO potter_checkpoints (projection, generation, position) VALUES ($1, 'saved', $2)";
+    transaction.execute(note, &[&Text(projection), &stored(position)]).await?;
     transaction.commit().await?;
     Ok(position)
 }
@@ -175,22 +201,19 @@ async fn hold_still(transaction: &Transaction<'_>, projection: &str) -> Result<(
     Ok(())
 }
 
-/// Checkpoint and parked events of a generation become another's, too.
-async fn copy_progress(
+/// What a generation has parked becomes another's, too.
+async fn copy_parked(
     transaction: &Transaction<'_>,
     projection: &str,
     from: Generation,
     to: Generation,
-) -> Result<u64, Error> {
-    let position = checkpoint(transaction, projection, from).await?;
-    let note = "INSERT INTO potter_checkpoints (projection, generation, position) VALUES ($1, $2, $3)";
-    transaction.execute(note, &[&Text(projection), &named(to), &stored(position)]).await?;
+) -> Result<(), Error> {
     let parked = "INSERT INTO potter_projection_failures \
         (projection, generation, position, row_key, event_type, reason, parked_at) \
         SELECT projection, $3, position, row_key, event_type, reason, parked_at FROM potter_projection_failures \
         WHERE projection = $1 AND generation = $2";
     transaction.execute(parked, &[&Text(projection), &named(from), &named(to)]).await?;
-    Ok(position)
+    Ok(())
 }
 
 /// Empties the live table.
@@ -220,16 +243,17 @@ pub(crate) async fn finish_rebuild(
     connection: &Connection,
     projection: &str,
     table: &Table,
+    number: u64,
     expected_checkpoint: u64,
 ) -> Result<(), ProjectionError> {
     for _ in 1..SWAPS {
-        match try_to_finish(connection, projection, table, expected_checkpoint).await {
+        match try_to_finish(connection, projection, table, number, expected_checkpoint).await {
             // Everybody who comes to read waits behind the swap, so it must not wait long for who is there already.
             Err(Unfinished::Database(error)) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => {}
             result => return result.map_err(ProjectionError::from),
         }
     }
-    try_to_finish(connection, projection, table, expected_checkpoint).await.map_err(ProjectionError::from)
+    try_to_finish(connection, projection, table, number, expected_checkpoint).await.map_err(ProjectionError::from)
 }
 
 enum Unfinished {
@@ -256,6 +280,7 @@ async fn try_to_finish(
     connection: &Connection,
     projection: &str,
     table: &Table,
+    number: u64,
     expected_checkpoint: u64,
 ) -> Result<(), Unfinished> {
     let transaction = Transaction::begin(connection).await?;
@@ -264,6 +289,9 @@ async fn try_to_finish(
     transaction
         .execute("SELECT FROM potter_checkpoints WHERE projection = $1 FOR UPDATE", &[&Text(projection)])
         .await?;
+    if !rows::projection(&transaction, projection).await?.goes_on(number) {
+        return Err(Unfinished::Refused(ProjectionError::Ended));
+    }
     let reached = checkpoint(&transaction, projection, Generation::Next).await?;
     if reached != expected_checkpoint {
         return Err(Unfinished::Refused(ProjectionError::Moved { actual: reached }));
@@ -272,16 +300,43 @@ async fn try_to_finish(
     if live > reached {
         return Err(Unfinished::Refused(ProjectionError::Moved { actual: live }));
     }
-    let next = table_name(table, Generation::Next);
-    let there = transaction.row("SELECT to_regclass($1) IS NOT NULL", &[&quoted(&next)]).await?;
-    if !there.is_some_and(|row| row.get(0)) {
-        return Err(Unfinished::Refused(StoreError::no_rebuild(projection).into()));
-    }
     transaction.batch(&format!("SET LOCAL lock_timeout = {}", SWAP_WAITS.as_millis())).await?;
     swap(&transaction, table).await?;
     begin_epoch(&transaction, projection, reached).await?;
     take_over(&transaction, projection).await?;
+    end_rebuild(&transaction, projection, number, None).await?;
     Ok(transaction.commit().await?)
+}
+
+/// Drops the next generation if the rebuild of that number goes on.
+pub(crate) async fn drop_rebuild(
+    connection: &Connection,
+    projection: &str,
+    table: &Table,
+    number: u64,
+    reason: &str,
+) -> Result<bool, Error> {
+    let transaction = Transaction::begin(connection).await?;
+    transaction.execute(TAKE_TURNS, &[]).await?;
+    let goes_on = end_rebuild(&transaction, projection, number, Some(reason)).await?;
+    if goes_on {
+        drop_next(&transaction, projection, table).await?;
+    }
+    transaction.commit().await?;
+    Ok(goes_on)
+}
+
+async fn end_rebuild(
+    transaction: &Transaction<'_>,
+    projection: &str,
+    number: u64,
+    failure: Option<&str>,
+) -> Result<bool, Error> {
+    let sql = "UPDATE potter_rebuilds SET ended_at = $3, failure = $4 \
+        WHERE projection = $1 AND number = $2 AND ended_at IS NULL RETURNING 1";
+    let now = nanoseconds(SystemTime::now());
+    let ended = transaction.row(sql, &[&Text(projection), &stored(number), &now, &failure.map(Text)]).await?;
+    Ok(ended.is_some())
 }
 
 async fn swap(transaction: &Transaction<'_>, table: &Table) -> Result<(), Error> {

@@ -16,7 +16,11 @@ use crate::dsn::Dsn;
 use crate::tls::{Stream, Tls};
 
 /// What brings the tables from each version to the next; never changed once released, only added to.
-const SCHEMA_STEPS: &[&str] = &[include_str!("schema.sql"), include_str!("schema/2_causes_and_processed_events.sql")];
+const SCHEMA_STEPS: &[&str] = &[
+    include_str!("schema.sql"),
+    include_str!("schema/2_causes_and_processed_events.sql"),
+    include_str!("schema/3_rebuilds.sql"),
+];
 
 /// How long to go on trying to connect for the first time, and how long to wait in between.
 const OPENING: Duration = Duration::from_secs(5);

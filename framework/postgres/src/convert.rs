@@ -7,6 +7,8 @@ use std::time::{Duration, SystemTime};
 use bytes::{Bytes, BytesMut};
 use potter_core::event::{EventMetadata, RecordedEvent};
 use potter_core::read_model::Value;
+use potter_core::store::Rebuild;
+use potter_core::store::columns::decode_rebuild;
 use tokio_postgres::Row;
 use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, accepts, to_sql_checked};
 
@@ -73,6 +75,23 @@ pub(crate) fn time(row: &Row, column: usize) -> Result<SystemTime, tokio_postgre
     };
     // 292 years around 1970 are times on every system that there is.
     Ok(time.unwrap_or(SystemTime::UNIX_EPOCH))
+}
+
+/// Reads what a rebuild begins with.
+pub(crate) fn begins_with(row: &Row, column: usize) -> Result<Rebuild, tokio_postgres::Error> {
+    Ok(row.try_get::<_, BeginsWith>(column)?.0)
+}
+
+struct BeginsWith(Rebuild);
+
+impl<'a> FromSql<'a> for BeginsWith {
+    fn from_sql(ty: &Type, raw: &'a [u8]) -> Result<Self, Failure> {
+        Ok(Self(decode_rebuild(&Unescaped::from_sql(ty, raw)?.0)?))
+    }
+
+    fn accepts(ty: &Type) -> bool {
+        <Unescaped as FromSql>::accepts(ty)
+    }
 }
 
 /// A text as a parameter, written so that PostgreSQL can hold it; see `schema.sql`.

@@ -36,9 +36,9 @@ use futures::future::BoxFuture;
 use potter_core::event::{RecordedEvent, StreamId};
 use potter_core::read_model::Table;
 use potter_core::store::{
-    AcceptedCommand, AppliedMigration, ClaimKey, CommandStatus, CommitError, Committed, Copied, DeadLetter,
-    DeadLetterFilter, Expiry, Generation, Migration, ParkedEvent, ProjectionBatch, ProjectionError, ProjectionRecord,
-    ReadModels, RecordedClaim, Script, Selected, Selection, Snapshot, Store, StoreError, Unit,
+    AcceptedCommand, AppliedMigration, ClaimKey, CommandStatus, CommitError, Committed, DeadLetter, DeadLetterFilter,
+    Expiry, Generation, Migration, ParkedEvent, ProjectionBatch, ProjectionError, ProjectionRecord, ReadModels,
+    Rebuild, RecordedClaim, Script, Selected, Selection, Snapshot, Store, StoreError, Unit,
 };
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -389,18 +389,9 @@ impl ReadModels for PostgresStore {
         &self,
         projection: &'static str,
         table: Table,
-        from: u64,
-    ) -> BoxFuture<'_, Result<(), StoreError>> {
-        self.models.begin_rebuild(projection, table, from)
-    }
-
-    fn begin_rebuild_from_copy(
-        &self,
-        projection: &'static str,
-        table: Table,
-        of: Copied,
+        begin: Rebuild,
     ) -> BoxFuture<'_, Result<Option<u64>, StoreError>> {
-        self.models.begin_rebuild_from_copy(projection, table, of)
+        self.models.begin_rebuild(projection, table, begin)
     }
 
     fn save_copy(&self, projection: &'static str, table: Table) -> BoxFuture<'_, Result<u64, StoreError>> {
@@ -415,9 +406,20 @@ impl ReadModels for PostgresStore {
         &self,
         projection: &'static str,
         table: Table,
+        number: u64,
         expected_checkpoint: u64,
     ) -> BoxFuture<'_, Result<(), ProjectionError>> {
-        self.models.finish_rebuild(projection, table, expected_checkpoint)
+        self.models.finish_rebuild(projection, table, number, expected_checkpoint)
+    }
+
+    fn drop_rebuild(
+        &self,
+        projection: &'static str,
+        table: Table,
+        number: u64,
+        reason: String,
+    ) -> BoxFuture<'_, Result<bool, StoreError>> {
+        self.models.drop_rebuild(projection, table, number, reason)
     }
 
     /// A connection of the pool answers. The writer's own is made anew with the next command if it is broken.

@@ -7,7 +7,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use potter_core::read_model::Table;
 use potter_core::store::{
-    Copied, Generation, Migration, ParkedEvent, ProjectionBatch, ProjectionError, ProjectionRecord, ReadModels,
+    Generation, Migration, ParkedEvent, ProjectionBatch, ProjectionError, ProjectionRecord, ReadModels, Rebuild,
     Selected, Selection, StoreError,
 };
 use tokio::sync::OnceCell;
@@ -140,27 +140,12 @@ impl ReadModels for PostgresReadModels {
         &self,
         projection: &'static str,
         table: Table,
-        from: u64,
-    ) -> BoxFuture<'_, Result<(), StoreError>> {
-        async move {
-            let begin = move |connection: Arc<Connection>| async move {
-                let begun = admin::begin_rebuild(&connection, projection, &table, from).await;
-                begun.map_err(|error| failure("begin a rebuild", &error))
-            };
-            self.pool().await?.act("begin a rebuild", begin).await
-        }
-        .boxed()
-    }
-
-    fn begin_rebuild_from_copy(
-        &self,
-        projection: &'static str,
-        table: Table,
-        of: Copied,
+        begin: Rebuild,
     ) -> BoxFuture<'_, Result<Option<u64>, StoreError>> {
         async move {
+            let begin = &begin;
             let begin = move |connection: Arc<Connection>| async move {
-                let begun = admin::begin_rebuild_from_copy(&connection, projection, &table, of.generation()).await;
+                let begun = admin::begin_rebuild(&connection, projection, &table, begin).await;
                 begun.map_err(|error| failure("begin a rebuild", &error))
             };
             self.pool().await?.act("begin a rebuild", begin).await
@@ -194,13 +179,32 @@ impl ReadModels for PostgresReadModels {
         &self,
         projection: &'static str,
         table: Table,
+        number: u64,
         expected_checkpoint: u64,
     ) -> BoxFuture<'_, Result<(), ProjectionError>> {
         async move {
             let finish = move |connection: Arc<Connection>| async move {
-                admin::finish_rebuild(&connection, projection, &table, expected_checkpoint).await
+                admin::finish_rebuild(&connection, projection, &table, number, expected_checkpoint).await
             };
             self.pool().await?.act("finish a rebuild", finish).await
+        }
+        .boxed()
+    }
+
+    fn drop_rebuild(
+        &self,
+        projection: &'static str,
+        table: Table,
+        number: u64,
+        reason: String,
+    ) -> BoxFuture<'_, Result<bool, StoreError>> {
+        async move {
+            let reason = reason.as_str();
+            let drop = move |connection: Arc<Connection>| async move {
+                let dropped = admin::drop_rebuild(&connection, projection, &table, number, reason).await;
+                dropped.map_err(|error| failure("drop a rebuild", &error))
+            };
+            self.pool().await?.act("drop a rebuild", drop).await
         }
         .boxed()
     }

@@ -7,14 +7,15 @@ use potter_core::read_model::{Table, TableColumn, Value};
 use potter_core::store::columns::{generation as named, nanoseconds};
 use potter_core::store::sql::{ROW_COLUMN, postgres_name, postgres_type, quoted};
 use potter_core::store::{
-    Condition, Generation, ParkedEvent, ProjectionBatch, ProjectionError, ProjectionRecord, RowChange, Selected,
-    Selection, Test,
+    Condition, Generation, ParkedEvent, ProjectionBatch, ProjectionError, ProjectionRecord, RebuildEnd, RebuildRecord,
+    RowChange, Selected, Selection, Test,
 };
-use tokio_postgres::Error;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
+use tokio_postgres::{Error, Row};
 
 use crate::connection::{Connection, Parameters, Transaction, failure, is_not_unique};
-use crate::convert::{Parameter, Text, bytes, number, stored, text, time};
+use crate::convert::{Parameter, Text, begins_with, bytes, number, optional_text, stored, text, time};
 
 /// The name of a generation's table.
 pub(crate) fn table_name(table: &Table, generation: Generation) -> String {
@@ -142,16 +143,34 @@ pub(crate) async fn checkpoint(
 }
 
 pub(crate) async fn projection(connection: &Connection, projection: &str) -> Result<ProjectionRecord, Error> {
-    let sql = "SELECT coalesce(bool_or(paused), false), coalesce(bool_or(generation = 'next'), false), \
-        coalesce(max(epoch), 0) FROM potter_checkpoints WHERE projection = $1";
+    let sql = "SELECT coalesce(bool_or(c.paused), false), coalesce(bool_or(c.generation = 'next'), false), \
+        coalesce(max(c.epoch) FILTER (WHERE c.generation = 'live'), 0), r.number, r.begins_with, r.begun_at, r.ended_at, \
+        r.failure FROM (SELECT $1::text COLLATE \"C\" AS projection) p LEFT JOIN potter_checkpoints c USING (projection) \
+        LEFT JOIN potter_rebuilds r USING (projection) GROUP BY r.projection";
     let row = connection.row(sql, &[&Text(projection)]).await?;
     row.map_or_else(
         || Ok(ProjectionRecord::default()),
         |row| {
-            let epoch = number(&row, 2)?;
-            Ok(ProjectionRecord { paused: row.try_get(0)?, rebuilding: row.try_get(1)?, epoch })
+            Ok(ProjectionRecord {
+                paused: row.try_get(0)?,
+                rebuilding: row.try_get(1)?,
+                epoch: number(&row, 2)?,
+                rebuild: rebuild(&row)?,
+            })
         },
     )
+}
+
+/// The columns from the fourth on; there may be nothing in them.
+fn rebuild(row: &Row) -> Result<Option<RebuildRecord>, Error> {
+    if row.try_get::<_, Option<i64>>(3)?.is_none() {
+        return Ok(None);
+    }
+    let end = match row.try_get::<_, Option<i64>>(6)? {
+        Some(_) => Some(RebuildEnd { at: time(row, 6)?, failure: optional_text(row, 7)? }),
+        None => None,
+    };
+    Ok(Some(RebuildRecord { number: number(row, 3)?, begin: begins_with(row, 4)?, begun_at: time(row, 5)?, end }))
 }
 
 pub(crate) async fn set_paused(connection: &Connection, projection: &str, paused: bool) -> Result<(), Error> {
@@ -188,6 +207,8 @@ pub(crate) async fn parked(
 pub(crate) async fn write_batch(connection: &Connection, batch: &ProjectionBatch) -> Result<(), ProjectionError> {
     let moved = match write_at_once(connection, batch).await {
         Err(error) if is_not_unique(&error) => write_in_steps(connection, batch).await?,
+        // The table goes with its rebuild.
+        Err(error) if error.code() == Some(&SqlState::UNDEFINED_TABLE) && !goes_on(connection, batch).await? => false,
         result => result.map_err(database)?,
     };
     if moved {
@@ -198,8 +219,17 @@ pub(crate) async fn write_batch(connection: &Connection, batch: &ProjectionBatch
     if live && record.paused {
         return Err(ProjectionError::Paused);
     }
+    if !goes_on(connection, batch).await? {
+        return Err(ProjectionError::Ended);
+    }
     let actual = checkpoint(connection, batch.projection, batch.generation).await.map_err(database)?;
     Err(ProjectionError::Moved { actual })
+}
+
+/// Whether the generation that a batch is of is still there.
+async fn goes_on(connection: &Connection, batch: &ProjectionBatch) -> Result<bool, ProjectionError> {
+    let record = projection(connection, batch.projection).await.map_err(database)?;
+    Ok(batch.generation == Generation::Live || record.goes_on(batch.epoch))
 }
 
 fn database(error: Error) -> ProjectionError {
@@ -257,10 +287,11 @@ impl<'a> Statement<'a> {
         let generation = statement.add(named(batch.generation));
         let checkpoint = statement.add(stored(batch.checkpoint));
         let expected = statement.add(stored(batch.expected_checkpoint));
-        let epoch = statement.add(if batch.generation == Generation::Live { stored(batch.epoch) } else { 0 });
+        let epoch = statement.add(stored(batch.epoch));
         // Looked at under the lock of the row, so that a pause or another epoch is never overlooked.
         let same = format!("known.position = {expected} AND known.epoch = {epoch} AND NOT known.paused");
-        statement.parts.push(if batch.expected_checkpoint == 0 && batch.epoch == 0 {
+        let may_be_first = batch.generation == Generation::Live && batch.expected_checkpoint == 0 && batch.epoch == 0;
+        statement.parts.push(if may_be_first {
             format!(
                 "moved AS (INSERT INTO potter_checkpoints AS known VALUES ({projection}, {generation}, {checkpoint}) \
                  ON CONFLICT (projection, generation) DO UPDATE SET position = excluded.position \

@@ -1,6 +1,6 @@
 -- Writes a batch of a projection: all of it, or nothing.
 -- KEYS: projection, parked, rows, entries, keys, an index for each column that has one
--- ARGV: generation, epoch, expected checkpoint, checkpoint, then lists, each begun by its length:
+-- ARGV: generation, epoch (of the next one: the number of its rebuild), expected checkpoint, checkpoint, then lists, each begun by its length:
 --   for each index whether its column is unique; keys of rows to remove; rows to put (key, row, a member's beginning
 --   for each index); events to park (position, event); positions to unpark
 local projection, parked, rows, entries, keys = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
@@ -31,6 +31,10 @@ local unpark = list(take)
 -- May it be written?
 local live = generation == 'live'
 if live and redis.call('HEXISTS', projection, 'paused') == 1 then return { 'paused' } end
+if not live then
+  local number = redis.call('HEXISTS', projection, 'next') == 1 and redis.call('HGET', projection, 'rebuild:number')
+  if number ~= epoch or redis.call('HEXISTS', projection, 'rebuild:ended_at') == 1 then return { 'ended' } end
+end
 local actual = redis.call('HGET', projection, generation) or '0'
 if actual ~= expected or (live and (redis.call('HGET', projection, 'epoch') or '0') ~= epoch) then
   return { 'moved', actual }

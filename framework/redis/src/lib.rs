@@ -3,7 +3,8 @@
 //! [`RedisReadModels::new`] takes a `REDIS_ADDR` and gives what [`potter_core::store::ReadModels`] asks for. What goes
 //! where: `names` are the keys that things are kept under, `stored` is how rows are written, `member` how an index is,
 //! `search` finds out which index tells what a selection asks for. What must happen together is one script:
-//! `commit.lua` writes a batch with its checkpoint, `finish.lua` swaps generations, `copy.lua` copies one, `search.lua` reads.
+//! `commit.lua` writes a batch with its checkpoint, `begin.lua`, `finish.lua` and `drop.lua` are about rebuilds, `copy.lua`
+//! copies a generation, `search.lua` reads.
 //!
 //! Redis holds nothing that the log doesn't: what it loses is taken in again from the checkpoint that it has kept, because
 //! rows and checkpoint are written, persisted and lost together.
@@ -14,17 +15,17 @@ mod search;
 mod stored;
 
 use std::sync::{LazyLock, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use potter_core::read_model::Table;
-use potter_core::store::columns::generation as named;
+use potter_core::store::columns::{encode_rebuild, generation as named, nanoseconds};
 use potter_core::store::rows::{self, Row};
 use potter_core::store::{
-    Copied, Generation, ParkedEvent, ProjectionBatch, ProjectionError, ProjectionRecord, ReadModels, RowChange,
-    Selected, Selection, StoreError,
+    Generation, ParkedEvent, ProjectionBatch, ProjectionError, ProjectionRecord, ReadModels, Rebuild, RowChange,
+    Selected, Selection, Source, StoreError,
 };
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{AsyncCommands, FromRedisValue, RedisError, Script, ScriptInvocation};
@@ -32,8 +33,10 @@ use redis::{AsyncCommands, FromRedisValue, RedisError, Script, ScriptInvocation}
 use crate::names::{Names, TableNames, indexed};
 use crate::search::{Index, Search};
 
+static BEGIN: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("begin.lua")));
 static COMMIT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("commit.lua")));
 static COPY: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("copy.lua")));
+static DROP: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("drop.lua")));
 static FINISH: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("finish.lua")));
 static SEARCH: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("search.lua")));
 
@@ -139,6 +142,10 @@ fn failed(operation: &'static str, error: RedisError) -> StoreError {
     StoreError::new(operation, error)
 }
 
+/// Whether a projection is paused, the checkpoint of its next generation, its epoch, and [`stored::StoredRebuild`].
+type StoredProjection =
+    (bool, Option<u64>, Option<u64>, Option<u64>, Option<String>, Option<i64>, Option<i64>, Option<String>);
+
 /// What a script answers: a word, and what belongs to it.
 type Answer = Vec<String>;
 
@@ -147,6 +154,7 @@ fn refused(answer: &Answer, table: &Table, operation: &'static str) -> Result<()
     let unknown = || StoreError::new(operation, format!("Redis has answered {answer:?}")).into();
     match answer.as_slice() {
         ["written"] => Ok(()),
+        ["ended"] => Err(ProjectionError::Ended),
         ["paused"] => Err(ProjectionError::Paused),
         ["moved", actual] => {
             let actual = actual.parse().map_err(|_| unknown())?;
@@ -264,14 +272,17 @@ impl ReadModels for RedisReadModels {
     fn projection(&self, projection: &'static str) -> BoxFuture<'_, Result<ProjectionRecord, StoreError>> {
         const OPERATION: &str = "read about a projection";
         async move {
-            let fields = ["paused", "next", "epoch"];
-            let found = self.connection(OPERATION)?.hmget(self.names.projection(projection), &fields).await;
-            let (paused, next, epoch): (Option<u8>, Option<u64>, Option<u64>) =
+            let (projection, mut connection) = (self.names.projection(projection), self.connection(OPERATION)?);
+            let fields = ["paused", "next", "epoch"].into_iter().chain(stored::REBUILD_FIELDS);
+            let found = connection.hmget(projection, fields.collect::<Vec<_>>()).await;
+            let (paused, next, epoch, number, begins_with, begun_at, ended_at, failure): StoredProjection =
                 found.map_err(|error| failed(OPERATION, error))?;
+            let rebuild = (number, begins_with, begun_at, ended_at, failure);
             Ok(ProjectionRecord {
-                paused: paused.is_some(),
+                paused,
                 rebuilding: next.is_some(),
                 epoch: epoch.unwrap_or_default(),
+                rebuild: stored::decode_rebuild(rebuild)?,
             })
         }
         .boxed()
@@ -294,25 +305,20 @@ impl ReadModels for RedisReadModels {
         &self,
         projection: &'static str,
         table: Table,
-        from: u64,
-    ) -> BoxFuture<'_, Result<(), StoreError>> {
-        const OPERATION: &str = "begin a rebuild";
+        begin: Rebuild,
+    ) -> BoxFuture<'_, Result<Option<u64>, StoreError>> {
         async move {
-            let mut begin = self.emptying(projection, &table, Generation::Next);
-            begin.hset(self.names.projection(projection), named(Generation::Next), from);
-            let done = begin.query_async(&mut self.connection(OPERATION)?).await;
-            done.map_err(|error| failed(OPERATION, error))
+            let (copied, after) = match begin.source() {
+                Source::Nothing { after } => (None, after),
+                Source::Copy(generation) => (Some(generation), 0),
+            };
+            let generations = (copied.unwrap_or_default(), Generation::Next);
+            let mut script = self.about_two(&BEGIN, projection, &table, generations);
+            script.arg(copied.map_or("", named)).arg(after);
+            script.arg(encode_rebuild(&begin)).arg(nanoseconds(SystemTime::now()));
+            self.invoke("begin a rebuild", &script).await
         }
         .boxed()
-    }
-
-    fn begin_rebuild_from_copy(
-        &self,
-        projection: &'static str,
-        table: Table,
-        of: Copied,
-    ) -> BoxFuture<'_, Result<Option<u64>, StoreError>> {
-        self.copy("begin a rebuild", projection, table, (of.generation(), Generation::Next)).boxed()
     }
 
     fn save_copy(&self, projection: &'static str, table: Table) -> BoxFuture<'_, Result<u64, StoreError>> {
@@ -339,20 +345,33 @@ impl ReadModels for RedisReadModels {
         &self,
         projection: &'static str,
         table: Table,
+        number: u64,
         expected_checkpoint: u64,
     ) -> BoxFuture<'_, Result<(), ProjectionError>> {
         const OPERATION: &str = "finish a rebuild";
         async move {
-            let mut script = FINISH.prepare_invoke();
-            script.key(self.names.projection(projection)).arg(expected_checkpoint);
-            let live = self.names.kept(projection, &table, Generation::Live);
-            for (live, next) in live.iter().zip(&self.names.kept(projection, &table, Generation::Next)) {
-                script.key(live).key(next);
+            let mut script = self.about_two(&FINISH, projection, &table, (Generation::Live, Generation::Next));
+            script.arg(number).arg(expected_checkpoint).arg(nanoseconds(SystemTime::now()));
+            refused(&self.invoke(OPERATION, &script).await?, &table, OPERATION)
+        }
+        .boxed()
+    }
+
+    fn drop_rebuild(
+        &self,
+        projection: &'static str,
+        table: Table,
+        number: u64,
+        reason: String,
+    ) -> BoxFuture<'_, Result<bool, StoreError>> {
+        async move {
+            let mut script = DROP.prepare_invoke();
+            script.key(self.names.projection(projection));
+            for key in self.names.kept(projection, &table, Generation::Next) {
+                script.key(key);
             }
-            match self.invoke::<Answer>(OPERATION, &script).await? {
-                answer if answer == ["none"] => Err(StoreError::no_rebuild(projection).into()),
-                answer => refused(&answer, &table, OPERATION),
-            }
+            script.arg(number).arg(reason).arg(nanoseconds(SystemTime::now()));
+            self.invoke("drop a rebuild", &script).await
         }
         .boxed()
     }
@@ -382,13 +401,26 @@ impl RedisReadModels {
         table: Table,
         (from, to): (Generation, Generation),
     ) -> Result<Option<u64>, StoreError> {
-        let mut script = COPY.prepare_invoke();
-        script.key(self.names.projection(projection)).arg(named(from)).arg(named(to));
-        let from = self.names.kept(projection, &table, from);
-        for (from, to) in from.iter().zip(&self.names.kept(projection, &table, to)) {
-            script.key(from).key(to);
-        }
+        let mut script = self.about_two(&COPY, projection, &table, (from, to));
+        script.arg(named(from)).arg(named(to));
         self.invoke(operation, &script).await
+    }
+
+    /// A script with the keys of a projection, and of two generations by turns.
+    fn about_two<'s>(
+        &self,
+        script: &'s Script,
+        projection: &str,
+        table: &Table,
+        (one, other): (Generation, Generation),
+    ) -> ScriptInvocation<'s> {
+        let mut invocation = script.prepare_invoke();
+        invocation.key(self.names.projection(projection));
+        let one = self.names.kept(projection, table, one);
+        for (one, other) in one.iter().zip(&self.names.kept(projection, table, other)) {
+            invocation.key(one).key(other);
+        }
+        invocation
     }
 
     /// The beginning of a transaction: removes what a generation has.

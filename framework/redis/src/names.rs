@@ -36,7 +36,8 @@ impl Names {
         Self { prefix: format!("potter:{{{service}}}"), shapes }
     }
 
-    /// Hash of a projection: `live` and `next` (checkpoints; `next` is there while it is rebuilt), `epoch`, `paused`.
+    /// Hash of a projection: `live` and `next` (checkpoints; `next` is there while it is rebuilt), `epoch`, `paused`; and of
+    /// the last rebuild, each after `rebuild:`, `number`, `begins_with`, `begun_at`, `ended_at`, `failure`.
     pub(crate) fn projection(&self, projection: &str) -> String {
         let shape = self.shapes.get(projection).map_or("", String::as_str);
         format!("{}:{projection}:{shape}", self.prefix)

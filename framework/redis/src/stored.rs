@@ -4,9 +4,24 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use potter_core::read_model::Value;
-use potter_core::store::columns::nanoseconds;
-use potter_core::store::{ParkedEvent, RowChange};
+use potter_core::store::columns::{self, nanoseconds};
+use potter_core::store::{ParkedEvent, RebuildEnd, RebuildRecord, RowChange, StoreError};
 use prost::{DecodeError, Message, Oneof};
+
+/// The fields of a projection's hash that [`decode_rebuild`] reads, in its order.
+pub(crate) const REBUILD_FIELDS: [&str; 5] =
+    ["rebuild:number", "rebuild:begins_with", "rebuild:begun_at", "rebuild:ended_at", "rebuild:failure"];
+
+/// The values of [`REBUILD_FIELDS`].
+pub(crate) type StoredRebuild = (Option<u64>, Option<String>, Option<i64>, Option<i64>, Option<String>);
+
+/// The last rebuild; `None` if there was none.
+pub(crate) fn decode_rebuild(stored: StoredRebuild) -> Result<Option<RebuildRecord>, StoreError> {
+    let (Some(number), Some(begins_with), Some(begun_at), ended_at, failure) = stored else { return Ok(None) };
+    let begin = columns::decode_rebuild(&begins_with)?;
+    let end = ended_at.map(|at| RebuildEnd { at: time(at), failure });
+    Ok(Some(RebuildRecord { number, begin, begun_at: time(begun_at), end }))
+}
 
 /// A row: what conditions and orders look at, and the whole.
 #[derive(Clone, PartialEq, Message)]

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use potter_core::read_model::{ColumnType, Table, TableColumn};
 use potter_core::store::contract::ReadModelsFixture;
 use potter_core::store::contract::read_models::{PROJECTION, THINGS};
-use potter_core::store::{Copied, ReadModels};
+use potter_core::store::{ReadModels, Rebuild};
 use potter_redis::RedisReadModels;
 
 fn server() -> String {
@@ -33,8 +33,8 @@ async fn a_copy_of_another_shape_is_not_restored() {
     let of = |table| RedisReadModels::new(&server(), &service, &[(PROJECTION, table)]).expect("an address");
     let (before, after) = (of(THINGS), of(CHANGED));
     before.save_copy(PROJECTION, THINGS).await.expect("saved");
-    let begun = after.begin_rebuild_from_copy(PROJECTION, CHANGED, Copied::Saved).await;
+    let begun = after.begin_rebuild(PROJECTION, CHANGED, Rebuild::FromSnapshot).await;
     assert_eq!(begun.expect("told"), None);
-    let begun = before.begin_rebuild_from_copy(PROJECTION, THINGS, Copied::Saved).await;
-    assert_eq!(begun.expect("begun"), Some(0));
+    let begun = before.begin_rebuild(PROJECTION, THINGS, Rebuild::FromSnapshot).await;
+    assert_eq!(begun.expect("begun"), Some(1));
 }

@@ -5,12 +5,14 @@ use std::time::SystemTime;
 use potter_core::read_model::Table;
 use potter_core::store::columns::{self, migration_hash, nanoseconds};
 use potter_core::store::sql::{ROW_COLUMN, create_sqlite_table, quoted};
-use potter_core::store::{AppliedMigration, Expiry, Generation, Migration, ProjectionError, StoreError};
+use potter_core::store::{
+    AppliedMigration, Expiry, Generation, Migration, ProjectionError, Rebuild, Source, StoreError,
+};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use crate::convert::time;
 use crate::records;
-use crate::rows::{begin_epoch, checkpoint, exists, table_name};
+use crate::rows::{begin_epoch, checkpoint, exists, goes_on, table_name};
 
 fn begin(connection: &Connection) -> rusqlite::Result<Transaction<'_>> {
     Transaction::new_unchecked(connection, TransactionBehavior::Immediate)
@@ -96,45 +98,56 @@ fn warn_of_unknown(connection: &Connection, migrations: &[Migration]) -> rusqlit
     Ok(())
 }
 
-/// Makes an empty table beside the live one, for the events after `from`.
+/// Makes a table beside the live one with what the rebuild begins with; answers with its number.
 pub(crate) fn begin_rebuild(
     connection: &Connection,
     projection: &str,
     table: &Table,
-    from: u64,
-) -> rusqlite::Result<()> {
-    let transaction = begin(connection)?;
-    make_next(&transaction, projection, table)?;
-    transaction.execute("INSERT INTO potter_checkpoints VALUES (?1, 'next', ?2)", params![projection, from])?;
-    transaction.commit()
-}
-
-fn make_next(connection: &Connection, projection: &str, table: &Table) -> rusqlite::Result<()> {
-    let name = table_name(table, Generation::Next);
-    connection.execute_batch(&format!("DROP TABLE IF EXISTS {}", quoted(&name)))?;
-    forget(connection, projection, Generation::Next)?;
-    connection.execute_batch(&create_sqlite_table(table, &name, &index_prefix(connection, table)?))
-}
-
-/// Makes a table beside the live one that begins with the rows of another generation.
-pub(crate) fn begin_rebuild_from_copy(
-    connection: &Connection,
-    projection: &str,
-    table: &Table,
-    of: Generation,
+    begin_with: &Rebuild,
 ) -> rusqlite::Result<Option<u64>> {
     let transaction = begin(connection)?;
-    if of == Generation::Saved && !is_saved(&transaction, projection, table)? {
+    let source = begin_with.source();
+    if source == Source::Copy(Generation::Saved) && !is_saved(&transaction, projection, table)? {
         return Ok(None);
     }
     make_next(&transaction, projection, table)?;
+    match source {
+        Source::Nothing { after } => {
+            let sql = "INSERT INTO potter_checkpoints VALUES (?1, 'next', ?2)";
+            transaction.execute(sql, params![projection, after])?;
+        }
+        Source::Copy(of) => copy_rows(&transaction, projection, table, of)?,
+    }
+    let number = transaction.query_row(
+        "INSERT INTO potter_rebuilds AS last VALUES (?1, 1, ?2, ?3, NULL, NULL) ON CONFLICT (projection) DO UPDATE SET \
+         number = last.number + 1, begins_with = excluded.begins_with, begun_at = excluded.begun_at, ended_at = NULL, \
+         failure = NULL RETURNING number",
+        params![projection, columns::encode_rebuild(begin_with), nanoseconds(SystemTime::now())],
+        |row| row.get(0),
+    )?;
+    transaction.commit()?;
+    Ok(Some(number))
+}
+
+fn make_next(connection: &Connection, projection: &str, table: &Table) -> rusqlite::Result<()> {
+    drop_next(connection, projection, table)?;
+    let name = table_name(table, Generation::Next);
+    connection.execute_batch(&create_sqlite_table(table, &name, &index_prefix(connection, table)?))
+}
+
+fn drop_next(connection: &Connection, projection: &str, table: &Table) -> rusqlite::Result<()> {
+    let name = table_name(table, Generation::Next);
+    connection.execute_batch(&format!("DROP TABLE IF EXISTS {}", quoted(&name)))?;
+    forget(connection, projection, Generation::Next)
+}
+
+/// The next generation gets the rows of another, with its checkpoint and what it has parked.
+fn copy_rows(connection: &Connection, projection: &str, table: &Table, of: Generation) -> rusqlite::Result<()> {
     let columns = [table.key].into_iter().chain(table.columns.iter().map(|it| it.name)).chain([ROW_COLUMN]);
     let columns = columns.map(quoted).collect::<Vec<_>>().join(", ");
     let (next, source) = (quoted(&table_name(table, Generation::Next)), quoted(&table_name(table, of)));
-    transaction.execute(&format!("INSERT INTO {next} ({columns}) SELECT {columns} FROM {source}"), [])?;
-    copy_progress(&transaction, projection, of, Generation::Next)?;
-    transaction.commit()?;
-    Ok(Some(checkpoint(connection, projection, Generation::Next)?))
+    connection.execute(&format!("INSERT INTO {next} ({columns}) SELECT {columns} FROM {source}"), [])?;
+    copy_progress(connection, projection, of, Generation::Next)
 }
 
 /// Whether there is a saved copy. A migration that makes the live table anew forgets all checkpoints: a copy without one
@@ -195,10 +208,14 @@ pub(crate) fn finish_rebuild(
     connection: &Connection,
     projection: &str,
     table: &Table,
+    number: u64,
     expected_checkpoint: u64,
 ) -> Result<(), ProjectionError> {
     let failed = |error: rusqlite::Error| StoreError::new("finish a rebuild", error);
     let transaction = begin(connection).map_err(failed)?;
+    if !goes_on(&transaction, projection, number).map_err(failed)? {
+        return Err(ProjectionError::Ended);
+    }
     let reached = checkpoint(&transaction, projection, Generation::Next).map_err(failed)?;
     if reached != expected_checkpoint {
         return Err(ProjectionError::Moved { actual: reached });
@@ -208,10 +225,8 @@ pub(crate) fn finish_rebuild(
         return Err(ProjectionError::Moved { actual: live });
     }
     let next = table_name(table, Generation::Next);
-    if !exists(&transaction, "table", &next).map_err(failed)? {
-        return Err(StoreError::no_rebuild(projection).into());
-    }
     swap(&transaction, projection, table, &next).map_err(failed)?;
+    end_rebuild(&transaction, projection, number, None).map_err(failed)?;
     transaction.commit().map_err(failed)?;
     Ok(())
 }
@@ -228,6 +243,34 @@ fn swap(connection: &Connection, projection: &str, table: &Table, next: &str) ->
         )?;
     }
     begin_epoch(connection, projection)
+}
+
+/// Drops the next generation if the rebuild of that number goes on.
+pub(crate) fn drop_rebuild(
+    connection: &Connection,
+    projection: &str,
+    table: &Table,
+    number: u64,
+    reason: &str,
+) -> rusqlite::Result<bool> {
+    let transaction = begin(connection)?;
+    let goes_on = end_rebuild(&transaction, projection, number, Some(reason))?;
+    if goes_on {
+        drop_next(&transaction, projection, table)?;
+        transaction.commit()?;
+    }
+    Ok(goes_on)
+}
+
+fn end_rebuild(
+    connection: &Connection,
+    projection: &str,
+    number: u64,
+    failure: Option<&str>,
+) -> rusqlite::Result<bool> {
+    let sql = "UPDATE potter_rebuilds SET ended_at = ?3, failure = ?4 \
+               WHERE projection = ?1 AND number = ?2 AND ended_at IS NULL";
+    Ok(connection.execute(sql, params![projection, number, nanoseconds(SystemTime::now()), failure])? > 0)
 }
 
 /// Where each generation of a projection keeps what isn't a row.

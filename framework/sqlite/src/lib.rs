@@ -32,9 +32,9 @@ use futures::future::{BoxFuture, ready};
 use potter_core::event::{RecordedEvent, StreamId};
 use potter_core::read_model::Table;
 use potter_core::store::{
-    AcceptedCommand, AppliedMigration, ClaimKey, CommandStatus, CommitError, Committed, Copied, DeadLetter,
-    DeadLetterFilter, Expiry, Generation, Migration, ParkedEvent, ProjectionBatch, ProjectionError, ProjectionRecord,
-    ReadModels, RecordedClaim, Script, Selected, Selection, Snapshot, Store, StoreError, Unit,
+    AcceptedCommand, AppliedMigration, ClaimKey, CommandStatus, CommitError, Committed, DeadLetter, DeadLetterFilter,
+    Expiry, Generation, Migration, ParkedEvent, ProjectionBatch, ProjectionError, ProjectionRecord, ReadModels,
+    Rebuild, RecordedClaim, Script, Selected, Selection, Snapshot, Store, StoreError, Unit,
 };
 use rusqlite::{Connection, params};
 use tokio::sync::{oneshot, watch};
@@ -333,19 +333,10 @@ impl ReadModels for SqliteStore {
         &self,
         projection: &'static str,
         table: Table,
-        from: u64,
-    ) -> BoxFuture<'_, Result<(), StoreError>> {
-        self.administer("begin a rebuild", move |connection| admin::begin_rebuild(connection, projection, &table, from))
-    }
-
-    fn begin_rebuild_from_copy(
-        &self,
-        projection: &'static str,
-        table: Table,
-        of: Copied,
+        begin: Rebuild,
     ) -> BoxFuture<'_, Result<Option<u64>, StoreError>> {
         self.administer("begin a rebuild", move |connection| {
-            admin::begin_rebuild_from_copy(connection, projection, &table, of.generation())
+            admin::begin_rebuild(connection, projection, &table, &begin)
         })
     }
 
@@ -361,12 +352,25 @@ impl ReadModels for SqliteStore {
         &self,
         projection: &'static str,
         table: Table,
+        number: u64,
         expected_checkpoint: u64,
     ) -> BoxFuture<'_, Result<(), ProjectionError>> {
         self.alone("finish a rebuild", move |connection| {
-            admin::finish_rebuild(connection, projection, &table, expected_checkpoint)
+            admin::finish_rebuild(connection, projection, &table, number, expected_checkpoint)
         })
         .boxed()
+    }
+
+    fn drop_rebuild(
+        &self,
+        projection: &'static str,
+        table: Table,
+        number: u64,
+        reason: String,
+    ) -> BoxFuture<'_, Result<bool, StoreError>> {
+        self.administer("drop a rebuild", move |connection| {
+            admin::drop_rebuild(connection, projection, &table, number, &reason)
+        })
     }
 
     /// Both sides must answer: whoever writes and somebody who reads.

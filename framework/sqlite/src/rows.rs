@@ -2,16 +2,16 @@
 
 use bytes::Bytes;
 use potter_core::read_model::{Table, TableColumn, Value};
-use potter_core::store::columns::{generation as stored, nanoseconds};
+use potter_core::store::columns::{decode_rebuild, generation as stored, nanoseconds};
 use potter_core::store::sql::{ROW_COLUMN, quoted};
 use potter_core::store::{
-    Condition, Generation, ParkedEvent, ProjectionBatch, ProjectionError, ProjectionRecord, RowChange, Selected,
-    Selection, Test,
+    Condition, Generation, ParkedEvent, ProjectionBatch, ProjectionError, ProjectionRecord, RebuildEnd, RebuildRecord,
+    RowChange, Selected, Selection, Test,
 };
-use rusqlite::types::Value as SqlValue;
-use rusqlite::{CachedStatement, Connection, OptionalExtension, params, params_from_iter};
+use rusqlite::types::{Type, Value as SqlValue, ValueRef};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, params, params_from_iter};
 
-use crate::convert::{Parameter, bytes, is_not_unique, time};
+use crate::convert::{Parameter, bytes, is_not_unique, time, unreadable};
 use crate::totals;
 
 /// The name of a generation's table.
@@ -124,7 +124,29 @@ pub(crate) fn projection(connection: &Connection, projection: &str) -> rusqlite:
     let rebuilding = connection
         .prepare_cached("SELECT 1 FROM potter_checkpoints WHERE projection = ?1 AND generation = 'next'")?
         .exists([projection])?;
-    Ok(ProjectionRecord { paused, rebuilding, epoch })
+    let mut statement = connection.prepare_cached(
+        "SELECT number, begins_with, begun_at, ended_at, failure FROM potter_rebuilds WHERE projection = ?1",
+    )?;
+    let rebuild = statement.query_row([projection], rebuild).optional()?;
+    Ok(ProjectionRecord { paused, rebuilding, epoch, rebuild })
+}
+
+fn rebuild(row: &Row<'_>) -> rusqlite::Result<RebuildRecord> {
+    let begin = decode_rebuild(row.get_ref(1)?.as_str()?).map_err(|error| unreadable(1, Type::Text, error))?;
+    let end = match row.get_ref(3)? {
+        ValueRef::Null => None,
+        _ => Some(RebuildEnd { at: time(row, 3)?, failure: row.get(4)? }),
+    };
+    Ok(RebuildRecord { number: row.get(0)?, begin, begun_at: time(row, 2)?, end })
+}
+
+/// Whether it is the rebuild of that number that goes on.
+pub(crate) fn goes_on(connection: &Connection, projection: &str, number: u64) -> rusqlite::Result<bool> {
+    let mut statement = connection.prepare_cached(
+        "SELECT 1 FROM potter_rebuilds JOIN potter_checkpoints USING (projection) \
+         WHERE projection = ?1 AND generation = 'next' AND number = ?2 AND ended_at IS NULL",
+    )?;
+    statement.exists(params![projection, number])
 }
 
 /// Whether a projection is paused, and its epoch.
@@ -193,6 +215,9 @@ pub(crate) fn write_batch(connection: &Connection, batch: &ProjectionBatch) -> R
     let (paused, epoch) = state(connection, batch.projection)?;
     if live && paused {
         return Err(Refused::Batch(ProjectionError::Paused));
+    }
+    if !live && !goes_on(connection, batch.projection, batch.epoch)? {
+        return Err(Refused::Batch(ProjectionError::Ended));
     }
     let actual = checkpoint(connection, batch.projection, batch.generation)?;
     if actual != batch.expected_checkpoint || (live && epoch != batch.epoch) {

@@ -12,7 +12,7 @@ use potter_core::store::contract::hot;
 use potter_core::store::sql::create_sqlite_table;
 use potter_core::store::{
     AcceptedCommand, Append, CommitError, DeadLetterFilter, Generation, Migration, ProjectionBatch, ProjectionError,
-    ProjectionRecord, ReadModels, RowChange, Selection, Snapshot, Store, Unit,
+    ProjectionRecord, ReadModels, Rebuild, RowChange, Selection, Snapshot, Store, Unit,
 };
 use potter_sqlite::SqliteStore;
 use tempfile::TempDir;
@@ -185,6 +185,21 @@ async fn a_file_of_the_first_version_is_brought_up_to_date() {
     store.commit(appending("1", 0, Bytes::new())).await.expect("it goes on");
 }
 
+/// Nobody knows whether its rows are made from the log, or a copy that was to be made anew.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rebuild_of_an_earlier_version_is_dropped_and_told() {
+    let directory = directory();
+    let begun = "INSERT INTO potter_checkpoints VALUES ('Things', 'live', 7), ('Things', 'next', 5)";
+    first_version(&directory).execute_batch(begun).expect("a rebuild from then");
+    let store = open(&directory);
+    let record = store.projection("Things").await.expect("readable");
+    assert!(!record.rebuilding, "{record:?}");
+    let failure = record.rebuild.and_then(|it| it.end).and_then(|it| it.failure).expect("it is told");
+    assert!(failure.contains("begin it anew"), "{failure}");
+    assert_eq!(store.checkpoint("Things", Generation::Live).await.expect("readable"), 7);
+    assert_eq!(store.begin_rebuild("Things", THINGS, Rebuild::After(0)).await.expect("begun"), Some(2));
+}
+
 /// `projections rebuild` runs beside the service.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rebuild_by_another_process_takes_effect() {
@@ -194,9 +209,10 @@ async fn a_rebuild_by_another_process_takes_effect() {
     service.commit_projection(batch(Generation::Live, 0, 1, "old")).await.expect("it fits");
     assert_eq!(service.select(THINGS, Selection::default()).await.expect("readable").rows, ["old"]);
 
-    tool.begin_rebuild("Things", THINGS, 0).await.expect("begun");
-    tool.commit_projection(batch(Generation::Next, 0, 2, "new")).await.expect("it fits");
-    tool.finish_rebuild("Things", THINGS, 2).await.expect("ahead of the live one");
+    let number = tool.begin_rebuild("Things", THINGS, Rebuild::After(0)).await.expect("begun").expect("the first");
+    let new = ProjectionBatch { epoch: number, ..batch(Generation::Next, 0, 2, "new") };
+    tool.commit_projection(new).await.expect("it fits");
+    tool.finish_rebuild("Things", THINGS, number, 2).await.expect("ahead of the live one");
 
     assert_eq!(service.select(THINGS, Selection::default()).await.expect("readable").rows, ["new"]);
     let late = service.commit_projection(batch(Generation::Live, 1, 2, "late")).await;

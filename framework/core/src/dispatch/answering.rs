@@ -150,7 +150,7 @@ impl BoundQuery {
             tokio::select! {
                 biased;
                 reached = read_model.reach(position) => Ok(reached),
-                () = read_model.fail() => Err(unavailable("cannot go on now")),
+                () = read_model.until_failed() => Err(unavailable("cannot go on now")),
             }
         };
         let in_time = tokio::time::timeout(self.runtime.options.catch_up_timeout, reached).await;

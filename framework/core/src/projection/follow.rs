@@ -9,11 +9,12 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::{FutureExt, TryFutureExt};
+use futures::FutureExt;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
-use super::follower::{Follower, Seen};
+use super::follower::{Follower, Log, Seen};
+use super::rebuild::Begun;
 use super::{Board, ProjectionState};
 use crate::backoff::backoff;
 use crate::dispatch::Runtime;
@@ -21,18 +22,18 @@ use crate::failure::Failure;
 use crate::panics;
 use crate::read_model::ReadModel;
 use crate::replay::Replay;
-use crate::store::{ProjectionError, ProjectionRecord, StoreError};
+use crate::store::{ProjectionError, ProjectionRecord, Rebuild, StoreError};
 
 /// What a projection may be told to do.
 pub(super) enum Order {
     /// Build the read model anew.
-    Rebuild(super::Rebuild, Done<()>),
+    Rebuild(Rebuild, Done<()>),
     /// Empty the read model and take everything in again.
     Reset(Done<()>),
     /// Take nothing in, or go on.
     Pause(bool, Done<()>),
-    /// Try again what was parked.
-    ReplayParked(Done<usize>),
+    /// Try again what was parked of these events.
+    ReplayParked(Replay, Done<usize>),
 }
 
 /// Whom to tell what came of an order; that one may have gone meanwhile.
@@ -72,7 +73,7 @@ struct Task<'r, M: ReadModel> {
     follower: Follower<M>,
     orders: &'r mut mpsc::Receiver<Order>,
     role: Role,
-    rebuild: Option<Rebuild<M>>,
+    building: Option<Building<M>>,
     failures: u32,
     /// How long the checkpoint may stand still.
     patience: Duration,
@@ -96,9 +97,17 @@ enum Role {
 }
 
 /// A next generation that is being built in a task of its own.
-struct Rebuild<M: ReadModel> {
-    built: oneshot::Receiver<Result<Follower<M>, Failure>>,
+struct Building<M: ReadModel> {
+    built: oneshot::Receiver<Result<Option<Built<M>>, Failure>>,
     done: Done<()>,
+    /// How often it could not be put in place.
+    failures: u32,
+}
+
+/// A next generation that has caught up.
+struct Built<M: ReadModel> {
+    begun: Begun,
+    builder: Box<Follower<M>>,
 }
 
 /// What comes after a wait.
@@ -106,7 +115,8 @@ enum Woken<M: ReadModel> {
     /// There may be more to take in.
     Events,
     Order(Order),
-    Built(Result<Follower<M>, Failure>),
+    /// `None`: another process has finished the rebuild.
+    Built(Result<Option<Built<M>>, Failure>),
     Stop,
 }
 
@@ -121,22 +131,16 @@ impl<'r, M: ReadModel> Task<'r, M> {
             follower,
             orders,
             role: Role::Leads,
-            rebuild: None,
+            building: None,
             failures: 0,
             patience: PATIENCE + Duration::from_millis(fastrand::u64(..256)),
             paused: false,
             caught_up: false,
             looked_around: Instant::now(),
         };
-        if let Ok(ProjectionRecord { paused, rebuilding, .. }) = runtime.store.projection(M::NAME).await {
-            task.paused = paused;
-            if rebuilding {
-                tracing::info!(read_model = M::NAME, "a rebuild that was interrupted goes on");
-                task.begin_rebuild(
-                    Follower::resume_rebuild(runtime.log()).map_err(Failure::from),
-                    oneshot::channel().0,
-                );
-            }
+        if let Ok(record) = runtime.store.projection(M::NAME).await {
+            task.paused = record.paused;
+            task.take_up_rebuild(record).await;
         }
         task.tell();
         task.follow().await;
@@ -161,7 +165,10 @@ impl<'r, M: ReadModel> Task<'r, M> {
 
     async fn obey(&mut self, order: Order) {
         match order {
-            Order::Rebuild(begin, done) => self.begin_rebuild(super::begin_rebuild(self.runtime.log(), begin), done),
+            Order::Rebuild(begin, done) => {
+                let log = self.runtime.log();
+                self.spawn_rebuild(async move { Begun::new::<M>(&log, begin).await }, done, 0);
+            }
             Order::Reset(done) => {
                 let reset = self.reset().await;
                 let _ = done.send(reset.map_err(Failure::from));
@@ -171,8 +178,8 @@ impl<'r, M: ReadModel> Task<'r, M> {
                 self.paused = paused && set.is_ok();
                 let _ = done.send(set.map_err(Failure::from));
             }
-            Order::ReplayParked(done) => {
-                let replayed = self.follower.replay_parked_in_turn(&Replay::all()).await;
+            Order::ReplayParked(of, done) => {
+                let replayed = self.follower.replay_parked_in_turn(&of).await;
                 let _ = done.send(replayed.map_err(Failure::from));
             }
         }
@@ -226,7 +233,9 @@ impl<'r, M: ReadModel> Task<'r, M> {
                 Ok(Wait::Not)
             }
             Err(ProjectionError::Store(error)) => Err(error),
-            Err(error @ ProjectionError::NotUnique { .. }) => Err(StoreError::new("take in events", error)),
+            Err(error @ (ProjectionError::NotUnique { .. } | ProjectionError::Ended)) => {
+                Err(StoreError::new("take in events", error))
+            }
         }
     }
 
@@ -293,7 +302,7 @@ impl<'r, M: ReadModel> Task<'r, M> {
         tokio::select! {
             biased;
             order = self.orders.recv() => order.map_or(Woken::Stop, Woken::Order),
-            built = built(&mut self.rebuild) => Woken::Built(built),
+            built = built(&mut self.building) => Woken::Built(built),
             woken = self.runtime.unless_stopping(waited) => woken.map_or(Woken::Stop, |()| Woken::Events),
         }
     }
@@ -311,38 +320,64 @@ impl<'r, M: ReadModel> Task<'r, M> {
         self.board.meter.lag.set(head.saturating_sub(position) as f64);
         self.caught_up |= position >= head;
         self.board.set_parked(self.follower.parked());
-        self.board.set_state(match self.rebuild {
+        self.board.set_state(match self.building {
             None if self.paused => ProjectionState::Paused,
             None if self.caught_up => ProjectionState::Active,
             _ => ProjectionState::Building,
         });
     }
 
-    fn begin_rebuild(
+    async fn take_up_rebuild(&mut self, record: ProjectionRecord) {
+        match Begun::broken_off::<M>(&self.runtime.log(), record).await {
+            Ok(Some(begun)) => {
+                tracing::info!(read_model = M::NAME, "a rebuild that was interrupted goes on");
+                self.spawn_rebuild(async { Ok(begun) }, oneshot::channel().0, 0);
+            }
+            Ok(None) => {}
+            Err(failure) => {
+                tracing::error!(read_model = M::NAME, %failure, "a rebuild that was interrupted waits for the next start")
+            }
+        }
+    }
+
+    /// Builds in a task of its own.
+    fn spawn_rebuild(
         &mut self,
-        begun: impl Future<Output = Result<Follower<M>, Failure>> + Send + 'static,
+        begun: impl Future<Output = Result<Begun, Failure>> + Send + 'static,
         done: Done<()>,
+        failures: u32,
     ) {
-        if self.rebuild.is_some() {
+        if self.building.is_some() {
             let _ = done.send(Err(Failure::unavailable("the read model is being rebuilt already")));
             return;
         }
         let (sender, built) = oneshot::channel();
         let runtime = self.runtime.clone();
         self.runtime.spawn(async move {
-            if let Some(follower) = runtime.unless_stopping(build(begun)).await {
-                let _ = sender.send(follower);
+            if let Some(built) = runtime.unless_stopping(build(begun, runtime.log())).await {
+                let _ = sender.send(built);
             }
         });
-        self.rebuild = Some(Rebuild { built, done });
+        self.building = Some(Building { built, done, failures });
     }
 
     /// Puts the next generation in place of the live one. Nothing is taken in meanwhile, so that the position that was
     /// told stays true.
-    async fn adopt(&mut self, built: Result<Follower<M>, Failure>) {
-        let Some(Rebuild { done, .. }) = self.rebuild.take() else { return };
+    async fn adopt(&mut self, built: Result<Option<Built<M>>, Failure>) {
+        let Some(Building { done, failures, .. }) = self.building.take() else { return };
         let adopted = match built {
-            Ok(builder) => self.replace(builder).await,
+            Ok(Some(Built { begun, mut builder })) => match builder.finish_rebuild().await {
+                Ok(()) => {
+                    self.replace(*builder);
+                    Ok(())
+                }
+                Err(ProjectionError::Store(error)) => {
+                    tracing::error!(read_model = M::NAME, %error, "a rebuild cannot be finished now");
+                    return self.try_again(begun, done, failures + 1);
+                }
+                Err(error) => begun.give_up::<M>(&self.runtime.store, error).await,
+            },
+            Ok(None) => Ok(()),
             Err(failure) => Err(failure),
         };
         if let Err(failure) = &adopted {
@@ -352,13 +387,19 @@ impl<'r, M: ReadModel> Task<'r, M> {
         let _ = done.send(adopted);
     }
 
-    async fn replace(&mut self, mut builder: Follower<M>) -> Result<(), Failure> {
-        builder.finish_rebuild().await?;
+    fn try_again(&mut self, begun: Begun, done: Done<()>, failures: u32) {
+        let after_a_while = async move {
+            tokio::time::sleep(backoff(failures)).await;
+            Ok(begun)
+        };
+        self.spawn_rebuild(after_a_while, done, failures);
+    }
+
+    fn replace(&mut self, mut builder: Follower<M>) {
         builder.changes += self.follower.changes;
         builder.taken_in += self.follower.taken_in;
         self.follower = builder;
         self.role = Role::Leads;
-        Ok(())
     }
 }
 
@@ -394,17 +435,18 @@ async fn resume<M: ReadModel>(runtime: &Runtime, board: &Board) -> Option<Follow
 
 /// Builds the next generation until it has caught up for the first time.
 async fn build<M: ReadModel>(
-    begun: impl Future<Output = Result<Follower<M>, Failure>>,
-) -> Result<Follower<M>, Failure> {
-    let mut builder = begun.await?;
-    while builder.build().await? {}
-    Ok(builder)
+    begun: impl Future<Output = Result<Begun, Failure>>,
+    log: Log,
+) -> Result<Option<Built<M>>, Failure> {
+    let begun = begun.await?;
+    let built = begun.build_through_outages(&log).await?;
+    Ok(built.map(|builder| Built { begun, builder: Box::new(builder) }))
 }
 
 /// What a rebuild has built; waits for ever when there is none.
-async fn built<M: ReadModel>(rebuild: &mut Option<Rebuild<M>>) -> Result<Follower<M>, Failure> {
-    match rebuild {
-        Some(Rebuild { built, .. }) => {
+async fn built<M: ReadModel>(building: &mut Option<Building<M>>) -> Result<Option<Built<M>>, Failure> {
+    match building {
+        Some(Building { built, .. }) => {
             built.await.unwrap_or_else(|_| Err(Failure::unavailable("the rebuild has ended early")))
         }
         None => std::future::pending().await,

@@ -14,9 +14,7 @@ use crate::event::RecordedEvent;
 use crate::failure::Failure;
 use crate::read_model::ReadModel;
 use crate::replay::Replay;
-use crate::store::{
-    Copied, Generation, ParkedEvent, ProjectionBatch, ProjectionError, RowChange, SharedStore, StoreError,
-};
+use crate::store::{Generation, ParkedEvent, ProjectionBatch, ProjectionError, RowChange, SharedStore, StoreError};
 
 /// The checkpoint is written at least after that many events, even if none of them concerned the read model.
 const CHECKPOINT_EVERY: u64 = 10_000;
@@ -47,7 +45,7 @@ pub(super) struct Follower<M: ReadModel> {
     /// Events in a batch at most.
     batch: usize,
     generation: Generation,
-    /// The epoch that `rows` are of.
+    /// The epoch that `rows` are of; of the next generation the number of its rebuild.
     epoch: u64,
     /// Position of the last event seen.
     position: u64,
@@ -97,22 +95,18 @@ impl<M: ReadModel> Follower<M> {
         Ok(follower)
     }
 
-    /// Begins the next generation, for the events after `from`.
-    pub async fn begin_rebuild(log: Log, from: u64) -> Result<Self, StoreError> {
-        log.store.begin_rebuild(M::NAME, M::TABLE, from).await?;
-        Self::resume_rebuild(log).await
-    }
-
-    /// Begins the next generation with a copy; `None` if there is none.
-    pub async fn begin_rebuild_from_copy(log: Log, of: Copied) -> Result<Option<Self>, StoreError> {
-        match log.store.begin_rebuild_from_copy(M::NAME, M::TABLE, of).await? {
-            Some(_) => Self::resume_rebuild(log).await.map(Some),
-            None => Ok(None),
+    /// Goes on where the next generation is, which the rebuild of that number makes.
+    pub async fn next(log: Log, number: u64) -> Result<Self, ProjectionError> {
+        if !log.store.projection(M::NAME).await?.goes_on(number) {
+            return Err(ProjectionError::Ended);
         }
+        let mut builder = Self { epoch: number, ..Self::new(log, Generation::Next) };
+        builder.reload().await?;
+        Ok(builder)
     }
 
-    /// Makes the rows anew that these events are about, as far as events have been taken in: all of it in one
-    /// transaction, so that a rebuild that is broken off is either a copy or has all of them.
+    /// Makes the rows anew that these events are about, as far as events have been taken in, a batch at a time; answers
+    /// how many they are. Queries see none of it before it is finished.
     pub async fn make_anew(&mut self, of: &Replay) -> Result<usize, ProjectionError> {
         let mut keys = HashSet::new();
         of.up_to(self.checkpoint, &self.store, |event| keys.extend(touched::<M>(event))).await?;
@@ -120,20 +114,41 @@ impl<M: ReadModel> Follower<M> {
         let mut anew = Anew::<M>::new(keys);
         Replay::all().up_to(self.checkpoint, &self.store, |event| anew.take_in(event)).await?;
         let known = self.store.parked(M::NAME, self.generation).await?;
-        let parked: HashSet<u64> = anew.park.iter().map(|event| event.position).collect();
-        let gone = known.iter().filter(|event| anew.has(&event.key) && !parked.contains(&event.position));
-        let unpark = gone.map(|event| event.position).collect();
+        let unpark = known.iter().filter(|event| anew.has(&event.key)).map(|event| event.position).collect();
         let (changes, park) = anew.finish();
-        self.commit(self.checkpoint, changes, park, unpark).await?;
+        self.replace_rows(changes, unpark, park).await?;
         self.reload_parked().await?;
         Ok(made)
     }
 
-    /// Goes on where the next generation is.
-    pub async fn resume_rebuild(log: Log) -> Result<Self, StoreError> {
-        let mut builder = Self::new(log, Generation::Next);
-        builder.reload().await?;
-        Ok(builder)
+    /// Puts rows and parked events in place of others. All of those go first: they may hold values that are unique.
+    async fn replace_rows(
+        &mut self,
+        changes: Changes<M::Row>,
+        unpark: Vec<u64>,
+        park: Vec<ParkedEvent>,
+    ) -> Result<(), ProjectionError> {
+        let keys: Vec<_> = changes.rows.iter().map(|(key, _)| key.clone()).collect();
+        for keys in keys.chunks(self.batch) {
+            self.write(|batch| batch.remove = keys.to_vec()).await?;
+        }
+        for positions in unpark.chunks(self.batch) {
+            self.write(|batch| batch.unpark = positions.to_vec()).await?;
+        }
+        for rows in changes.put.chunks(self.batch) {
+            self.write(|batch| batch.put = rows.to_vec()).await?;
+        }
+        for events in park.chunks(self.batch) {
+            self.write(|batch| batch.park = events.to_vec()).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes without a move of the checkpoint.
+    async fn write(&self, fill: impl FnOnce(&mut ProjectionBatch)) -> Result<(), ProjectionError> {
+        let mut batch = self.batch(self.checkpoint);
+        fill(&mut batch);
+        self.store.commit_projection(batch).await
     }
 
     fn new(Log { store, batch }: Log, generation: Generation) -> Self {
@@ -224,11 +239,9 @@ impl<M: ReadModel> Follower<M> {
         self.forget_rows();
         self.ahead = None;
         self.pending = None;
-        let record = self.store.projection(M::NAME).await?;
-        if self.generation == Generation::Next && !record.rebuilding {
-            return Err(StoreError::no_rebuild(M::NAME));
+        if self.generation == Generation::Live {
+            self.epoch = self.store.projection(M::NAME).await?.epoch;
         }
-        self.epoch = record.epoch;
         let checkpoint = self.store.checkpoint(M::NAME, self.generation).await?;
         self.found(checkpoint);
         self.reload_parked().await
@@ -269,25 +282,36 @@ impl<M: ReadModel> Follower<M> {
     /// Takes in the next batch of a rebuild; false if there was none. Another process may build at the same time.
     pub async fn build(&mut self) -> Result<bool, ProjectionError> {
         match self.advance().await {
-            Err(ProjectionError::Moved { .. }) => Ok(self.reload().await.map(|()| true)?),
+            Err(error) => self.go_on_after(error).await.map(|()| true),
             advanced => advanced,
+        }
+    }
+
+    /// What another process has moved is read again. It may also have ended the rebuild, and nothing is as it was.
+    async fn go_on_after(&mut self, error: ProjectionError) -> Result<(), ProjectionError> {
+        if !self.store.projection(M::NAME).await?.goes_on(self.epoch) {
+            return Err(ProjectionError::Ended);
+        }
+        match error {
+            ProjectionError::Moved { .. } => Ok(self.reload().await?),
+            error => Err(error),
         }
     }
 
     /// Takes in what is still missing and puts this generation in place of the live one.
     pub async fn finish_rebuild(&mut self) -> Result<(), ProjectionError> {
-        loop {
-            while self.build().await? {}
-            self.keep_checkpoint().await?;
-            match self.store.finish_rebuild(M::NAME, M::TABLE, self.checkpoint).await {
-                // The live generation has seen more meanwhile.
-                Err(ProjectionError::Moved { actual }) if actual > self.checkpoint => {}
-                Ok(()) => break,
-                Err(error) => return Err(error),
-            }
+        while let Err(error) = self.try_to_finish().await {
+            // The live generation may have seen more meanwhile.
+            self.go_on_after(error).await?;
         }
         self.generation = Generation::Live;
         Ok(self.reload().await?)
+    }
+
+    async fn try_to_finish(&mut self) -> Result<(), ProjectionError> {
+        while self.build().await? {}
+        self.keep_checkpoint().await?;
+        self.store.finish_rebuild(M::NAME, M::TABLE, self.epoch, self.checkpoint).await
     }
 
     /// Tries to take in what is parked; what another process prevents by taking events in is tried again.

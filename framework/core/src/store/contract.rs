@@ -137,6 +137,8 @@ macro_rules! read_models_contract {
             begins_a_rebuild_anew
             rebuilds_again_and_again
             does_not_finish_a_rebuild_that_is_behind
+            refuses_a_rebuild_that_does_not_go_on
+            tells_what_became_of_a_rebuild
             rebuilds_from_a_position
             rebuilds_from_a_copy
             begins_with_the_live_rows

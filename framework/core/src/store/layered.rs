@@ -9,9 +9,9 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::{
-    AcceptedCommand, AppliedMigration, ClaimKey, CommandStatus, CommitError, Committed, Copied, DeadLetter,
-    DeadLetterFilter, Expiry, Generation, Migration, ParkedEvent, ProjectionBatch, ProjectionError, ProjectionRecord,
-    ReadModels, RecordedClaim, Script, Selected, Selection, SharedReadModels, Snapshot, Store, StoreError, Unit,
+    AcceptedCommand, AppliedMigration, ClaimKey, CommandStatus, CommitError, Committed, DeadLetter, DeadLetterFilter,
+    Expiry, Generation, Migration, ParkedEvent, ProjectionBatch, ProjectionError, ProjectionRecord, ReadModels,
+    Rebuild, RecordedClaim, Script, Selected, Selection, SharedReadModels, Snapshot, Store, StoreError, Unit,
 };
 use crate::event::{RecordedEvent, StreamId};
 use crate::read_model::Table;
@@ -224,19 +224,9 @@ impl<L: Layer, S: ReadModels + ?Sized> ReadModels for Layered<L, S> {
         &self,
         projection: &'static str,
         table: Table,
-        from: u64,
-    ) -> BoxFuture<'_, Result<(), StoreError>> {
-        self.layer.long("begin a rebuild", self.store.begin_rebuild(projection, table, from)).boxed()
-    }
-
-    fn begin_rebuild_from_copy(
-        &self,
-        projection: &'static str,
-        table: Table,
-        of: Copied,
+        begin: Rebuild,
     ) -> BoxFuture<'_, Result<Option<u64>, StoreError>> {
-        let begun = self.store.begin_rebuild_from_copy(projection, table, of);
-        self.layer.long("begin a rebuild", begun).boxed()
+        self.layer.long("begin a rebuild", self.store.begin_rebuild(projection, table, begin)).boxed()
     }
 
     fn save_copy(&self, projection: &'static str, table: Table) -> BoxFuture<'_, Result<u64, StoreError>> {
@@ -251,9 +241,21 @@ impl<L: Layer, S: ReadModels + ?Sized> ReadModels for Layered<L, S> {
         &self,
         projection: &'static str,
         table: Table,
+        number: u64,
         expected_checkpoint: u64,
     ) -> BoxFuture<'_, Result<(), ProjectionError>> {
-        self.layer.long("finish a rebuild", self.store.finish_rebuild(projection, table, expected_checkpoint)).boxed()
+        let finished = self.store.finish_rebuild(projection, table, number, expected_checkpoint);
+        self.layer.long("finish a rebuild", finished).boxed()
+    }
+
+    fn drop_rebuild(
+        &self,
+        projection: &'static str,
+        table: Table,
+        number: u64,
+        reason: String,
+    ) -> BoxFuture<'_, Result<bool, StoreError>> {
+        self.layer.long("drop a rebuild", self.store.drop_rebuild(projection, table, number, reason)).boxed()
     }
 
     /// Past the layer: who asks for readiness wants to know how it is now.

@@ -11,6 +11,7 @@ use futures::future::BoxFuture;
 
 use super::StoreError;
 use crate::read_model::{Table, Value};
+use crate::replay::Replay;
 
 /// Keeps read models: what a projection writes and queries read.
 pub trait ReadModels: Send + Sync + 'static {
@@ -28,7 +29,7 @@ pub trait ReadModels: Send + Sync + 'static {
     /// Checkpoint of a projection; 0 before its first commit.
     fn checkpoint(&self, projection: &'static str, generation: Generation) -> BoxFuture<'_, Result<u64, StoreError>>;
 
-    /// Writes rows, parked events and checkpoint in one transaction, if the checkpoint is still the expected one, the live
+    /// Writes rows, parked events and checkpoint in one transaction, if the checkpoint is still the expected one, the
     /// generation still the same and the projection not paused.
     ///
     /// Uniqueness is judged by the rows as they are after the whole batch: two rows may exchange their values.
@@ -58,18 +59,14 @@ pub trait ReadModels: Send + Sync + 'static {
     /// Pauses a projection: nothing of its live generation is written any more, by no process; or lets it go on.
     fn set_paused(&self, projection: &'static str, paused: bool) -> BoxFuture<'_, Result<(), StoreError>>;
 
-    /// Makes an empty table with nothing parked as the next generation of a read model, beside the live one; what an
-    /// unfinished rebuild has left is dropped. It takes in the events after position `from`.
-    fn begin_rebuild(&self, projection: &'static str, table: Table, from: u64)
-    -> BoxFuture<'_, Result<(), StoreError>>;
-
-    /// Makes a copy of another generation as the next one, with its checkpoint and what it has parked; what an unfinished
-    /// rebuild has left is dropped. Answers with the checkpoint, and `None` if there is no such copy.
-    fn begin_rebuild_from_copy(
+    /// Makes the next generation of a read model beside the live one, with what the rebuild begins with; what an unfinished
+    /// one has left is dropped. Answers with its number, by which its batches are known from those of any before; and with
+    /// `None` if it is to begin with a copy that there is none of.
+    fn begin_rebuild(
         &self,
         projection: &'static str,
         table: Table,
-        of: Copied,
+        begin: Rebuild,
     ) -> BoxFuture<'_, Result<Option<u64>, StoreError>>;
 
     /// Saves a copy of the live generation, with its checkpoint and what it has parked, in place of the one that was saved
@@ -83,13 +80,25 @@ pub trait ReadModels: Send + Sync + 'static {
     /// transaction, if its checkpoint is still the expected one; the next epoch begins.
     ///
     /// Refused with [`ProjectionError::Moved`] while the live generation is ahead, so that readers never see time
-    /// go back: catch up and try again.
+    /// go back: catch up and try again. Refused with [`ProjectionError::Ended`] if it isn't the rebuild of that number that
+    /// goes on.
     fn finish_rebuild(
         &self,
         projection: &'static str,
         table: Table,
+        number: u64,
         expected_checkpoint: u64,
     ) -> BoxFuture<'_, Result<(), ProjectionError>>;
+
+    /// Drops the next generation and notes why, if the rebuild of that number still goes on (0: one that nothing is known
+    /// of); answers whether it did.
+    fn drop_rebuild(
+        &self,
+        projection: &'static str,
+        table: Table,
+        number: u64,
+        reason: String,
+    ) -> BoxFuture<'_, Result<bool, StoreError>>;
 
     /// Answers when everything that is kept here can be, for readiness.
     fn ping(&self) -> BoxFuture<'_, Result<(), StoreError>>;
@@ -113,35 +122,88 @@ pub enum Generation {
     Saved,
 }
 
-/// What a rebuild may begin with instead of nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Copied {
-    /// The live generation as it is.
-    Live,
-    /// The saved one.
-    Saved,
+/// What a rebuild begins with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rebuild {
+    /// Nothing; it takes in the events after a position.
+    After(u64),
+    /// The copy that [`ReadModels::save_copy`] has made.
+    FromSnapshot,
+    /// The rows as they are, of which those that these events are about are made anew, each from all of its events.
+    RowsOf(Replay),
 }
 
-impl Copied {
-    /// The generation that is copied.
+/// Where the rows come from that a next generation has at its beginning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// There are none.
+    Nothing {
+        /// Position that its checkpoint begins with.
+        after: u64,
+    },
+    /// They are those of another generation, with its checkpoint and what it has parked.
+    Copy(Generation),
+}
+
+impl Rebuild {
+    /// What the next generation has at its beginning.
     #[must_use]
-    pub const fn generation(self) -> Generation {
+    pub const fn source(&self) -> Source {
         match self {
-            Self::Live => Generation::Live,
-            Self::Saved => Generation::Saved,
+            Self::After(after) => Source::Nothing { after: *after },
+            Self::FromSnapshot => Source::Copy(Generation::Saved),
+            Self::RowsOf(_) => Source::Copy(Generation::Live),
         }
     }
 }
 
+impl From<u64> for Rebuild {
+    fn from(position: u64) -> Self {
+        Self::After(position)
+    }
+}
+
 /// What is kept of a projection beside its checkpoints.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProjectionRecord {
     /// Whether it is paused.
     pub paused: bool,
-    /// Whether a rebuild has been begun and not finished.
+    /// Whether there is a next generation: a rebuild has been begun and not finished.
     pub rebuilding: bool,
     /// How often the live generation has been replaced or emptied: rows read in one epoch say nothing in the next.
     pub epoch: u64,
+    /// The rebuild that was begun last.
+    pub rebuild: Option<RebuildRecord>,
+}
+
+/// A rebuild and what has become of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RebuildRecord {
+    /// How many have been begun of the read model, with this one.
+    pub number: u64,
+    /// What it began with.
+    pub begin: Rebuild,
+    /// When.
+    pub begun_at: SystemTime,
+    /// `None`: it goes on, or was broken off.
+    pub end: Option<RebuildEnd>,
+}
+
+/// How a rebuild has ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RebuildEnd {
+    /// When.
+    pub at: SystemTime,
+    /// Why it was dropped; `None`: it has taken the place of the live generation.
+    pub failure: Option<String>,
+}
+
+impl ProjectionRecord {
+    /// Whether it is the rebuild of that number that goes on.
+    #[must_use]
+    pub fn goes_on(&self, number: u64) -> bool {
+        self.rebuilding && self.rebuild.as_ref().is_some_and(|it| it.number == number && it.end.is_none())
+    }
 }
 
 /// An event that a projection could not take in; it blocks the row that it is about, and no other.
@@ -168,7 +230,8 @@ pub struct ProjectionBatch {
     pub table: Table,
     /// Which of its generations.
     pub generation: Generation,
-    /// The epoch that the live generation must be in; see [`ProjectionRecord::epoch`].
+    /// The epoch that the live generation must be in, see [`ProjectionRecord::epoch`]; the number of the rebuild that
+    /// makes the next one.
     pub epoch: u64,
     /// The checkpoint that must be there.
     pub expected_checkpoint: u64,
@@ -224,6 +287,9 @@ pub enum ProjectionError {
         /// Where it is.
         actual: u64,
     },
+    /// The rebuild has ended, or another has been begun since.
+    #[error("the rebuild has ended, or another has been begun since")]
+    Ended,
     /// It is paused, and the batch is one of the live generation.
     #[error("the projection is paused")]
     Paused,

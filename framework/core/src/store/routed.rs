@@ -7,9 +7,9 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::{
-    AcceptedCommand, AppliedMigration, ClaimKey, CommandStatus, CommitError, Committed, Copied, DeadLetter,
-    DeadLetterFilter, Expiry, Generation, Migration, ParkedEvent, ProjectionBatch, ProjectionError, ProjectionRecord,
-    ReadModels, RecordedClaim, Script, Selected, Selection, SharedReadModels, SharedStore, Snapshot, Store, StoreError,
+    AcceptedCommand, AppliedMigration, ClaimKey, CommandStatus, CommitError, Committed, DeadLetter, DeadLetterFilter,
+    Expiry, Generation, Migration, ParkedEvent, ProjectionBatch, ProjectionError, ProjectionRecord, ReadModels,
+    Rebuild, RecordedClaim, Script, Selected, Selection, SharedReadModels, SharedStore, Snapshot, Store, StoreError,
     Unit,
 };
 use crate::event::{RecordedEvent, StreamId};
@@ -201,18 +201,9 @@ impl ReadModels for Routed {
         &self,
         projection: &'static str,
         table: Table,
-        from: u64,
-    ) -> BoxFuture<'_, Result<(), StoreError>> {
-        self.of_projection(projection).begin_rebuild(projection, table, from)
-    }
-
-    fn begin_rebuild_from_copy(
-        &self,
-        projection: &'static str,
-        table: Table,
-        of: Copied,
+        begin: Rebuild,
     ) -> BoxFuture<'_, Result<Option<u64>, StoreError>> {
-        self.of_projection(projection).begin_rebuild_from_copy(projection, table, of)
+        self.of_projection(projection).begin_rebuild(projection, table, begin)
     }
 
     fn save_copy(&self, projection: &'static str, table: Table) -> BoxFuture<'_, Result<u64, StoreError>> {
@@ -227,9 +218,20 @@ impl ReadModels for Routed {
         &self,
         projection: &'static str,
         table: Table,
+        number: u64,
         expected_checkpoint: u64,
     ) -> BoxFuture<'_, Result<(), ProjectionError>> {
-        self.of_projection(projection).finish_rebuild(projection, table, expected_checkpoint)
+        self.of_projection(projection).finish_rebuild(projection, table, number, expected_checkpoint)
+    }
+
+    fn drop_rebuild(
+        &self,
+        projection: &'static str,
+        table: Table,
+        number: u64,
+        reason: String,
+    ) -> BoxFuture<'_, Result<bool, StoreError>> {
+        self.of_projection(projection).drop_rebuild(projection, table, number, reason)
     }
 
     /// Of the store itself; [`Store::elsewhere`] tells whom else to ask.

@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt;
 use potter_core::dispatch::Options;
 use potter_core::event::StreamId;
 use potter_core::health::HealthStatus;
@@ -223,7 +224,7 @@ async fn a_rebuild_that_was_interrupted_goes_on_at_the_next_start() {
     app.settle().await;
     app.dispatcher().shutdown().await;
     // Begun, and killed right after.
-    store.begin_rebuild(Products::NAME, Products::TABLE, 0).await.expect("begun");
+    store.begin_rebuild(Products::NAME, Products::TABLE, Rebuild::After(0)).await.expect("begun");
     let app = store.start().await;
     let rebuilt = async {
         while store.projection(Products::NAME).await.expect("readable").rebuilding {
@@ -354,10 +355,10 @@ async fn a_value_that_is_not_unique_is_parked_and_taken_in_when_it_is_free() {
     assert_eq!(names(&app).await, ["Ant", "Bee", "Dog"]);
     let keys: Vec<_> = parked(&*store).await.into_iter().map(|it| (it.position, it.key)).collect();
     assert_eq!(keys, [(3, "c".to_owned()), (5, "c".to_owned())]);
-    assert_eq!(app.dispatcher().replay_parked("Products").await, Ok(0));
+    assert_eq!(app.dispatcher().replay_parked("Products", Replay::all()).await, Ok(0));
     app.call::<_, ProductReply>(RENAME, &rename("a", "Ape")).await.expect("renamed");
     app.settle().await;
-    assert_eq!(app.dispatcher().replay_parked("Products").await, Ok(2));
+    assert_eq!(app.dispatcher().replay_parked("Products", Replay::all()).await, Ok(2));
     assert_eq!(names(&app).await, ["Ape", "Bee", "Ant", "Dog"]);
     assert_eq!(rows(&*store).await[2].stock, 0);
     assert_eq!(condition(&app), (ProjectionState::Active, 0));
@@ -516,6 +517,107 @@ async fn rows_are_made_anew_by_stream_or_by_type_of_event() {
     assert_eq!(pen.stock, 4);
 }
 
+/// Killed right after the copy was made: neither is the copy put in place, nor is the wish forgotten.
+#[tokio::test]
+async fn rows_that_were_to_be_made_anew_are_at_the_next_start() {
+    let store = TestStore::new();
+    let app = store.start().await;
+    app.call::<_, ProductReply>(CREATE, &create("p", "Pen", 5)).await.expect("created");
+    app.settle().await;
+    app.dispatcher().shutdown().await;
+    spoil(&store).await;
+    let begin = || Rebuild::RowsOf(Replay::all().of_type("product.created"));
+    store.begin_rebuild(Products::NAME, Products::TABLE, begin()).await.expect("begun");
+    let app = store.start().await;
+    let rebuilt = async {
+        while store.projection(Products::NAME).await.expect("readable").rebuilding {
+            assert_eq!(rows(&*store).await[0].name, "Wrong", "as it was");
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), rebuilt).await.expect("it goes on");
+    assert_eq!(names(&app).await, ["Pen"]);
+    let record = store.projection(Products::NAME).await.expect("readable");
+    let rebuild = record.rebuild.expect("it has been begun");
+    assert_eq!((record.epoch, rebuild.begin, rebuild.end.map(|it| it.failure)), (1, begin(), Some(None)));
+}
+
+/// However few fit in a batch, rows may take over names that others of them give up.
+#[tokio::test]
+async fn rows_are_made_anew_in_batches() {
+    let store = TestStore::new();
+    let app = store.start().await;
+    for (id, name) in [("p", "Pen"), ("q", "Ink"), ("r", "Cap"), ("s", "Nib"), ("t", "Box")] {
+        app.call::<_, ProductReply>(CREATE, &create(id, name, 5)).await.expect("created");
+    }
+    app.settle().await;
+    app.dispatcher().shutdown().await;
+    // As if names had been passed on in a circle.
+    swap_names(&store, &[("p", "Ink"), ("q", "Cap"), ("r", "Nib"), ("s", "Box"), ("t", "Pen")]).await;
+    let (shared, mut module) = (store.clone() as SharedStore, product::module(Catalogue));
+    module.projection_batch(NonZeroUsize::new(2).expect("it isn't 0"));
+    let begin = Rebuild::RowsOf(Replay::all());
+    projection::rebuild(&module, shared, "Products", begin, |_, _| {}).await.expect("rebuilt");
+    let mut found: Vec<_> = rows(&*store).await.into_iter().map(|row| (row.id, row.name)).collect();
+    found.sort();
+    let made = [("p", "Pen"), ("q", "Ink"), ("r", "Cap"), ("s", "Nib"), ("t", "Box")];
+    assert_eq!(found, made.map(|(id, name)| (id.to_owned(), name.to_owned())));
+    assert_eq!(store.largest_of_next(), 2);
+}
+
+#[tokio::test]
+async fn a_rebuild_gives_way_to_one_that_is_begun_later_and_says_so() {
+    let store = TestStore::new();
+    let app = store.start().await;
+    app.call::<_, ProductReply>(CREATE, &create("p", "Pen", 5)).await.expect("created");
+    app.settle().await;
+    let (module, shared) = (product::module(Catalogue), store.clone() as SharedStore);
+    // As soon as it has begun, another process begins one.
+    let (other, begun) = (store.clone(), std::sync::Once::new());
+    let begin_another = move |_, _| {
+        begun.call_once(|| {
+            let another = other.begin_rebuild(Products::NAME, Products::TABLE, Rebuild::After(0));
+            another.now_or_never().expect("it is in memory").expect("begun");
+        });
+    };
+    let replaced = projection::rebuild(&module, shared.clone(), "Products", 0, begin_another).await;
+    assert_eq!(replaced.expect_err("it has given way").code, "REBUILD_REPLACED");
+    let record = store.projection(Products::NAME).await.expect("readable");
+    assert!(record.goes_on(2), "{record:?}");
+}
+
+/// It has a name that another row has, which isn't made anew.
+#[tokio::test]
+async fn why_a_rebuild_has_failed_is_told() {
+    let store = TestStore::new();
+    let app = store.start().await;
+    app.call::<_, ProductReply>(CREATE, &create("p", "Pen", 5)).await.expect("created");
+    app.call::<_, ProductReply>(CREATE, &create("q", "Ink", 5)).await.expect("created");
+    app.settle().await;
+    swap_names(&store, &[("p", "Ink"), ("q", "Cap")]).await;
+    let begin = Rebuild::RowsOf(Replay::all().of_stream(StreamId::new("Product", "q")));
+    let failed = app.dispatcher().rebuild_from("Products", begin).await.expect_err("`Ink` is taken");
+    assert_eq!(failed.code, "NOT_UNIQUE", "{failed:?}");
+    let status = app.dispatcher().examine_projection("Products").await.expect("known");
+    let end = status.rebuild.and_then(|it| it.end).expect("it has ended");
+    assert!(end.failure.is_some_and(|reason| reason.contains("`name` is not unique: row `q`")));
+    assert!(!store.projection(Products::NAME).await.expect("readable").rebuilding);
+    app.dispatcher().rebuild("Products").await.expect("the whole can be rebuilt");
+    assert_eq!(names(&app).await, ["Pen", "Ink"]);
+}
+
+#[tokio::test]
+async fn a_rebuild_in_a_service_goes_on_through_an_outage() {
+    let store = TestStore::new();
+    let app = store.start().await;
+    app.call::<_, ProductReply>(CREATE, &create("p", "Pen", 5)).await.expect("created");
+    app.settle().await;
+    spoil(&store).await;
+    store.fail_projections(2);
+    app.dispatcher().rebuild("Products").await.expect("rebuilt");
+    assert_eq!(names(&app).await, ["Pen"]);
+}
+
 #[tokio::test]
 async fn a_rebuild_from_a_snapshot_takes_in_what_has_happened_since() {
     let store = TestStore::new();
@@ -539,10 +641,25 @@ async fn a_rebuild_from_a_snapshot_takes_in_what_has_happened_since() {
 
 /// Writes a row that no event explains.
 async fn spoil(store: &TestStore) {
+    put_live(store, &[Product { id: "p".to_owned(), name: "Wrong".to_owned(), stock: -1, ..Product::default() }]).await;
+}
+
+/// Gives rows other names, which no event explains.
+async fn swap_names(store: &TestStore, names: &[(&str, &str)]) {
+    let row =
+        |(id, name): &(&str, &str)| Product { id: (*id).to_owned(), name: (*name).to_owned(), ..Product::default() };
+    put_live(store, &names.iter().map(row).collect::<Vec<_>>()).await;
+}
+
+async fn put_live(store: &TestStore, rows: &[Product]) {
     use potter_core::store::{ProjectionBatch, RowChange};
     let checkpoint = store.checkpoint(Products::NAME, Generation::Live).await.expect("the store answers");
     let epoch = store.projection(Products::NAME).await.expect("the store answers").epoch;
-    let row = Product { id: "p".to_owned(), name: "Wrong".to_owned(), stock: -1, created_by: String::new() };
+    let put = rows.iter().map(|row| RowChange {
+        key: row.id.clone(),
+        values: Products::values(row),
+        row: row.encode_to_vec().into(),
+    });
     let batch = ProjectionBatch {
         projection: Products::NAME,
         table: Products::TABLE,
@@ -550,7 +667,7 @@ async fn spoil(store: &TestStore) {
         epoch,
         expected_checkpoint: checkpoint,
         checkpoint,
-        put: vec![RowChange { key: "p".to_owned(), values: Products::values(&row), row: row.encode_to_vec().into() }],
+        put: put.collect(),
         remove: Vec::new(),
         park: Vec::new(),
         unpark: Vec::new(),

@@ -1,6 +1,6 @@
 //! A store in memory that can be made to hesitate, to fail and to be shared by one start and the next.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -10,9 +10,9 @@ use potter_core::event::{RecordedEvent, StreamId};
 use potter_core::memory::MemoryStore;
 use potter_core::read_model::Table;
 use potter_core::store::{
-    AcceptedCommand, AppliedMigration, ClaimKey, CommandStatus, CommitError, Committed, Copied, DeadLetter,
-    DeadLetterFilter, Expiry, Generation, Migration, ParkedEvent, ProjectionBatch, ProjectionError, ProjectionRecord,
-    ReadModels, RecordedClaim, Script, Selected, Selection, Snapshot, Store, StoreError, Unit,
+    AcceptedCommand, AppliedMigration, ClaimKey, CommandStatus, CommitError, Committed, DeadLetter, DeadLetterFilter,
+    Expiry, Generation, Migration, ParkedEvent, ProjectionBatch, ProjectionError, ProjectionRecord, ReadModels,
+    Rebuild, RecordedClaim, Script, Selected, Selection, Snapshot, Store, StoreError, Unit,
 };
 use potter_core::testing::TestApp;
 use tokio::sync::watch;
@@ -33,6 +33,7 @@ pub struct TestStore {
     lost_answers: AtomicU32,
     projection_successes: AtomicU32,
     projection_failures: AtomicU32,
+    largest_of_next: AtomicUsize,
     meddling: Mutex<Option<Meddling>>,
     /// The version after which each stream was read.
     reads: Mutex<Vec<u64>>,
@@ -56,6 +57,7 @@ impl TestStore {
             lost_answers: AtomicU32::new(0),
             projection_successes: AtomicU32::new(0),
             projection_failures: AtomicU32::new(0),
+            largest_of_next: AtomicUsize::new(0),
             meddling: Mutex::new(None),
             reads: Mutex::default(),
         })
@@ -100,6 +102,11 @@ impl TestStore {
     pub fn fail_projections_after(&self, successes: u32, count: u32) {
         self.projection_successes.store(successes, Ordering::SeqCst);
         self.fail_projections(count);
+    }
+
+    /// How many rows the largest batch of a next generation has changed.
+    pub fn largest_of_next(&self) -> usize {
+        self.largest_of_next.load(Ordering::SeqCst)
     }
 
     /// Lets somebody else commit first, as another process might.
@@ -232,6 +239,9 @@ impl ReadModels for TestStore {
         if !counts_down(&self.projection_successes) && counts_down(&self.projection_failures) {
             return Box::pin(ready(Err(failure().into())));
         }
+        if batch.generation == Generation::Next {
+            self.largest_of_next.fetch_max(batch.put.len() + batch.remove.len(), Ordering::SeqCst);
+        }
         self.memory.commit_projection(batch)
     }
 
@@ -277,18 +287,9 @@ impl ReadModels for TestStore {
         &self,
         projection: &'static str,
         table: Table,
-        from: u64,
-    ) -> BoxFuture<'_, Result<(), StoreError>> {
-        self.memory.begin_rebuild(projection, table, from)
-    }
-
-    fn begin_rebuild_from_copy(
-        &self,
-        projection: &'static str,
-        table: Table,
-        of: Copied,
+        begin: Rebuild,
     ) -> BoxFuture<'_, Result<Option<u64>, StoreError>> {
-        self.memory.begin_rebuild_from_copy(projection, table, of)
+        self.memory.begin_rebuild(projection, table, begin)
     }
 
     fn save_copy(&self, projection: &'static str, table: Table) -> BoxFuture<'_, Result<u64, StoreError>> {
@@ -303,9 +304,20 @@ impl ReadModels for TestStore {
         &self,
         projection: &'static str,
         table: Table,
+        number: u64,
         expected_checkpoint: u64,
     ) -> BoxFuture<'_, Result<(), ProjectionError>> {
-        self.memory.finish_rebuild(projection, table, expected_checkpoint)
+        self.memory.finish_rebuild(projection, table, number, expected_checkpoint)
+    }
+
+    fn drop_rebuild(
+        &self,
+        projection: &'static str,
+        table: Table,
+        number: u64,
+        reason: String,
+    ) -> BoxFuture<'_, Result<bool, StoreError>> {
+        self.memory.drop_rebuild(projection, table, number, reason)
     }
 
     fn ping(&self) -> BoxFuture<'_, Result<(), StoreError>> {

@@ -1,8 +1,12 @@
 //! The admin API: who may, what is seen, what is done.
 
-use potter_core::store::DeadLetter;
+use std::time::{Duration, SystemTime};
+
+use potter_core::read_model::ReadModel;
+use potter_core::store::{DeadLetter, Generation, ParkedEvent, ProjectionBatch};
 use potter_core::uuid::Uuid;
 use potter_http::{AdminToken, Options};
+use potter_sample::Products;
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 
@@ -90,8 +94,15 @@ async fn a_rebuild_may_begin_with_the_snapshot_or_with_some_rows() {
     {
         let before = epoch().await;
         let begun = act(&format!("rebuild?{begin}")).await;
-        assert_eq!((begun.status, &begun.body["state"]), (StatusCode::ACCEPTED, &json!("building")), "{begin}");
-        shop.app.settle().await;
+        assert_eq!((begun.status, &begun.body["name"]), (StatusCode::ACCEPTED, &json!("Products")), "{begin}");
+        until_rebuilt(&shop, before + 1).await;
+        let listed = admin(&shop, Method::GET, "/admin/projections").await;
+        let rebuild = &listed.body["projections"][0]["rebuild"];
+        assert_eq!(
+            (&rebuild["number"], &rebuild["state"]),
+            (&json!(before + 1), &json!("done")),
+            "{begin}: {listed:?}"
+        );
         assert_eq!(epoch().await, before + 1, "{begin}: it is in place of the one before");
         assert_eq!(shop.get(&format!("/api/v1/products/{pen}")).await.body["product"]["name"], "Pen", "{begin}");
     }
@@ -105,6 +116,68 @@ async fn a_rebuild_may_begin_with_the_snapshot_or_with_some_rows() {
     ] {
         assert_eq!(act(&format!("rebuild?{begin}")).await.status, status, "{begin}");
     }
+}
+
+async fn until_rebuilt(shop: &Shop, epoch: u64) {
+    let rebuilt = async {
+        while shop.app.dispatcher().store().projection("Products").await.expect("known").epoch < epoch {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), rebuilt).await.expect("it is rebuilt");
+}
+
+#[tokio::test]
+async fn parked_events_are_tried_again_by_aggregate_or_type() {
+    let shop = shop().await;
+    let pen = create(&shop, "Pen").await;
+    shop.app.settle().await;
+    let replay =
+        async |events: &str| admin(&shop, Method::POST, &format!("/admin/projections/Products/replay?{events}")).await;
+    let stream = format!("aggregate=Product&id={pen}");
+    for (events, replayed) in [
+        ("aggregate=Product&id=absent", 0),
+        ("type=product.updated", 0),
+        (&format!("{stream}&type=product.created"), 1),
+        ("aggregate=Product", 1),
+        ("aggregate=Product&type=product.created", 1),
+        ("", 1),
+    ] {
+        park(&shop, &pen).await;
+        let answer = replay(events).await;
+        assert_eq!(
+            (answer.status, &answer.body["replayed"]),
+            (StatusCode::OK, &json!(replayed)),
+            "{events}: {answer:?}"
+        );
+    }
+    for (events, status) in [
+        ("id=7", StatusCode::BAD_REQUEST),
+        ("aggregate=Order", StatusCode::NOT_FOUND),
+        ("type=product.painted", StatusCode::NOT_FOUND),
+        ("from=1", StatusCode::BAD_REQUEST),
+    ] {
+        assert_eq!(replay(events).await.status, status, "{events}");
+    }
+}
+
+/// Parks the event that has created a product, as if the read model could not have taken it in.
+async fn park(shop: &Shop, id: &str) {
+    let store = shop.app.dispatcher().store();
+    let (at, epoch) = (
+        store.checkpoint("Products", Generation::Live).await.expect("known"),
+        store.projection("Products").await.expect("known").epoch,
+    );
+    let event = ParkedEvent {
+        position: 1,
+        key: id.to_owned(),
+        event_type: "product.created".to_owned(),
+        reason: "a bug".to_owned(),
+        parked_at: SystemTime::now(),
+    };
+    let (remove, park) = (vec![id.to_owned()], vec![event]);
+    let batch = ProjectionBatch { epoch, remove, park, ..ProjectionBatch::moving("Products", Products::TABLE, at, at) };
+    store.commit_projection(batch).await.expect("parked");
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use potter_core::inspect;
 use potter_core::module::Module;
 use potter_core::projection::{self, ProjectionState, ProjectionStatus, Rebuild};
 use potter_core::replay::Replay;
-use potter_core::store::{ParkedEvent, SharedStore};
+use potter_core::store::{ParkedEvent, RebuildEnd, RebuildRecord, SharedStore};
 
 use super::events::stream_named;
 use super::{Format, FormatOption, Output};
@@ -78,12 +78,9 @@ impl Which {
             events = events.of_stream(stream_named(name, module, store).await?);
         }
         if let Some(event_type) = &self.event_type {
-            let mut known = module.aggregates().iter().flat_map(|it| it.events).map(|(name, ..)| *name);
-            if !known.any(|name| name == event_type) {
-                return Err(TaskError::new(format!("there is no event `{event_type}`")));
-            }
             events = events.of_type(event_type);
         }
+        events.check(module)?;
         Ok(Some(events).filter(|events| *events != Replay::all()))
     }
 }
@@ -166,7 +163,7 @@ fn list(statuses: &[ProjectionStatus], format: Format, output: &mut Output<'_>) 
     match format {
         Format::Text => {
             let rows: Vec<_> = statuses.iter().map(row).collect();
-            output.table(&["NAME", "STATE", "POSITION", "HEAD", "LAG", "PARKED"], &rows)?;
+            output.table(&["NAME", "STATE", "POSITION", "HEAD", "LAG", "PARKED", "LAST REBUILD"], &rows)?;
         }
         Format::Json => {
             for status in statuses {
@@ -208,7 +205,18 @@ fn row(status: &ProjectionStatus) -> Vec<String> {
         ProjectionState::Error(reason) => format!("error: {reason}"),
         state => inspect::projection_state(state).to_owned(),
     };
-    [status.name.to_owned(), state].into_iter().chain(numbers).collect()
+    let rebuild = status.rebuild.as_ref().map_or_else(String::new, rebuilt);
+    [status.name.to_owned(), state].into_iter().chain(numbers).chain([rebuild]).collect()
+}
+
+/// What has become of a rebuild.
+fn rebuilt(rebuild: &RebuildRecord) -> String {
+    let state = inspect::rebuild_state(rebuild);
+    match &rebuild.end {
+        None => format!("{state} since {}", inspect::rfc3339(rebuild.begun_at)),
+        Some(RebuildEnd { at, failure: None }) => format!("{state} {}", inspect::rfc3339(*at)),
+        Some(RebuildEnd { at, failure: Some(reason) }) => format!("{state} {}: {reason}", inspect::rfc3339(*at)),
+    }
 }
 
 async fn rebuild(
@@ -235,6 +243,10 @@ async fn rebuild(
         Rebuild::RowsOf(_) => "the events of some of its rows".to_owned(),
     };
     output.line(format!("rebuilt {name} from {from} in {:.1} s", began.elapsed().as_secs_f64()))?;
+    let parked = projection::parked(module, store, name).await?.len();
+    if parked > 0 {
+        output.line(format!("{parked} events are parked: see `projections parked {name}`"))?;
+    }
     Ok(())
 }
 

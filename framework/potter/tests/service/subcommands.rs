@@ -1,7 +1,14 @@
 //! Subcommands, and how configuration and command line are refused.
 
+use std::path::Path;
 use std::process::Stdio;
+use std::time::SystemTime;
 
+use potter::bytes::Bytes;
+use potter::event::{EventMetadata, NewEvent};
+use potter::store::{Append, ReadModels, Store, Unit};
+use potter::uuid::Uuid;
+use potter_sqlite::SqliteStore;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -151,6 +158,40 @@ async fn a_read_model_is_rebuilt_from_a_snapshot_or_for_some_rows() {
     }
     let listed = lines(&told(&["list", "--format", "json"]));
     assert_eq!((&listed[0]["state"], &listed[0]["position"]), (&"active".into(), &2.into()));
+    let rebuild = &listed[0]["rebuild"];
+    assert_eq!((&rebuild["number"], &rebuild["state"]), (&3.into(), &"done".into()), "{rebuild}");
+    assert_eq!(rebuild["begin"], serde_json::json!({ "rowsOf": { "type": "product.created" } }));
+    assert!(told(&["list"]).contains("LAST REBUILD\nProducts  active  2         2     0    0       done 2"));
+}
+
+#[tokio::test]
+async fn a_rebuild_says_what_it_could_not_take_in() {
+    let (directory, id) = written().await;
+    let store = store_in(directory.path());
+    store.commit(unreadable(&id, 2)).await.expect("recorded");
+    store.close().await;
+    let output = run(directory.path(), &["projections", "rebuild", "Products"], &[]);
+    let told = printed(&output).0;
+    assert!(told.ends_with("\n1 events are parked: see `projections parked Products`\n"), "{told}");
+}
+
+/// An event that nobody can read.
+fn unreadable(id: &str, expected_version: u64) -> Unit {
+    let event = NewEvent {
+        id: Uuid::now_v7(),
+        event_type: "product.renamed",
+        schema_version: 1,
+        payload: Bytes::from_static(b"\xff"),
+    };
+    let append = Append {
+        aggregate: "Product",
+        aggregate_id: id.to_owned(),
+        expected_version,
+        events: vec![event],
+        metadata: EventMetadata::default(),
+        time: SystemTime::now(),
+    };
+    Unit { append: Some(append), ..Unit::default() }
 }
 
 #[tokio::test]
@@ -377,12 +418,14 @@ fn letter(subject: &str, payload: Vec<u8>) -> potter::store::DeadLetter {
     }
 }
 
-/// Puts letters into the database of a service that isn't running.
-async fn keep(directory: &std::path::Path, letters: &[potter::store::DeadLetter]) {
-    use potter::store::{ReadModels as _, Store};
+/// The database of a service that isn't running.
+fn store_in(directory: &Path) -> SqliteStore {
+    SqliteStore::open(&format!("sqlite://{}", directory.join("data.db").display())).expect("a database")
+}
 
-    let store = potter_sqlite::SqliteStore::open(&format!("sqlite://{}", directory.join("data.db").display()));
-    let store = store.expect("a database");
+/// Puts letters into the database of a service that isn't running.
+async fn keep(directory: &Path, letters: &[potter::store::DeadLetter]) {
+    let store = store_in(directory);
     for letter in letters {
         store.keep_dead_letter(letter.clone()).await.expect("kept");
     }

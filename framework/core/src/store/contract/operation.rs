@@ -6,7 +6,7 @@ use super::read_models::{PROJECTION, THINGS};
 use super::{Fixture, appending};
 use crate::event::StreamId;
 use crate::read_model::{ColumnType, Table, TableColumn};
-use crate::store::{CommitError, Copied, Migration};
+use crate::store::{CommitError, Migration, Rebuild};
 
 const FIRST: Migration =
     Migration::of_any_database("0001_first", "CREATE TABLE one (a INTEGER); CREATE TABLE two (b TEXT);");
@@ -71,11 +71,11 @@ pub async fn does_not_restore_a_copy_from_before_a_migration(fixture: Fixture) {
     let forget = format!("DELETE FROM potter_checkpoints WHERE projection = '{PROJECTION}'");
     let second = migration("0002_things", format!("DROP TABLE {}; {forget}; {sql}", THINGS.name));
     store.migrate(kept([first, second])).await.expect("applied");
-    let begun = store.begin_rebuild_from_copy(PROJECTION, CHANGED, Copied::Saved).await;
+    let begun = store.begin_rebuild(PROJECTION, CHANGED, Rebuild::FromSnapshot).await;
     assert_eq!(begun.expect("told"), None, "it has the shape of before");
     store.save_copy(PROJECTION, CHANGED).await.expect("saved");
-    let begun = store.begin_rebuild_from_copy(PROJECTION, CHANGED, Copied::Saved).await;
-    assert_eq!(begun.expect("begun"), Some(0));
+    let begun = store.begin_rebuild(PROJECTION, CHANGED, Rebuild::FromSnapshot).await;
+    assert_eq!(begun.expect("begun"), Some(1));
 }
 
 fn migration(name: &'static str, sql: String) -> Migration {

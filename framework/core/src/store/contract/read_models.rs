@@ -1,12 +1,16 @@
 //! Rows, checkpoints, searches, parked events, rebuilds.
 
+use std::time::SystemTime;
+
 use bytes::Bytes;
 
 use super::{Fixture, ReadModelsFixture, a_time};
+use crate::event::StreamId;
 use crate::read_model::{ColumnType, Table, TableColumn, Value};
+use crate::replay::Replay;
 use crate::store::{
-    Condition, Copied, Generation, Migration, OrderBy, ParkedEvent, ProjectionBatch, ProjectionError, ProjectionRecord,
-    RowChange, Selected, Selection, SharedReadModels, Test,
+    Condition, Generation, Migration, OrderBy, ParkedEvent, ProjectionBatch, ProjectionError, ProjectionRecord,
+    Rebuild, RowChange, Selected, Selection, SharedReadModels, Test,
 };
 
 /// The projection of the suite.
@@ -56,8 +60,15 @@ fn batch(expected_checkpoint: u64, put: Vec<RowChange>) -> ProjectionBatch {
     }
 }
 
-fn next(batch: ProjectionBatch) -> ProjectionBatch {
-    ProjectionBatch { generation: Generation::Next, ..batch }
+/// Of the next generation, which the rebuild of that number makes.
+fn next(number: u64, batch: ProjectionBatch) -> ProjectionBatch {
+    ProjectionBatch { generation: Generation::Next, epoch: number, ..batch }
+}
+
+/// Answers with the number of the rebuild.
+async fn begin(store: &SharedReadModels, begin: impl Into<Rebuild>) -> u64 {
+    let begun = store.begin_rebuild(PROJECTION, THINGS, begin.into()).await.expect("the store answers");
+    begun.expect("what it begins with is there")
 }
 
 /// The read models of a store, with the table that a migration makes.
@@ -306,15 +317,15 @@ pub async fn builds_the_next_generation_beside_the_live_one(fixture: ReadModelsF
     let store = with_table(&fixture);
     commit(&store, ProjectionBatch { park: vec![parked(1, "old")], ..batch(0, vec![row("a", None, Some("x"), 1)]) })
         .await;
-    store.begin_rebuild(PROJECTION, THINGS, 0).await.expect("begun");
+    let number = begin(&store, 0).await;
     assert_eq!(checkpoint(&store, Generation::Next).await, 0);
     let park = vec![parked(1, "new")];
-    commit(&store, next(ProjectionBatch { park, ..batch(0, vec![row("b", None, Some("x"), 2)]) })).await;
+    commit(&store, next(number, ProjectionBatch { park, ..batch(0, vec![row("b", None, Some("x"), 2)]) })).await;
     assert_eq!(all(&store).await, ["a:1"]);
     let found = store.rows_by_key(THINGS, Generation::Next, vec!["a".to_owned(), "b".to_owned()]).await;
     assert_eq!(found.expect("readable"), [("b".to_owned(), Bytes::from("b:2"))]);
 
-    store.finish_rebuild(PROJECTION, THINGS, 1).await.expect("as far as the live one");
+    store.finish_rebuild(PROJECTION, THINGS, number, 1).await.expect("as far as the live one");
     assert_eq!(all(&store).await, ["b:2"]);
     assert_eq!(checkpoint(&store, Generation::Live).await, 1);
     assert_eq!(checkpoint(&store, Generation::Next).await, 0);
@@ -322,28 +333,35 @@ pub async fn builds_the_next_generation_beside_the_live_one(fixture: ReadModelsF
     assert_eq!(store.parked(PROJECTION, Generation::Next).await.expect("readable"), []);
 }
 
-/// What a rebuild that was killed has left doesn't get in the way of another.
+/// What a rebuild that was killed has left doesn't get in the way of another; nor does that rebuild, if it still goes on
+/// somewhere.
 pub async fn begins_a_rebuild_anew(fixture: ReadModelsFixture) {
     let store = with_table(&fixture);
-    store.begin_rebuild(PROJECTION, THINGS, 0).await.expect("begun");
+    let first = begin(&store, 0).await;
     let park = vec![parked(1, "new")];
-    commit(&store, next(ProjectionBatch { park, ..batch(0, vec![row("a", None, None, 1)]) })).await;
-    store.begin_rebuild(PROJECTION, THINGS, 0).await.expect("begun");
+    commit(&store, next(first, ProjectionBatch { park, ..batch(0, vec![row("a", None, None, 1)]) })).await;
+    let second = begin(&store, 0).await;
     assert_eq!(checkpoint(&store, Generation::Next).await, 0);
     assert_eq!(store.parked(PROJECTION, Generation::Next).await.expect("readable"), []);
+    let of_first = store.commit_projection(next(first, batch(0, vec![row("a", None, None, 1)]))).await;
+    assert!(matches!(of_first, Err(ProjectionError::Ended)), "{of_first:?}");
+    let of_first = store.finish_rebuild(PROJECTION, THINGS, first, 0).await;
+    assert!(matches!(of_first, Err(ProjectionError::Ended)), "{of_first:?}");
+    assert!(!store.drop_rebuild(PROJECTION, THINGS, first, "?".to_owned()).await.expect("told"));
     let found = store.rows_by_key(THINGS, Generation::Next, vec!["a".to_owned()]).await;
     assert_eq!(found.expect("readable"), []);
+    store.finish_rebuild(PROJECTION, THINGS, second, 0).await.expect("as far as the live one");
 }
 
 /// The table that came by a rebuild is like the one that came by a migration.
 pub async fn rebuilds_again_and_again(fixture: ReadModelsFixture) {
     let store = with_table(&fixture);
     for round in 1..=4 {
-        store.begin_rebuild(PROJECTION, THINGS, 0).await.expect("begun");
+        assert_eq!(begin(&store, 0).await, round);
         for step in 0..round {
-            commit(&store, next(batch(step, vec![row("a", None, Some("x"), step as i64)]))).await;
+            commit(&store, next(round, batch(step, vec![row("a", None, Some("x"), step as i64)]))).await;
         }
-        store.finish_rebuild(PROJECTION, THINGS, round).await.expect("further than the live one");
+        store.finish_rebuild(PROJECTION, THINGS, round, round).await.expect("further than the live one");
         assert_eq!(all(&store).await, [format!("a:{}", round - 1)]);
         let stale = store.commit_projection(batch(round, Vec::new())).await;
         assert!(matches!(stale, Err(ProjectionError::Moved { .. })), "of an earlier epoch: {stale:?}");
@@ -356,40 +374,88 @@ pub async fn rebuilds_again_and_again(fixture: ReadModelsFixture) {
 /// Readers never see time go back.
 pub async fn does_not_finish_a_rebuild_that_is_behind(fixture: ReadModelsFixture) {
     let store = with_table(&fixture);
-    let result = store.finish_rebuild(PROJECTION, THINGS, 0).await;
-    assert!(matches!(result, Err(ProjectionError::Store(_))), "never begun: {result:?}");
-    store.begin_rebuild(PROJECTION, THINGS, 0).await.expect("begun");
-    commit(&store, next(batch(0, vec![row("new", None, None, 1)]))).await;
+    let number = begin(&store, 0).await;
+    commit(&store, next(number, batch(0, vec![row("new", None, None, 1)]))).await;
     commit(&store, ProjectionBatch { checkpoint: 2, ..batch(0, vec![row("old", None, None, 1)]) }).await;
     for (expected, actual_checkpoint) in [(0, 1), (1, 2)] {
-        match store.finish_rebuild(PROJECTION, THINGS, expected).await {
+        match store.finish_rebuild(PROJECTION, THINGS, number, expected).await {
             Err(ProjectionError::Moved { actual }) => assert_eq!(actual, actual_checkpoint),
             other => panic!("{other:?}"),
         }
     }
     assert_eq!(all(&store).await, ["old:1"]);
-    commit(&store, next(batch(1, Vec::new()))).await;
-    store.finish_rebuild(PROJECTION, THINGS, 2).await.expect("it has caught up");
+    commit(&store, next(number, batch(1, Vec::new()))).await;
+    store.finish_rebuild(PROJECTION, THINGS, number, 2).await.expect("it has caught up");
     assert_eq!(all(&store).await, ["new:1"]);
+}
+
+/// Nothing of it is written, and nothing comes into being by the attempt.
+pub async fn refuses_a_rebuild_that_does_not_go_on(fixture: ReadModelsFixture) {
+    let store = with_table(&fixture);
+    for number in 0..2 {
+        for attempt in [
+            store.commit_projection(next(number, batch(0, vec![row("a", None, None, 1)]))).await,
+            store.finish_rebuild(PROJECTION, THINGS, number, 0).await,
+        ] {
+            assert!(matches!(attempt, Err(ProjectionError::Ended)), "never begun: {attempt:?}");
+        }
+        assert_eq!(record(&store).await, ProjectionRecord::default());
+    }
+    let number = begin(&store, 0).await;
+    store.finish_rebuild(PROJECTION, THINGS, number, 0).await.expect("as far as the live one");
+    let after = record(&store).await;
+    let late = store.commit_projection(next(number, batch(0, vec![row("a", None, None, 1)]))).await;
+    assert!(matches!(late, Err(ProjectionError::Ended)), "{late:?}");
+    assert!(!store.drop_rebuild(PROJECTION, THINGS, number, "late".to_owned()).await.expect("told"));
+    assert_eq!(record(&store).await, after);
+}
+
+/// What it began with and what became of it are known, whoever asks.
+pub async fn tells_what_became_of_a_rebuild(fixture: ReadModelsFixture) {
+    let store = with_table(&fixture);
+    let earlier = SystemTime::now();
+    let events = Replay::all().of_stream(StreamId::new("Thing", "7")).of_type("thing.happened");
+    let number = begin(&store, Rebuild::RowsOf(events.clone())).await;
+    let begun = record(&store).await;
+    assert!(begun.goes_on(number) && !begun.goes_on(number + 1), "{begun:?}");
+    let rebuild = begun.rebuild.expect("it has been begun");
+    assert_eq!((rebuild.number, rebuild.begin, rebuild.end), (number, Rebuild::RowsOf(events), None));
+    assert!(rebuild.begun_at >= earlier);
+
+    let why = "it would not fit".to_owned();
+    assert!(store.drop_rebuild(PROJECTION, THINGS, number, why.clone()).await.expect("told"));
+    let dropped = record(&store).await;
+    assert!(!dropped.rebuilding && !dropped.goes_on(number), "{dropped:?}");
+    let end = dropped.rebuild.and_then(|it| it.end).expect("it has ended");
+    assert!(end.at >= rebuild.begun_at && end.failure == Some(why), "{end:?}");
+    assert_eq!(checkpoint(&store, Generation::Next).await, 0);
+
+    let number = begin(&store, 5).await;
+    store.finish_rebuild(PROJECTION, THINGS, number, 5).await.expect("further than the live one");
+    let done = record(&store).await.rebuild.expect("it has been begun");
+    assert_eq!((done.number, done.begin, done.end.map(|it| it.failure)), (2, Rebuild::After(5), Some(None)));
 }
 
 /// One that needs only what has happened since.
 pub async fn rebuilds_from_a_position(fixture: ReadModelsFixture) {
     let store = with_table(&fixture);
     assert_eq!(record(&store).await, ProjectionRecord::default());
-    store.begin_rebuild(PROJECTION, THINGS, 40).await.expect("begun");
+    let number = begin(&store, 40).await;
     assert_eq!(checkpoint(&store, Generation::Next).await, 40);
-    assert_eq!(record(&store).await, ProjectionRecord { rebuilding: true, ..ProjectionRecord::default() });
-    store.finish_rebuild(PROJECTION, THINGS, 40).await.expect("further than the live one");
+    let begun = record(&store).await;
+    assert_eq!((begun.rebuilding, begun.paused, begun.epoch), (true, false, 0));
+    store.finish_rebuild(PROJECTION, THINGS, number, 40).await.expect("further than the live one");
     assert_eq!(checkpoint(&store, Generation::Live).await, 40);
-    assert_eq!(record(&store).await, ProjectionRecord { epoch: 1, ..ProjectionRecord::default() });
+    let done = record(&store).await;
+    assert_eq!((done.rebuilding, done.paused, done.epoch), (false, false, 1));
 }
 
 /// As it was when it was saved, with what it had parked, however it was spoilt since.
 pub async fn rebuilds_from_a_copy(fixture: ReadModelsFixture) {
     let store = with_table(&fixture);
-    let none = store.begin_rebuild_from_copy(PROJECTION, THINGS, Copied::Saved).await;
+    let none = store.begin_rebuild(PROJECTION, THINGS, Rebuild::FromSnapshot).await;
     assert_eq!(none.expect("readable"), None, "nothing has been saved");
+    assert_eq!(record(&store).await, ProjectionRecord::default());
     let good = vec![row("a", Some("red"), Some("x"), 1), row("b", None, None, 2)];
     commit(&store, ProjectionBatch { park: vec![parked(1, "c")], checkpoint: 3, ..batch(0, good) }).await;
     for _ in 0..2 {
@@ -399,33 +465,34 @@ pub async fn rebuilds_from_a_copy(fixture: ReadModelsFixture) {
     let spoilt = ProjectionBatch { remove, unpark: vec![1], ..batch(3, vec![row("a", Some("blue"), Some("y"), 9)]) };
     commit(&store, spoilt).await;
 
-    let begun = store.begin_rebuild_from_copy(PROJECTION, THINGS, Copied::Saved).await.expect("begun");
-    assert_eq!((begun, checkpoint(&store, Generation::Next).await), (Some(3), 3));
+    let number = begin(&store, Rebuild::FromSnapshot).await;
+    assert_eq!(checkpoint(&store, Generation::Next).await, 3);
     assert!(record(&store).await.rebuilding);
     assert_eq!(all(&store).await, ["a:9"], "queries are answered from the live rows");
-    commit(&store, next(batch(3, vec![row("d", None, None, 4)]))).await;
-    let taken = store.commit_projection(next(batch(4, vec![row("e", None, Some("x"), 5)]))).await;
+    commit(&store, next(number, batch(3, vec![row("d", None, None, 4)]))).await;
+    let taken = store.commit_projection(next(number, batch(4, vec![row("e", None, Some("x"), 5)]))).await;
     assert!(matches!(&taken, Err(ProjectionError::NotUnique { column, .. }) if column == "code"), "{taken:?}");
-    store.finish_rebuild(PROJECTION, THINGS, 4).await.expect("as far as the live one");
+    store.finish_rebuild(PROJECTION, THINGS, number, 4).await.expect("as far as the live one");
     assert_eq!(all(&store).await, ["a:1", "b:2", "d:4"]);
     assert_eq!(keys(&store, where_("group", Test::Equals(text("red")))).await, ["a"]);
     assert_eq!(store.parked(PROJECTION, Generation::Live).await.expect("readable"), [parked(1, "c")]);
 
-    let again = store.begin_rebuild_from_copy(PROJECTION, THINGS, Copied::Saved).await;
-    assert_eq!(again.expect("begun"), Some(3), "it is still there");
+    begin(&store, Rebuild::FromSnapshot).await;
+    assert_eq!(checkpoint(&store, Generation::Next).await, 3, "it is still there");
 }
 
 /// What isn't made anew stays as it is.
 pub async fn begins_with_the_live_rows(fixture: ReadModelsFixture) {
     let store = with_rows(&fixture).await;
-    let begun = store.begin_rebuild_from_copy(PROJECTION, THINGS, Copied::Live).await;
-    assert_eq!(begun.expect("begun"), Some(1));
+    let number = begin(&store, Rebuild::RowsOf(Replay::all())).await;
+    assert_eq!(checkpoint(&store, Generation::Next).await, 1);
     let anew = ProjectionBatch { checkpoint: 1, ..batch(1, vec![row("b", Some("blue"), Some("b"), 7)]) };
-    commit(&store, next(anew)).await;
-    store.finish_rebuild(PROJECTION, THINGS, 1).await.expect("as far as the live one");
+    commit(&store, next(number, anew)).await;
+    store.finish_rebuild(PROJECTION, THINGS, number, 1).await.expect("as far as the live one");
     assert_eq!(all(&store).await, ["a:0", "b:7", "c:2", "d:3", "e:4"]);
     assert_eq!(keys(&store, where_("group", Test::Equals(text("blue")))).await, ["b", "c"]);
-    assert_eq!(record(&store).await, ProjectionRecord { epoch: 1, ..ProjectionRecord::default() });
+    let done = record(&store).await;
+    assert_eq!((done.rebuilding, done.epoch), (false, 1));
 }
 
 /// Nobody writes it, and a rebuild beside it goes on.
@@ -435,9 +502,9 @@ pub async fn pauses_a_projection(fixture: ReadModelsFixture) {
     assert!(record(&store).await.paused);
     let refused = store.commit_projection(batch(0, vec![row("a", None, None, 1)])).await;
     assert!(matches!(refused, Err(ProjectionError::Paused)), "{refused:?}");
-    store.begin_rebuild(PROJECTION, THINGS, 0).await.expect("begun");
-    commit(&store, next(batch(0, vec![row("b", None, None, 2)]))).await;
-    store.finish_rebuild(PROJECTION, THINGS, 1).await.expect("further than the live one");
+    let number = begin(&store, 0).await;
+    commit(&store, next(number, batch(0, vec![row("b", None, None, 2)]))).await;
+    store.finish_rebuild(PROJECTION, THINGS, number, 1).await.expect("further than the live one");
     assert!(record(&store).await.paused);
     assert_eq!(all(&store).await, ["b:2"]);
     store.set_paused(PROJECTION, false).await.expect("goes on");
