@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_nats::connection::State;
 use async_nats::jetstream::context::ContextBuilder;
 use async_nats::{Client, ConnectOptions, Event, ServerAddr, jetstream};
+use percent_encoding::percent_decode_str;
 use potter_broker::{BrokerError, BrokerErrorKind};
 
 /// How long the server may take to say that it keeps a message.
@@ -13,6 +14,9 @@ const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(5);
 
 /// How long a server may take to answer anything else.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
+
+/// How long it may take to connect to one server.
+const CONNECTS_WITHIN: Duration = Duration::from_secs(2);
 
 /// The longest time between two tries to connect: a server that comes back is soon used again.
 const RECONNECT_WITHIN: Duration = Duration::from_secs(1);
@@ -23,13 +27,27 @@ const JETSTREAM_INFO: &str = "$JS.API.INFO";
 pub(crate) struct Connection {
     client: Client,
     jetstream: jetstream::Context,
+    servers: Servers,
     closed: AtomicBool,
+}
+
+/// Where the servers are, and what they are shown.
+struct Servers {
+    addresses: Vec<ServerAddr>,
+    credentials: Option<Credentials>,
+}
+
+#[derive(Clone, PartialEq)]
+enum Credentials {
+    Password { user: String, password: String },
+    Token(String),
 }
 
 impl Connection {
     pub(crate) async fn open(urls: &str, name: &str) -> Result<Self, BrokerError> {
-        let servers = urls.split(',').map(|url| server(url.trim())).collect::<Result<Vec<_>, _>>()?;
-        let client = ConnectOptions::new()
+        let servers = Servers::parse(urls)?;
+        let client = servers
+            .options()
             .name(name)
             .retry_on_initial_connect()
             .max_reconnects(None)
@@ -37,15 +55,14 @@ impl Connection {
                 let doubled = Duration::from_millis(25 << attempt.min(6));
                 doubled.min(RECONNECT_WITHIN)
             })
-            .connection_timeout(Duration::from_secs(2))
             .request_timeout(Some(ANSWERS_WITHIN))
             .event_callback(|event| async move { tell(&event) })
-            .connect(servers)
+            .connect(servers.addresses.clone())
             .await
             .map_err(|error| BrokerError::new(BrokerErrorKind::Refused, format!("cannot connect to NATS: {error}")))?;
         let jetstream =
             ContextBuilder::new().timeout(ANSWERS_WITHIN).ack_timeout(ACKNOWLEDGED_WITHIN).build(client.clone());
-        Ok(Self { client, jetstream, closed: AtomicBool::new(false) })
+        Ok(Self { client, jetstream, servers, closed: AtomicBool::new(false) })
     }
 
     /// The client, if its server is in reach: what is sent to none would wait in memory, and be sent when nobody
@@ -72,7 +89,11 @@ impl Connection {
         let unreachable = |error: &dyn std::error::Error| {
             BrokerError::new(BrokerErrorKind::Unreachable, format!("JetStream doesn't answer: {error}"))
         };
-        let answer = self.client()?.request(JETSTREAM_INFO, "".into()).await.map_err(|error| unreachable(&error))?;
+        let client = match self.client() {
+            Err(error) if error.kind == BrokerErrorKind::Unreachable => return Err(self.servers.why_not(error).await),
+            client => client?,
+        };
+        let answer = client.request(JETSTREAM_INFO, "".into()).await.map_err(|error| unreachable(&error))?;
         match String::from_utf8_lossy(&answer.payload) {
             text if text.contains("\"error\"") => {
                 Err(BrokerError::new(BrokerErrorKind::Unreachable, format!("JetStream doesn't work: {text}")))
@@ -89,6 +110,49 @@ impl Connection {
         if let Err(error) = self.client.drain().await {
             tracing::warn!(%error, "cannot finish what was sent to NATS");
         }
+    }
+}
+
+impl Servers {
+    fn parse(urls: &str) -> Result<Self, BrokerError> {
+        let addresses = urls.split(',').map(|url| server(url.trim())).collect::<Result<Vec<_>, _>>()?;
+        let mut told = addresses.iter().filter_map(Credentials::of);
+        let credentials = told.next();
+        if told.any(|other| Some(other) != credentials) {
+            let message =
+                "the NATS URLs name different users or passwords; all servers of a cluster are shown the same";
+            return Err(BrokerError::new(BrokerErrorKind::Refused, message));
+        }
+        Ok(Self { addresses, credentials })
+    }
+
+    fn options(&self) -> ConnectOptions {
+        let options = ConnectOptions::new().connection_timeout(CONNECTS_WITHIN);
+        match self.credentials.clone() {
+            None => options,
+            Some(Credentials::Password { user, password }) => options.user_and_password(user, password),
+            Some(Credentials::Token(token)) => options.token(token),
+        }
+    }
+
+    /// The client tries on and keeps to itself why it doesn't succeed; one more try tells.
+    async fn why_not(&self, error: BrokerError) -> BrokerError {
+        match self.options().connect(self.addresses.clone()).await {
+            Ok(_) => error,
+            Err(reason) => BrokerError::new(error.kind, format!("{error}: {reason}")),
+        }
+    }
+}
+
+impl Credentials {
+    /// What an URL says before the `@`; a single word is a token, as everywhere with NATS.
+    fn of(address: &ServerAddr) -> Option<Self> {
+        let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+        let user = address.username().map(decoded)?;
+        Some(match address.password() {
+            Some(password) => Self::Password { user, password: decoded(password) },
+            None => Self::Token(user),
+        })
     }
 }
 

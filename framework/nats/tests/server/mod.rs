@@ -20,10 +20,16 @@ pub struct Server {
 impl Server {
     /// Starts a server and waits until it answers.
     pub fn start(port: u16, data: &Path) -> Self {
+        Self::with(port, data, &[])
+    }
+
+    /// Starts one with further arguments.
+    pub fn with(port: u16, data: &Path, arguments: &[&str]) -> Self {
         let program = std::env::var_os("POTTER_TEST_NATS_BIN").unwrap_or_else(|| "nats-server".into());
         let process = Command::new(program)
             .args(["--addr", "127.0.0.1", "--port", &port.to_string(), "--jetstream", "--store_dir"])
             .arg(data)
+            .args(arguments)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()

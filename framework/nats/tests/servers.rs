@@ -1,6 +1,12 @@
-//! The configuration that generated `docker-compose.yml` give NATS, read by a real server.
+//! What real servers say: of the configuration that generated `docker-compose.yml` give them, and of passwords.
+
+mod server;
 
 use std::process::Command;
+
+use potter_broker::{Broker, BrokerErrorKind};
+use potter_nats::NatsBroker;
+use server::Server;
 
 /// What `docker-compose.yml` has as the file of the config `nats`.
 fn configuration() -> String {
@@ -33,4 +39,35 @@ fn what_is_acknowledged_is_on_the_disk() {
     let complaint = complaint(&configuration).filter(|it| !it.contains("unknown field \"sync_interval\""));
     assert_eq!((complaint, self::complaint(&without)), (None, None));
     assert!(self::complaint(&without.replace("store_dir", "stores")).is_some(), "it reads words");
+}
+
+/// A server that wants to be shown something, and its address after what is to be shown: `user:password@`.
+fn guarded(arguments: &[&str]) -> (Server, tempfile::TempDir, impl Fn(&str) -> String) {
+    let (data, port) = (tempfile::tempdir().expect("a directory"), server::free_port());
+    let server = Server::with(port, data.path(), arguments);
+    (server, data, move |shown: &str| format!("nats://{shown}127.0.0.1:{port}"))
+}
+
+#[tokio::test]
+async fn what_the_url_says_is_shown() {
+    let (_server, _data, url) = guarded(&["--user", "pot", "--pass", "p@ss"]);
+    server::connect(&url("pot:p%40ss@")).await;
+    // Whichever of a cluster's URLs says it.
+    server::connect(&format!("{},{}", url(""), url("pot:p%40ss@"))).await;
+    let (_server, _data, url) = guarded(&["--auth", "s3cr3t"]);
+    server::connect(&url("s3cr3t@")).await;
+}
+
+#[tokio::test]
+async fn whoever_is_turned_away_is_told_why() {
+    let (_server, _data, url) = guarded(&["--user", "pot", "--pass", "p@ss"]);
+    for shown in ["", "pot:wrong@"] {
+        let broker = NatsBroker::connect(&url(shown), "tests").await.expect("a valid URL");
+        let error = broker.ping().await.expect_err("turned away");
+        assert_eq!(error.kind, BrokerErrorKind::Unreachable);
+        assert!(error.message.to_lowercase().contains("authorization violation"), "{error}");
+    }
+    let both = format!("{},{}", url("pot:p%40ss@"), url("pot:wrong@"));
+    let error = NatsBroker::connect(&both, "tests").await.err().expect("refused");
+    assert!(error.message.contains("different users or passwords") && !error.message.contains("wrong"), "{error}");
 }
