@@ -18,3 +18,13 @@ pub fn backoff(attempt: u32) -> Duration {
     };
     Duration::from_millis(milliseconds).mul_f64(0.8 + 0.4 * fastrand::f64())
 }
+
+/// 100 ms, then 1 s, about: what is out of reach comes back, and nobody shall wait for long then.
+///
+/// ```
+/// assert!(potter_broker::backoff::outage(100).as_millis() <= 1200);
+/// ```
+#[must_use]
+pub fn outage(attempt: u32) -> Duration {
+    backoff(attempt.min(2))
+}

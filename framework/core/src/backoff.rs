@@ -2,25 +2,38 @@
 
 use std::time::Duration;
 
-/// 100 ms, 1 s, then 10 s; each a fifth longer or shorter by chance, so that those who failed together don't come
-/// back together.
+/// 100 ms, 1 s, then 10 s, about: what failed may fail for good.
 pub(crate) fn backoff(attempt: u32) -> Duration {
-    let milliseconds = match attempt {
+    by_chance(Duration::from_millis(match attempt {
         0 | 1 => 100,
         2 => 1000,
         _ => 10_000,
-    };
-    Duration::from_millis(milliseconds).mul_f64(0.8 + 0.4 * fastrand::f64())
+    }))
+}
+
+/// 100 ms, then 1 s, about: what is out of reach comes back, and nobody shall wait for long then.
+pub(crate) fn outage(attempt: u32) -> Duration {
+    backoff(attempt.min(2))
+}
+
+/// A fifth longer or shorter, so that those who failed together don't come back together.
+pub(crate) fn by_chance(wait: Duration) -> Duration {
+    wait.mul_f64(0.8 + 0.4 * fastrand::f64())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::backoff;
+    use super::{backoff, outage};
 
     #[test]
     fn a_wait_is_about_as_long_as_the_attempt_says_and_never_the_same() {
         let waits: Vec<_> = (0..20).map(|_| backoff(2).as_millis()).collect();
         assert!(waits.iter().all(|wait| (800..=1200).contains(wait)), "{waits:?}");
         assert!(waits.iter().any(|wait| *wait != waits[0]), "{waits:?}");
+    }
+
+    #[test]
+    fn nobody_waits_long_for_what_is_out_of_reach() {
+        assert!((1..100).all(|attempt| outage(attempt).as_millis() <= 1200));
     }
 }

@@ -369,6 +369,12 @@ impl Dispatcher {
         &self.inner.runtime.store
     }
 
+    /// Waits before a call is made again that the store hasn't answered `attempt` times: until it answers again, and 100 ms
+    /// the first time, a second from then on at most.
+    pub async fn wait_for_store(&self, attempt: u32) {
+        self.inner.runtime.wait_for_store(attempt).await;
+    }
+
     /// How the parts are.
     pub async fn health(&self) -> Vec<ComponentHealth> {
         health::examine(&self.inner.runtime, &self.inner.projections, &self.inner.workers).await

@@ -25,6 +25,7 @@ pub mod inspect;
 pub mod memory;
 pub mod messages;
 pub mod module;
+mod outage;
 mod panics;
 pub mod projection;
 pub mod query;

@@ -1,18 +1,19 @@
 //! What keeps a service upright while a database or a broker isn't: timeouts, retries, a circuit breaker, a bulkhead.
 //!
 //! A [`Guard`] stands before one such part. Every call through it ends within the timeout; after several outages in a
-//! row the circuit opens, and calls fail at once until one that is let through to try succeeds; calls that may be
-//! repeated are, a few times; and no more than so many run at the same time, so that a slow part doesn't take all of
+//! row the circuit opens, and calls fail at once until one that is let through to try succeeds, or until the part answers a
+//! ping after it hadn't; calls that may be repeated are, a few times; and no more than so many run at the same time, so that a slow part doesn't take all of
 //! the service with it. [`GuardedStore`] is a store behind a guard.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use backon::{ExponentialBuilder, Retryable};
+use backon::{BackoffBuilder, ExponentialBuilder};
 use failsafe::futures::CircuitBreaker;
 use failsafe::{Config, Error, StateMachine, backoff, failure_policy};
 use metrics::{Counter, Histogram, counter, histogram};
 use tokio::sync::Semaphore;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::store::{Layer, Layered, MayBeOutage, StoreError};
 
@@ -55,6 +56,8 @@ pub struct Guard {
     limits: Limits,
     breaker: Breaker,
     places: Semaphore,
+    /// Whether the part didn't answer the last ping.
+    silent: AtomicBool,
     meter: Meter,
 }
 
@@ -85,6 +88,7 @@ impl Guard {
         Self {
             breaker: Config::new().failure_policy(policy).build(),
             places: Semaphore::new(limits.concurrency.max(1)),
+            silent: AtomicBool::new(false),
             meter: Meter::new(part),
             limits,
         }
@@ -115,6 +119,17 @@ impl Guard {
         })
     }
 
+    /// How long to wait before each further attempt.
+    fn pauses(&self) -> impl Iterator<Item = Duration> + Send + use<> {
+        let attempts = self.limits.attempts.saturating_sub(1);
+        let pauses = ExponentialBuilder::default().with_min_delay(Duration::from_millis(20)).with_max_times(attempts);
+        pauses.with_jitter().build()
+    }
+
+    fn may_try_again(&self) -> bool {
+        self.breaker.is_call_permitted()
+    }
+
     fn took_too_long(&self, operation: &'static str) -> StoreError {
         StoreError::new(operation, format!("no answer within {:?}", self.limits.timeout))
     }
@@ -140,15 +155,36 @@ impl Layer for Guard {
         let Ok(_place) = waiting.await else { return Err(self.took_too_long(operation).into()) };
         // For all attempts together. Its turn has a time of its own: who waited long would otherwise be taken for an outage.
         let deadline = Instant::now() + self.limits.timeout;
-        let pauses = ExponentialBuilder::default()
-            .with_min_delay(Duration::from_millis(20))
-            .with_max_times(self.limits.attempts.saturating_sub(1))
-            .with_jitter();
-        (|| self.call_until(deadline, operation, call()))
-            .retry(pauses)
-            .when(|error| error.is_outage() && self.breaker.is_call_permitted() && Instant::now() < deadline)
-            .notify(|_, _| self.meter.retries.increment(1))
-            .await
+        let mut pauses = self.pauses();
+        let mut told = None;
+        loop {
+            let failed = match self.call_until(deadline, operation, call()).await {
+                Err(error) if error.is_outage() => error,
+                result => return result,
+            };
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                // That an attempt was broken off says less than what the one before it was told.
+                return Err(told.unwrap_or(failed));
+            }
+            let Some(pause) = pauses.next().filter(|pause| self.may_try_again() && *pause < left) else {
+                return Err(failed);
+            };
+            sleep(pause).await;
+            if !self.may_try_again() {
+                return Err(failed);
+            }
+            self.meter.retries.increment(1);
+            told = Some(failed);
+        }
+    }
+
+    /// A part that didn't answer, and now does, is back: the circuit closes at once.
+    fn pinged(&self, answered: bool) {
+        let was_silent = self.silent.swap(!answered, Ordering::Relaxed);
+        if answered && was_silent {
+            self.breaker.reset();
+        }
     }
 }
 
@@ -161,7 +197,7 @@ impl std::fmt::Debug for Guard {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::sync::atomic::AtomicU32;
 
     use super::*;
     use crate::memory::MemoryStore;
@@ -221,8 +257,36 @@ mod tests {
             tokio::time::sleep(Duration::from_secs(3)).await;
             Err::<(), _>(outage())
         };
-        guard.again("read", slowly).await.expect_err("no answer");
+        let error = guard.again("read", slowly).await.expect_err("no answer").to_string();
         assert_eq!((calls.load(Ordering::SeqCst), began.elapsed().as_secs()), (2, 5));
+        assert_eq!(error, "test: out of reach", "what the first attempt was told");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_pauses_beyond_the_timeout() {
+        let (guard, calls) = (guard(Limits::default()), AtomicU32::new(0));
+        let began = tokio::time::Instant::now();
+        let late = || async {
+            calls.fetch_add(1, Ordering::SeqCst);
+            tokio::time::sleep(Duration::from_millis(4990)).await;
+            Err::<(), _>(outage())
+        };
+        let error = guard.again("read", late).await.expect_err("out of reach").to_string();
+        assert_eq!((error.as_str(), calls.load(Ordering::SeqCst)), ("test: out of reach", 1));
+        assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    }
+
+    #[tokio::test]
+    async fn the_circuit_closes_when_the_part_answers_again() {
+        let limits = Limits { outages: 1, open_for: Duration::from_secs(3600), ..Limits::default() };
+        let (guard, part) = (guard(limits), Part(AtomicU32::new(0), 1));
+        guard.once("test", part.call()).await.expect_err("out of reach");
+        guard.pinged(true);
+        guard.once("test", part.call()).await.expect_err("it has answered all along, and fails all the same");
+        guard.pinged(false);
+        guard.once("test", part.call()).await.expect_err("it doesn't answer");
+        guard.pinged(true);
+        guard.once("test", part.call()).await.expect("it is back");
     }
 
     #[tokio::test]

@@ -278,23 +278,32 @@ impl Shared {
 
     /// Executes a command until it has its outcome.
     async fn carry_out(&self, command: &AcceptedCommand) -> Carried {
-        for attempt in 1.. {
+        // An outage says nothing of the command, and counts for itself.
+        let (mut attempts, mut outages) = (0, 0);
+        loop {
             let failure = match self.execute(command).await {
                 Ok(()) => return Carried::Settled,
                 Err(failure) => failure,
             };
-            let again = is_store_out_of_reach(&failure)
-                || (worth_trying_again(&failure) && attempt < self.runtime.options.worker_attempts);
+            let outage = is_store_out_of_reach(&failure);
+            let count = if outage { &mut outages } else { &mut attempts };
+            *count += 1;
+            let attempt = *count;
+            let attempts_left = attempt < self.runtime.options.worker_attempts;
+            let again = outage || (worth_trying_again(&failure) && attempts_left);
             if !again {
                 return self.settle_failure(command, failure).await;
             }
             tracing::warn!(command = command.name, %failure, attempt, "trying again");
             telemetry::worker_retries(self.runtime.module, &command.name);
-            if self.runtime.unless_stopping(tokio::time::sleep(backoff(attempt))).await.is_none() {
+            let waited = match outage {
+                true => self.runtime.unless_stopping(self.runtime.wait_for_store(attempt)).await,
+                false => self.runtime.unless_stopping(tokio::time::sleep(backoff(attempt))).await,
+            };
+            if waited.is_none() {
                 return Carried::Left;
             }
         }
-        unreachable!("attempts are without end")
     }
 
     async fn execute(&self, command: &AcceptedCommand) -> Result<(), Failure> {
@@ -323,7 +332,7 @@ impl Shared {
                 Err(CommitError::Settled) => return Carried::Settled,
                 Err(error) => tracing::error!(command = command.name, %error, "cannot record an outcome yet"),
             }
-            if self.runtime.unless_stopping(tokio::time::sleep(backoff(attempt))).await.is_none() {
+            if self.runtime.unless_stopping(self.runtime.wait_for_store(attempt)).await.is_none() {
                 return Carried::Left;
             }
         }

@@ -35,7 +35,7 @@ pub(crate) async fn waits(link: &Link, stream: &str) -> Option<bool> {
             Ok(letters) => return Some(!letters.is_empty()),
             Err(error) => tracing::error!(%error, "cannot look for dead letters yet"),
         }
-        link.pause(attempt).await?;
+        link.wait_for_store(attempt).await?;
     }
     unreachable!("attempts are without end")
 }

@@ -118,7 +118,12 @@ impl Broker for GuardedBroker {
     }
 
     fn ping(&self) -> BoxFuture<'_, Result<(), BrokerError>> {
-        self.broker.ping()
+        async {
+            let answer = self.broker.ping().await;
+            self.guard.pinged(answer.is_ok());
+            answer
+        }
+        .boxed()
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {

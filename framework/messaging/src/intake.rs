@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use futures::{StreamExt, TryStreamExt};
-use potter_broker::backoff::backoff;
+use potter_broker::backoff::{backoff, outage};
 use potter_broker::subject::Subjects;
 use potter_broker::{BrokerErrorKind, Consumer, Delivery, Message};
 use potter_core::dispatch::{Request, RequestMetadata};
@@ -67,7 +67,8 @@ async fn take_in(link: &Link, delivery: Delivery) {
         }
         Err(failure) if worth_trying_again(&failure, delivery.attempt) => {
             let attempt = u32::try_from(delivery.attempt).unwrap_or(u32::MAX);
-            delivery.answer.again(backoff(attempt)).await
+            let wait = if failure.kind == FailureKind::Unavailable { outage } else { backoff };
+            delivery.answer.again(wait(attempt)).await
         }
         Err(failure) => match refuse(link, &delivery.message, failure).await {
             Some(()) => delivery.answer.done().await,

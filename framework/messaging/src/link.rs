@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use potter_broker::backoff::backoff;
+use potter_broker::backoff::outage;
 use potter_broker::{BrokerError, BrokerErrorKind, Channel, Message, SharedBroker};
 use potter_core::dispatch::Dispatcher;
 use potter_core::health::{ComponentHealth, HealthStatus};
@@ -73,9 +73,14 @@ impl Link {
         self.stopping.run_until_cancelled(future).await
     }
 
-    /// Waits a little longer each time; `None` if the messages end meanwhile.
+    /// Waits before the broker is asked again, a second at most; `None` if the messages end meanwhile.
     pub async fn pause(&self, attempt: u32) -> Option<()> {
-        self.unless_stopping(tokio::time::sleep(backoff(attempt))).await
+        self.unless_stopping(tokio::time::sleep(outage(attempt))).await
+    }
+
+    /// Waits before the store is asked again, until it answers and a second at most; `None` if the messages end meanwhile.
+    pub async fn wait_for_store(&self, attempt: u32) -> Option<()> {
+        self.unless_stopping(self.dispatcher.wait_for_store(attempt)).await
     }
 
     /// Publishes a message, however long that takes, unless the broker never will take it; `None` if the messages end
@@ -107,7 +112,7 @@ impl Link {
                 Ok(()) => return Some(()),
                 Err(error) => tracing::error!(%error, "cannot set a message aside yet"),
             }
-            self.pause(attempt).await?;
+            self.wait_for_store(attempt).await?;
         }
         unreachable!("attempts are without end")
     }

@@ -20,7 +20,7 @@ const LOOK: Duration = Duration::from_secs(2);
 /// Announces until the messages end.
 pub(crate) async fn run(link: Arc<Link>, announced: watch::Sender<bool>) {
     let mut recorded = link.dispatcher.outcomes();
-    let mut failures = 0;
+    let mut failures = 0_u32;
     loop {
         recorded.mark_unchanged();
         match announce(&link).await {
@@ -38,8 +38,10 @@ pub(crate) async fn run(link: Arc<Link>, announced: watch::Sender<bool>) {
             Ok(None) => return,
             Err(error) => {
                 failures += 1;
-                tracing::error!(%error, "cannot announce outcomes now");
-                if link.pause(failures).await.is_none() {
+                if failures == 1 || failures.is_multiple_of(10) {
+                    tracing::error!(%error, attempt = failures, "cannot announce outcomes now");
+                }
+                if link.wait_for_store(failures).await.is_none() {
                     return;
                 }
             }

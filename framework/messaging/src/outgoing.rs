@@ -46,6 +46,8 @@ struct Outgoing {
     checkpoint: u64,
     /// Position of the last event that the broker has.
     position: u64,
+    /// Whether nobody else has published since this process did, as far as is known.
+    leads: bool,
     /// When the checkpoint was written last.
     written: Instant,
     /// Streams of which an event was too large for the broker: what comes later of them waits behind it.
@@ -63,9 +65,9 @@ enum Next {
 pub(crate) async fn run(link: Arc<Link>, published: watch::Sender<u64>) {
     let head = link.store().head();
     let (written, held) = (Instant::now(), HashSet::new());
-    let mut outgoing = Outgoing { link, head, checkpoint: 0, position: 0, written, held, published };
+    let mut outgoing = Outgoing { link, head, checkpoint: 0, position: 0, leads: false, written, held, published };
     let mut next = Next::Lead;
-    let mut failures = 0;
+    let mut failures = 0_u32;
     loop {
         let went = match next {
             Next::Lead => outgoing.lead().await,
@@ -79,11 +81,13 @@ pub(crate) async fn run(link: Arc<Link>, published: watch::Sender<u64>) {
             Ok(None) => return,
             Err(error) => {
                 failures += 1;
-                tracing::error!(%error, "cannot publish now");
-                if outgoing.link.pause(failures).await.is_none() {
+                if failures == 1 || failures.is_multiple_of(10) {
+                    tracing::error!(%error, attempt = failures, "cannot publish now");
+                }
+                if outgoing.link.wait_for_store(failures).await.is_none() {
                     return;
                 }
-                Next::StandBy
+                if outgoing.leads { Next::Lead } else { Next::StandBy }
             }
         };
     }
@@ -92,7 +96,13 @@ pub(crate) async fn run(link: Arc<Link>, published: watch::Sender<u64>) {
 impl Outgoing {
     /// Publishes until another process leads; `None` when the messages end.
     async fn lead(&mut self) -> Result<Option<Next>, StoreError> {
+        let own = self.checkpoint..=self.position;
         self.reload().await?;
+        // After an outage it goes on at once, unless another process has published meanwhile.
+        if self.leads && !own.contains(&self.checkpoint) {
+            return Ok(Some(self.give_way()));
+        }
+        self.leads = true;
         // Whoever led before has set them aside before it moved the checkpoint.
         self.held = aside::streams(self.link.store()).await?;
         loop {
@@ -108,11 +118,17 @@ impl Outgoing {
                 Ok(()) if ends => return Ok(None),
                 Ok(()) => {}
                 Err(ProjectionError::Moved { .. }) if ends => return Ok(None),
-                Err(ProjectionError::Moved { .. }) => return Ok(Some(Next::StandBy)),
+                Err(ProjectionError::Moved { .. }) => return Ok(Some(self.give_way())),
                 Err(ProjectionError::Store(error)) => return Err(error),
                 Err(other) => return Err(StoreError::new("keep a checkpoint", other)),
             }
         }
+    }
+
+    fn give_way(&mut self) -> Next {
+        tracing::info!(position = self.position, checkpoint = self.checkpoint, "another process publishes");
+        self.leads = false;
+        Next::StandBy
     }
 
     async fn reload(&mut self) -> Result<(), StoreError> {

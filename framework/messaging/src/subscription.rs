@@ -12,12 +12,14 @@ use std::time::{Duration, Instant, SystemTime};
 
 use futures::StreamExt;
 use futures::TryStreamExt;
+use potter_broker::backoff::backoff;
 use potter_broker::subject::{Subjects, token};
 use potter_broker::{BrokerErrorKind, Consumer, Delivery, Message, headers};
 use potter_core::failure::{Failure, FailureKind};
 use potter_core::prost_types::Timestamp;
 use potter_core::store::{DeadAttempt, DeadLetter, DeadLetterFilter, StoreError};
 use potter_core::subscription::{Effects, EventContext, Subscription};
+use tokio::time::sleep;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
@@ -153,7 +155,8 @@ impl Following {
     async fn take_in(&self, key: &str, delivery: &Delivery) -> Option<()> {
         let message = &delivery.message;
         let mut history = Vec::new();
-        for attempt in 1.. {
+        let mut outages = 0;
+        loop {
             let failure = match self.apply(key, message).await {
                 Ok(Applied::Done(effects)) => {
                     self.count(effects);
@@ -163,8 +166,11 @@ impl Following {
                 Err(failure) => failure,
             };
             tracing::warn!(subscription = self.subscription.name(), id = message.id, %failure, "cannot take an event in");
+            // An outage says nothing of the event, and counts for itself.
             let patient = failure.kind == FailureKind::Unavailable;
-            if !patient {
+            if patient {
+                outages += 1;
+            } else {
                 history.push(DeadAttempt { at: SystemTime::now(), reason: failure.to_string() });
             }
             if !patient && (history.len() >= ATTEMPTS as usize || !worth_trying_again(&failure)) {
@@ -173,9 +179,11 @@ impl Following {
             self.meter.retries.increment(1);
             // The broker shall not give it to somebody else meanwhile; if it does, the claim tells.
             let _ = delivery.answer.working().await;
-            self.link.pause(attempt).await?;
+            match patient {
+                true => self.link.wait_for_store(outages).await?,
+                false => self.link.unless_stopping(sleep(backoff(history.len() as u32))).await?,
+            }
         }
-        unreachable!("attempts are without end")
     }
 
     async fn apply(&self, key: &str, message: &Message) -> Result<Applied, Failure> {

@@ -15,6 +15,7 @@ use crate::failure::Failure;
 use crate::health::ComponentHealth;
 use crate::messages::Messages;
 use crate::module::Module;
+use crate::outage::WaitingRoom;
 use crate::projection::Log;
 use crate::store::SharedStore;
 use crate::telemetry::EventMeter;
@@ -28,6 +29,7 @@ pub(crate) struct Runtime {
     pub store: SharedStore,
     pub options: Options,
     projection_batch: NonZeroUsize,
+    waiting: WaitingRoom,
     pub query_cache: QueryCache,
     turns: Turns,
     events: EventMeter,
@@ -48,6 +50,7 @@ impl Runtime {
         let event_types = module.aggregates().iter().flat_map(|aggregate| aggregate.events).map(|event| event.0);
         Self {
             module: module.name(),
+            waiting: WaitingRoom::new(store.clone()),
             store,
             query_cache: query_cache(options.query_cache_bytes),
             options,
@@ -147,6 +150,11 @@ impl Runtime {
     /// What `future` gives, or `None` if the tasks in the background shall end before that.
     pub async fn unless_stopping<T>(&self, future: impl Future<Output = T>) -> Option<T> {
         self.stopping.run_until_cancelled(future).await
+    }
+
+    /// Waits before a call is made again that the store hasn't answered: until it answers again, a second at most.
+    pub async fn wait_for_store(&self, attempt: u32) {
+        self.waiting.wait(attempt).await;
     }
 
     /// Waits for the caller's turn to change an aggregate.

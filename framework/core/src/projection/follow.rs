@@ -207,13 +207,15 @@ impl<'r, M: ReadModel> Task<'r, M> {
                 wait
             }
             Err(error) => {
-                tracing::error!(read_model = M::NAME, %error, "a projection cannot go on now");
                 self.failures += 1;
+                if self.failures == 1 || self.failures.is_multiple_of(10) {
+                    tracing::error!(read_model = M::NAME, %error, attempt = self.failures, "a projection cannot go on now");
+                }
                 // One failure may be the last: nobody who waits has to give up for it.
                 if self.failures > 1 {
                     self.board.set_state(ProjectionState::Error("the store is out of reach".to_owned()));
                 }
-                Wait::For(backoff(self.failures))
+                Wait::ForStore(self.failures)
             }
         }
     }
@@ -297,6 +299,7 @@ impl<'r, M: ReadModel> Task<'r, M> {
                 Wait::Not => {}
                 Wait::ForEventsOr(time) => drop(tokio::time::timeout(time, changed(&mut self.head)).await),
                 Wait::For(time) => tokio::time::sleep(time).await,
+                Wait::ForStore(attempt) => self.runtime.wait_for_store(attempt).await,
             }
         };
         tokio::select! {
@@ -409,6 +412,8 @@ enum Wait {
     /// And no longer than that.
     ForEventsOr(Duration),
     For(Duration),
+    /// It hasn't answered, that often in a row.
+    ForStore(u32),
 }
 
 /// Waits for further events. Who tells of them ends when the store is closed: then nothing will come.
@@ -428,7 +433,7 @@ async fn resume<M: ReadModel>(runtime: &Runtime, board: &Board) -> Option<Follow
                 board.set_state(ProjectionState::Error("the store is out of reach".to_owned()));
             }
         }
-        runtime.unless_stopping(tokio::time::sleep(backoff(attempt))).await?;
+        runtime.unless_stopping(runtime.wait_for_store(attempt)).await?;
     }
     None
 }

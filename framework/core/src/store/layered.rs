@@ -64,6 +64,9 @@ pub trait Layer: Send + Sync + 'static {
     ) -> impl Future<Output = Result<T, E>> + Send {
         call
     }
+
+    /// Hears whether the part answered when it was asked whether it does, which goes past the layer.
+    fn pinged(&self, _answered: bool) {}
 }
 
 /// A store with a [`Layer`] around it.
@@ -260,7 +263,12 @@ impl<L: Layer, S: ReadModels + ?Sized> ReadModels for Layered<L, S> {
 
     /// Past the layer: who asks for readiness wants to know how it is now.
     fn ping(&self) -> BoxFuture<'_, Result<(), StoreError>> {
-        self.store.ping()
+        async {
+            let answer = self.store.ping().await;
+            self.layer.pinged(answer.is_ok());
+            answer
+        }
+        .boxed()
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {

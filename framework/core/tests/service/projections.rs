@@ -141,6 +141,41 @@ async fn a_store_that_fails_is_tried_again() {
     assert_eq!(rows(&*store).await[0].stock, 5);
 }
 
+/// However often it was tried meanwhile: nobody waits out what is meant for what fails for good.
+#[tokio::test(start_paused = true)]
+async fn a_read_model_goes_on_as_soon_as_the_store_answers_again() {
+    let store = TestStore::new();
+    let app = store.start().await;
+    app.call::<_, ProductReply>(CREATE, &create("p", "Pen", 5)).await.expect("created");
+    for version in 1..6 {
+        app.settle().await;
+        store.set_away(true);
+        let restocked = ProductRestocked { quantity: 1, ..ProductRestocked::default() }.into();
+        store.beside().commit(elsewhere("p", version, &restocked)).await.expect("recorded");
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        assert_eq!(ill(&app).await, ["store", "projection Products"]);
+        store.set_away(false);
+        app.dispatcher().settle(Duration::from_millis(500)).await.expect("it goes on at once");
+        assert!(ill(&app).await.is_empty());
+    }
+}
+
+/// The parts that are down.
+async fn ill(app: &TestApp) -> Vec<String> {
+    let components = app.dispatcher().health().await;
+    components.into_iter().filter(|it| it.status == HealthStatus::Down).map(|it| it.name).collect()
+}
+
+/// A store that answers whoever looks, and fails all the same, is tried every second.
+#[tokio::test(start_paused = true)]
+async fn a_read_model_waits_no_longer_than_a_second() {
+    let store = TestStore::new();
+    let app = store.start().await;
+    store.fail_projections(10);
+    app.call::<_, ProductReply>(CREATE, &create("p", "Pen", 5)).await.expect("created");
+    app.dispatcher().settle(Duration::from_secs(12)).await.expect("it goes on");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_paused_projection_takes_nothing_in_and_queries_are_answered_as_of_then() {
     let (store, leader, other) = leader_and_other().await;

@@ -1,6 +1,6 @@
 //! A store in memory that can be made to hesitate, to fail and to be shared by one start and the next.
 
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -29,6 +29,7 @@ type Held = fn(&Unit) -> bool;
 pub struct TestStore {
     memory: Arc<MemoryStore>,
     held: watch::Sender<Held>,
+    away: AtomicBool,
     failures: AtomicU32,
     lost_answers: AtomicU32,
     projection_successes: AtomicU32,
@@ -53,6 +54,7 @@ impl TestStore {
         Arc::new(Self {
             memory,
             held: watch::Sender::new(|_| false),
+            away: AtomicBool::new(false),
             failures: AtomicU32::new(0),
             lost_answers: AtomicU32::new(0),
             projection_successes: AtomicU32::new(0),
@@ -81,6 +83,15 @@ impl TestStore {
     /// Lets all units through.
     pub fn release(&self) {
         self.hold(|_| false);
+    }
+
+    /// Puts the store out of reach: nothing is committed, no event is read, and pings go unanswered.
+    pub fn set_away(&self, away: bool) {
+        self.away.store(away, Ordering::SeqCst);
+    }
+
+    fn is_away(&self) -> bool {
+        self.away.load(Ordering::SeqCst)
     }
 
     /// Lets the next commits fail.
@@ -132,7 +143,7 @@ impl Store for TestStore {
     fn commit(&self, unit: Unit) -> BoxFuture<'_, Result<Committed, CommitError>> {
         Box::pin(async move {
             self.held.subscribe().wait_for(|held| !held(&unit)).await.expect("the sender is in `self`");
-            if counts_down(&self.failures) {
+            if self.is_away() || counts_down(&self.failures) {
                 return Err(failure().into());
             }
             let meddled = self.meddling.lock().expect("no panic").as_mut().and_then(|meddle| meddle(&unit));
@@ -145,11 +156,17 @@ impl Store for TestStore {
     }
 
     fn read_stream(&self, stream: StreamId, after: u64) -> BoxFuture<'_, Result<Vec<RecordedEvent>, StoreError>> {
+        if self.is_away() {
+            return Box::pin(ready(Err(failure())));
+        }
         self.reads.lock().expect("no panic").push(after);
         self.memory.read_stream(stream, after)
     }
 
     fn read_all(&self, after: u64, limit: usize) -> BoxFuture<'_, Result<Vec<RecordedEvent>, StoreError>> {
+        if self.is_away() {
+            return Box::pin(ready(Err(failure())));
+        }
         self.memory.read_all(after, limit)
     }
 
@@ -236,7 +253,8 @@ impl Store for TestStore {
 
 impl ReadModels for TestStore {
     fn commit_projection(&self, batch: ProjectionBatch) -> BoxFuture<'_, Result<(), ProjectionError>> {
-        if !counts_down(&self.projection_successes) && counts_down(&self.projection_failures) {
+        let fails = !counts_down(&self.projection_successes) && counts_down(&self.projection_failures);
+        if self.is_away() || fails {
             return Box::pin(ready(Err(failure().into())));
         }
         if batch.generation == Generation::Next {
@@ -321,7 +339,7 @@ impl ReadModels for TestStore {
     }
 
     fn ping(&self) -> BoxFuture<'_, Result<(), StoreError>> {
-        if self.failures.load(Ordering::SeqCst) > 0 {
+        if self.is_away() || self.failures.load(Ordering::SeqCst) > 0 {
             return Box::pin(ready(Err(failure())));
         }
         self.memory.ping()

@@ -188,6 +188,38 @@ async fn a_store_that_fails_is_tried_until_it_works() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_accepted_command_is_executed_as_soon_as_the_store_answers_again() {
+    let store = TestStore::new();
+    let app = with_product(&store).await;
+    for _ in 0..5 {
+        store.hold(settles);
+        accept(&app, &restock("p", 3), RequestMetadata::default()).await;
+        store.set_away(true);
+        store.release();
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        store.set_away(false);
+        app.dispatcher().settle(Duration::from_millis(500)).await.expect("it goes on at once");
+    }
+}
+
+/// The attempts that a refusal has are not used up by an outage.
+#[tokio::test(start_paused = true)]
+async fn an_outage_is_no_attempt_of_a_command() {
+    let store = TestStore::new();
+    let first = with_product(&store).await;
+    let id = accept(&first, &restock("p", 2_000_000), RequestMetadata::default()).await;
+    first.dispatcher().shutdown().await;
+    store.set_away(true);
+    // The product has to be read before anything is refused.
+    let app = store.start().await;
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    store.set_away(false);
+    let began = tokio::time::Instant::now();
+    assert_eq!(failure_code(outcome(&app, id).await), ("OUT_OF_STOCK".to_owned(), true));
+    assert!(began.elapsed() > Duration::from_secs(16), "{:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_retryable_refusal_is_tried_again_but_not_for_ever() {
     let store = TestStore::new();
     let app = with_product(&store).await;

@@ -1,6 +1,7 @@
 //! Processes that freeze, are killed or told to stop under load. In the end every command must have had its effect once
 //! and every read model be what a cold replay gives, whatever the callers were told meanwhile.
 
+mod away;
 mod frozen;
 mod killed;
 mod load;
@@ -10,6 +11,12 @@ mod rebuilt;
 mod restored;
 mod stopped;
 
+#[path = "../../../../nats/tests/server/mod.rs"]
+mod broker;
+#[path = "../../../../postgres/tests/support/server.rs"]
+mod database;
+
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +29,7 @@ use potter_sample::Products;
 use potter_sqlite::SqliteStore;
 use tempfile::TempDir;
 
+use crate::http::get;
 use crate::process::Process;
 use load::Load;
 
@@ -54,8 +62,12 @@ impl Place {
     }
 
     async fn postgres(name: &str) -> Self {
-        let directory = tempfile::tempdir().expect("a directory");
-        Self { directory, dsn: crate::in_process::postgres(name).await, redis: None, nats: None }
+        Self::at(crate::in_process::postgres(name).await)
+    }
+
+    /// With a database that is there already.
+    fn at(dsn: String) -> Self {
+        Self { directory: tempfile::tempdir().expect("a directory"), dsn, redis: None, nats: None }
     }
 
     /// With read models in a database of Redis, which nobody else has used.
@@ -114,6 +126,18 @@ impl Place {
 
 async fn checkpoint(store: &SharedStore) -> u64 {
     store.checkpoint("Products", Generation::Live).await.expect("readable")
+}
+
+/// How many events a node has published.
+async fn published(node: SocketAddr) -> u64 {
+    counted(node, r#"potter_published_total{module="shop",name="events"} "#).await
+}
+
+/// What a node's metrics say of a counter.
+async fn counted(node: SocketAddr, series: &str) -> u64 {
+    let metrics = get(node, "/metrics").await.expect("an answer").body;
+    let count = metrics.lines().find_map(|line| line.strip_prefix(series)).expect("it is counted");
+    count.parse().expect("a number")
 }
 
 /// Looks again and again until something holds.

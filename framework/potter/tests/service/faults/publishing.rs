@@ -1,22 +1,17 @@
 //! A node that is frozen (`SIGSTOP`) while it publishes to NATS, and goes on when another has long published the same.
 
-use std::net::SocketAddr;
-
-use super::{Load, Place, until, variable};
-use crate::http::get;
+use super::{Load, Place, broker, published, until, variable};
 use crate::process::Process;
 
 #[path = "../../../../messaging/tests/killed/kept.rs"]
 mod kept;
-#[path = "../../../../nats/tests/server/mod.rs"]
-mod server;
 
 /// `POTTER_FREEZES` says how often the node that publishes is frozen; once unless told.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_frozen_publisher_is_replaced_and_nothing_is_lost_or_out_of_order_when_it_goes_on() {
     let freezes = variable("POTTER_FREEZES", 1);
     let data = tempfile::tempdir().expect("a directory");
-    let nats = server::Server::start(server::free_port(), data.path());
+    let nats = broker::Server::start(broker::free_port(), data.path());
     let place = Place::postgres("frozen_publisher").await.with_nats(&nats.url);
     let nodes = [place.start(), place.start()];
     let load = Load::start(nodes[0].http).await;
@@ -34,7 +29,7 @@ async fn a_frozen_publisher_is_replaced_and_nothing_is_lost_or_out_of_order_when
     let store = place.open().await;
     until("every command has its outcome", async || store.pending_commands().await.expect("readable").is_empty()).await;
     let log = store.read_all(0, usize::MAX).await.expect("readable");
-    let repeats = kept::hold_against_the_log(&server::connect(&nats.url).await, &log).await;
+    let repeats = kept::hold_against_the_log(&broker::connect(&nats.url).await, &log).await;
     assert_eq!(repeats, 0, "the broker drops what comes twice within its window");
     place.check(nodes, &ledger).await;
     println!("{freezes} freezes of the publisher, {} events: 0 lost, 0 out of order, 0 twice", log.len());
@@ -52,12 +47,4 @@ async fn freeze_publisher<'a>(nodes: &'a [Process; 2], load: &Load) -> (&'a Proc
             }
         }
     }
-}
-
-/// How many events a node has published.
-async fn published(node: SocketAddr) -> u64 {
-    let metrics = get(node, "/metrics").await.expect("an answer").body;
-    let series = r#"potter_published_total{module="shop",name="events"} "#;
-    let count = metrics.lines().find_map(|line| line.strip_prefix(series)).expect("it is counted");
-    count.parse().expect("a number")
 }

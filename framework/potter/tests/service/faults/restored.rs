@@ -21,10 +21,7 @@ use potter_sample::{
     CreateProductRequest, ProductCreated, ProductReply, Products, ReserveStockRequest, UpdateProductRequest,
 };
 
-use super::{PATIENCE, Place, checkpoint, until};
-
-#[path = "../../../../postgres/tests/support/server.rs"]
-mod server;
+use super::{PATIENCE, Place, checkpoint, database, until};
 
 /// Products before the messages stopped, and after that.
 const PUBLISHED: usize = 20;
@@ -47,7 +44,7 @@ async fn everything_goes_on_where_it_was_in_a_database_that_was_restored() {
     let (published, products) = leave_things_undone(&place.dsn).await;
     let file = place.directory.path().join("dump").display().to_string();
     pg("pg_dump", &["--format=custom", "--dbname", &place.dsn, "--file", &file]);
-    let fresh = server::Server::start();
+    let fresh = database::Server::start();
     let dsn = fresh.dsn();
     let (plain, _) = dsn.split_once('?').expect("a DSN with a timeout");
     pg("pg_restore", &["--exit-on-error", "--dbname", plain, &file]);
