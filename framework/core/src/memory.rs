@@ -26,10 +26,9 @@ use crate::store::{
 };
 
 /// A store in memory.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct MemoryStore {
     state: Mutex<State>,
-    head: watch::Sender<u64>,
 }
 
 #[derive(Debug, Default)]
@@ -37,6 +36,9 @@ struct State {
     closed: bool,
     /// The event at position `n` is at index `n - 1`.
     events: Vec<RecordedEvent>,
+    /// Who is told where the log ends. Each is told in its turn, in which they came, so that a simulated run is the same again:
+    /// the receivers of one sender wake in any order.
+    followers: Vec<watch::Sender<u64>>,
     /// Indexes into `events`; the event with version `n` is the one at index `n - 1` of its stream.
     streams: HashMap<StreamId, Vec<usize>>,
     snapshots: HashMap<StreamId, Snapshot>,
@@ -73,12 +75,6 @@ struct Model {
     parked: BTreeMap<u64, ParkedEvent>,
 }
 
-impl Default for MemoryStore {
-    fn default() -> Self {
-        Self { state: Mutex::default(), head: watch::Sender::new(0) }
-    }
-}
-
 impl MemoryStore {
     /// An empty store.
     #[must_use]
@@ -106,8 +102,7 @@ impl MemoryStore {
         }
         let result = act(&mut state);
         // Under the lock, so that the head never goes back.
-        let head = state.events.len() as u64;
-        self.head.send_if_modified(|known| std::mem::replace(known, head) != head);
+        state.tell_head();
         result
     }
 
@@ -135,7 +130,7 @@ impl Store for MemoryStore {
     }
 
     fn head(&self) -> watch::Receiver<u64> {
-        self.head.subscribe()
+        self.lock().follow()
     }
 
     fn load_snapshot(
@@ -367,6 +362,24 @@ impl ReadModels for MemoryStore {
 }
 
 impl State {
+    fn head(&self) -> u64 {
+        self.events.len() as u64
+    }
+
+    fn follow(&mut self) -> watch::Receiver<u64> {
+        self.followers.retain(|follower| !follower.is_closed());
+        let (follower, head) = watch::channel(self.head());
+        self.followers.push(follower);
+        head
+    }
+
+    fn tell_head(&self) {
+        let head = self.head();
+        for follower in &self.followers {
+            follower.send_if_modified(|known| std::mem::replace(known, head) != head);
+        }
+    }
+
     /// Checks everything before it writes anything, so that a refused unit leaves nothing.
     fn commit(&mut self, unit: Unit) -> Result<Committed, CommitError> {
         self.check(&unit)?;
