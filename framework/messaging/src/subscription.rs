@@ -54,13 +54,14 @@ pub(crate) fn consumer(module: &str, subscription: &Subscription) -> Consumer {
 
 fn context(message: &Message) -> Result<EventContext, Failure> {
     let text = |name: &str| message.get(name).unwrap_or_default().to_owned();
-    let event_type = text(headers::EVENT_TYPE);
-    if event_type.is_empty() {
-        return Err(Failure::malformed(format!("the header `{}` is missing", headers::EVENT_TYPE)));
-    }
+    let needed = |value: &str, name: &str| match value {
+        "" => Err(Failure::malformed(format!("the header `{name}` is missing"))),
+        value => Ok(value.to_owned()),
+    };
     Ok(EventContext {
-        event_id: message.get(headers::EVENT_ID).unwrap_or(&message.id).to_owned(),
-        event_type,
+        // Without one nothing would tell it from another, and whether it has had its effects.
+        event_id: needed(event_id(message), headers::EVENT_ID)?,
+        event_type: needed(message.get(headers::EVENT_TYPE).unwrap_or_default(), headers::EVENT_TYPE)?,
         schema_version: message.parse(headers::SCHEMA_VERSION).map_err(Failure::malformed)?.unwrap_or_default(),
         aggregate: text(headers::AGGREGATE),
         aggregate_id: text(headers::AGGREGATE_ID),
@@ -70,10 +71,17 @@ fn context(message: &Message) -> Result<EventContext, Failure> {
     })
 }
 
-/// The stream that a message is of.
+/// The stream that a message is of; empty: it doesn't say, and waits for no other.
 fn key(message: &Message) -> String {
-    let part = |name| message.get(name).unwrap_or_default();
-    format!("{}-{}", part(headers::AGGREGATE), part(headers::AGGREGATE_ID))
+    match (message.get(headers::AGGREGATE), message.get(headers::AGGREGATE_ID)) {
+        (Some(aggregate), Some(id)) => format!("{aggregate}-{id}"),
+        _ => String::new(),
+    }
+}
+
+/// What tells an event from all others; empty: it doesn't say.
+fn event_id(message: &Message) -> &str {
+    message.get(headers::EVENT_ID).unwrap_or(&message.id)
 }
 
 /// A subscription of a running module.
@@ -131,6 +139,11 @@ impl Following {
     /// Lets an event be taken in after all others of its stream.
     fn enqueue(self: &Arc<Self>, delivery: Delivery) {
         let key = key(&delivery.message);
+        if key.is_empty() {
+            let following = self.clone();
+            self.tasks.spawn(async move { following.finish(&key, delivery).await });
+            return;
+        }
         let mut lanes = self.lanes();
         match lanes.get_mut(&key) {
             Some(lane) => lane.push_back(delivery),
@@ -149,6 +162,18 @@ impl Following {
             lanes.remove(key);
         }
         next
+    }
+
+    /// Takes an event in, or sets it aside, and tells the broker so; `None` if the messages end before that.
+    async fn finish(&self, key: &str, delivery: Delivery) -> Option<()> {
+        let began = Instant::now();
+        self.take_in(key, &delivery).await?;
+        self.meter.duration.record(began.elapsed());
+        if let Err(error) = delivery.answer.done().await {
+            // It comes again, and its claims tell that it is done.
+            self.link.failed(&error, 1);
+        }
+        Some(())
     }
 
     /// Takes an event in, or sets it aside; `None` if the messages end before that.
@@ -205,6 +230,9 @@ impl Following {
 
     /// Whether an earlier event of the stream waits for a person.
     async fn is_parked(&self, key: &str) -> Result<bool, StoreError> {
+        if key.is_empty() {
+            return Ok(false);
+        }
         let filter = DeadLetterFilter {
             source: Some(self.subscription.name().to_owned()),
             key: Some(key.to_owned()),
@@ -219,7 +247,7 @@ impl Following {
     /// That takes a day at least: nobody looks for one that is younger.
     async fn is_long_done(&self, key: &str, message: &Message) -> Result<bool, Failure> {
         let version = message.parse::<u64>(headers::VERSION).map_err(Failure::malformed)?.unwrap_or_default();
-        if version == 0 || is_young(message) {
+        if key.is_empty() || version == 0 || is_young(message) {
             return Ok(false);
         }
         let name = self.subscription.name().to_owned();
@@ -227,11 +255,12 @@ impl Following {
     }
 
     async fn set_aside(&self, key: &str, message: &Message, reason: String, history: Vec<DeadAttempt>) -> Option<()> {
+        let (id, event_id) = (Uuid::now_v7(), event_id(message));
         let letter = DeadLetter {
-            id: Uuid::now_v7(),
+            id,
             source: self.subscription.name().to_owned(),
             key: key.to_owned(),
-            message_id: message.id.clone(),
+            message_id: if event_id.is_empty() { id.to_string() } else { event_id.to_owned() },
             subject: message.subject.clone(),
             headers: message.headers.clone().into_iter().collect(),
             payload: message.payload.clone(),
@@ -271,14 +300,8 @@ fn worth_trying_again(failure: &Failure) -> bool {
 /// Takes in the events of one stream, one after the other, until there are none.
 async fn run_lane(following: Arc<Following>, key: String) {
     while let Some(delivery) = following.next(&key) {
-        let began = Instant::now();
-        if following.take_in(&key, &delivery).await.is_none() {
+        if following.finish(&key, delivery).await.is_none() {
             return;
-        }
-        following.meter.duration.record(began.elapsed());
-        if let Err(error) = delivery.answer.done().await {
-            // It comes again, and its claims tell that it is done.
-            following.link.failed(&error, 1);
         }
     }
 }

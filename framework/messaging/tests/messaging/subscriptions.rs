@@ -205,6 +205,32 @@ async fn a_panic_of_a_handler_ends_nothing() {
     assert_eq!(tries.load(Ordering::SeqCst), 3);
 }
 
+/// Whoever publishes, a bridge or a mirror: what cannot be taken in is kept, each by itself.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_comes_without_an_id_or_a_stream_is_kept_too() {
+    let shop = start(articles(no_bad_ones)).await;
+    let nameless = |event_id: Option<&str>, name: &str| {
+        let event = ProductCreated { name: name.to_owned(), ..ProductCreated::default() };
+        let message = Message::new("supplier.events.article.listed", event.encode_to_vec());
+        let message = message.header(headers::EVENT_TYPE, "article.listed");
+        event_id.map_or(message.clone(), |id| message.header(headers::EVENT_ID, id))
+    };
+    for event_id in [None, None, Some("1"), Some("2"), Some("2")] {
+        shop.send(nameless(event_id, "bad one")).await;
+    }
+    shop.send(nameless(Some("3"), "Pen")).await;
+    assert_eq!(products(&shop, 1).await, ["Pen"], "nothing waits behind what is of no stream");
+    let letters = letters(&shop, 4).await;
+    assert!(letters.iter().all(|letter| letter.key.is_empty()), "{letters:?}");
+    let reasons: Vec<_> = letters.iter().map(|letter| letter.reason.as_str()).collect();
+    let (missing, bad) = ("INVALID_REQUEST: the header `potter-event-id` is missing", "BAD: `bad one` is bad");
+    assert_eq!(reasons.iter().filter(|reason| **reason == missing).count(), 2, "{reasons:?}");
+    assert_eq!(reasons.iter().filter(|reason| **reason == bad).count(), 2, "{reasons:?}");
+    shop.messaging.stop(SOON).await;
+    let kept = shop.dispatcher.store().dead_letters(DeadLetterFilter::default()).await.expect("readable");
+    assert_eq!(kept.len(), 4, "{kept:?}");
+}
+
 /// An operator who takes the second letter before the first is told so.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_waits_behind_another_is_not_replayed_before_it() {
