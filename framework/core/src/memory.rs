@@ -133,11 +133,7 @@ impl Store for MemoryStore {
         self.lock().follow()
     }
 
-    fn load_snapshot(
-        &self,
-        stream: StreamId,
-        schema: &'static str,
-    ) -> BoxFuture<'_, Result<Option<Snapshot>, StoreError>> {
+    fn load_snapshot(&self, stream: StreamId, schema: String) -> BoxFuture<'_, Result<Option<Snapshot>, StoreError>> {
         self.with("load a snapshot", move |state| {
             Ok(state.snapshots.get(&stream).filter(|it| it.schema == schema).cloned())
         })

@@ -57,11 +57,7 @@ pub trait Store: ReadModels {
     fn head(&self) -> watch::Receiver<u64>;
 
     /// The newest snapshot of a stream if it has that schema; anything unreadable is `None`.
-    fn load_snapshot(
-        &self,
-        stream: StreamId,
-        schema: &'static str,
-    ) -> BoxFuture<'_, Result<Option<Snapshot>, StoreError>>;
+    fn load_snapshot(&self, stream: StreamId, schema: String) -> BoxFuture<'_, Result<Option<Snapshot>, StoreError>>;
 
     /// Keeps a snapshot in place of the stream's other one; does nothing if that one has the same schema and isn't
     /// older.
@@ -353,14 +349,24 @@ impl StoreError {
 pub struct Snapshot {
     /// Whose.
     pub stream: StreamId,
-    /// See [`crate::domain::Aggregate::SCHEMA`].
+    /// See [`Snapshot::schema_of`]; a snapshot of another schema is a miss.
     pub schema: String,
     /// The version of the stream that it holds.
     pub version: u64,
     /// Whether the aggregate's life had ended.
     pub ended: bool,
-    /// Bytes that only the dispatcher reads: a checksum of all this, and the state as protobuf.
+    /// Bytes that only the dispatcher reads: a checksum of all this and of the event that it ends with, and the state as
+    /// protobuf.
     pub state: Bytes,
+}
+
+impl Snapshot {
+    /// The schema of snapshots of a state with that shape, see [`crate::domain::Aggregate::SCHEMA`]: before it stands the
+    /// format of [`Snapshot::state`]. Those of earlier formats had the shape alone.
+    #[must_use]
+    pub fn schema_of(shape: &str) -> String {
+        format!("2:{shape}")
+    }
 }
 
 /// One migration of the service's own tables.

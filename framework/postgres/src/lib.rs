@@ -210,13 +210,9 @@ impl Store for PostgresStore {
         self.head.watch()
     }
 
-    fn load_snapshot(
-        &self,
-        stream: StreamId,
-        schema: &'static str,
-    ) -> BoxFuture<'_, Result<Option<Snapshot>, StoreError>> {
+    fn load_snapshot(&self, stream: StreamId, schema: String) -> BoxFuture<'_, Result<Option<Snapshot>, StoreError>> {
         async move {
-            let stream = &stream;
+            let (stream, schema) = (&stream, schema.as_str());
             let load =
                 |connection: Arc<Connection>| async move { records::load_snapshot(&connection, stream, schema).await };
             self.models.pool.read("load a snapshot", load).await

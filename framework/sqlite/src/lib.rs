@@ -210,12 +210,8 @@ impl Store for SqliteStore {
         self.writer.head()
     }
 
-    fn load_snapshot(
-        &self,
-        stream: StreamId,
-        schema: &'static str,
-    ) -> BoxFuture<'_, Result<Option<Snapshot>, StoreError>> {
-        self.read("load a snapshot", move |connection| records::load_snapshot(connection, stream, schema))
+    fn load_snapshot(&self, stream: StreamId, schema: String) -> BoxFuture<'_, Result<Option<Snapshot>, StoreError>> {
+        self.read("load a snapshot", move |connection| records::load_snapshot(connection, stream, &schema))
     }
 
     fn save_snapshot(&self, snapshot: Snapshot) -> BoxFuture<'_, Result<(), StoreError>> {
@@ -471,11 +467,11 @@ mod tests {
         let (schema, state) = ("s".to_owned(), Bytes::new());
         let snapshot = Snapshot { stream: stream.clone(), schema, version: 1, ended: false, state };
         store.save_snapshot(snapshot).await.expect("saved");
-        assert!(store.load_snapshot(stream.clone(), "s").await.expect("readable").is_some());
+        assert!(store.load_snapshot(stream.clone(), "s".to_owned()).await.expect("readable").is_some());
         on_the_writer(&store, |connection| {
             connection.execute("UPDATE potter_snapshots SET version = -1", []).map(|_| ())
         })
         .await;
-        assert_eq!(store.load_snapshot(stream, "s").await.expect("a miss"), None);
+        assert_eq!(store.load_snapshot(stream, "s".to_owned()).await.expect("a miss"), None);
     }
 }

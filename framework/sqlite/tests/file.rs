@@ -111,7 +111,7 @@ async fn everything_is_there_the_next_time() {
     assert_eq!(store.migrate(things()).await.expect("nothing to do"), [""; 0]);
     assert_eq!(store.read_all(0, 10).await.expect("readable").len(), 1);
     assert_eq!(store.pending_commands().await.expect("readable")[0].id, command);
-    assert_eq!(store.load_snapshot(snapshot.stream.clone(), "s").await.expect("readable"), Some(snapshot));
+    assert_eq!(store.load_snapshot(snapshot.stream.clone(), "s".to_owned()).await.expect("readable"), Some(snapshot));
     assert_eq!(store.checkpoint("Things", Generation::Live).await.expect("readable"), 1);
     assert_eq!(store.select(THINGS, Selection::default()).await.expect("readable").rows, ["a"]);
 }

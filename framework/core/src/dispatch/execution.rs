@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use tracing::Instrument;
 use uuid::Uuid;
 
-use super::repository::{Loaded, Repository, save_snapshot};
+use super::repository::{Last, Loaded, Repository, save_snapshot};
 use super::{Binder, Outcome, Reply, Request, RequestMetadata, Runtime};
 use crate::clock;
 use crate::command::{Attempt, Command, CommandOf, CommandSpec, Executed};
@@ -413,8 +413,12 @@ impl<A: Aggregate> Bound<A> {
             tracing::debug!(event_type = event.event_type(), version = after.version, position, "recorded");
         }
         let every = u64::from(A::SNAPSHOT_EVERY);
-        if every > 0 && after.version / every > before / every {
-            self.runtime.spawn(save_snapshot(self.runtime.store.clone(), id.clone(), after.clone()));
+        if every > 0
+            && after.version / every > before / every
+            && let Some((number, _)) = (EVENT_IDS..).zip(&decision.events).last()
+        {
+            let last = Last { id: derived_id(execution.command_id, number), position };
+            self.runtime.spawn(save_snapshot(self.runtime.store.clone(), id.clone(), after.clone(), last));
         }
         self.repository.remember(id, after);
         reply

@@ -1,7 +1,7 @@
 //! Loads aggregates: from memory, or else from the newest snapshot and the events after it.
 //!
-//! A snapshot only saves time. One that cannot be trusted, because it is damaged or ends beyond its stream, is passed
-//! over, and the whole stream is replayed.
+//! A snapshot only saves time. One that cannot be trusted, because it is damaged or the event that it ends with isn't in
+//! its stream, is passed over and forgotten, and the whole stream is replayed.
 
 use std::sync::Arc;
 
@@ -10,6 +10,7 @@ use prost::Message;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
 use super::Runtime;
 use crate::domain::{Aggregate, DomainEvent, UnreadableEvent};
@@ -78,10 +79,11 @@ impl<A: Aggregate> Repository<A> {
 
     /// The aggregate as it is in the store.
     pub async fn load(&self, id: &str) -> Result<Loaded<A>, Failure> {
-        if let Some(snapshot) = self.snapshot(id).await?
-            && let Some(loaded) = self.since(id, &snapshot).await?
-        {
-            return Ok(loaded);
+        if let Some(snapshot) = self.snapshot(id).await? {
+            if let Some(loaded) = self.since(id, snapshot).await? {
+                return Ok(loaded);
+            }
+            self.forget_snapshot(id).await;
         }
         let nothing = Loaded { state: Arc::new(A::with_id(id)), version: 0, ended: false };
         Ok(self.newer(id, &nothing).await?.unwrap_or(nothing))
@@ -96,16 +98,30 @@ impl<A: Aggregate> Repository<A> {
         self.after(id, known, events).map(Some)
     }
 
-    /// The aggregate as it is in the store, by a snapshot; `None` if its stream hasn't the version of the snapshot.
-    async fn since(&self, id: &str, snapshot: &Loaded<A>) -> Result<Option<Loaded<A>>, Failure> {
-        let stream = StreamId::new(A::NAME, id);
-        let mut events = self.store.read_stream(stream.clone(), snapshot.version.saturating_sub(1)).await?;
-        if events.first().is_none_or(|last| last.version != snapshot.version) {
-            tracing::warn!(stream = stream.as_str(), snapshot.version, "passing over a snapshot beyond its stream");
+    /// The aggregate as it is in the store, by a snapshot; `None` if that one cannot be trusted.
+    ///
+    /// What it must end with is read together with what came after it.
+    async fn since(&self, id: &str, snapshot: Snapshot) -> Result<Option<Loaded<A>>, Failure> {
+        let (stream, version) = (snapshot.stream.clone(), snapshot.version);
+        let mut events = self.store.read_stream(stream.clone(), version.saturating_sub(1)).await?;
+        let last = events.first().filter(|it| it.version == version).map(Last::from);
+        let Some(known) = last.and_then(|last| read_snapshot(snapshot, last)) else {
+            let stream = stream.as_str();
+            tracing::warn!(stream, version, "passing over a snapshot that is damaged, or of events that aren't there");
             return Ok(None);
-        }
+        };
         events.remove(0);
-        self.after(id, snapshot, events).map(Some)
+        self.after(id, &known, events).map(Some)
+    }
+
+    /// Lets the next snapshot take the place of this one, whatever its version.
+    async fn forget_snapshot(&self, id: &str) {
+        let stream = StreamId::new(A::NAME, id);
+        let nothing =
+            Snapshot { stream: stream.clone(), schema: String::new(), version: 0, ended: false, state: Bytes::new() };
+        if let Err(error) = self.store.save_snapshot(nothing).await {
+            tracing::warn!(%stream, %error, "cannot forget a snapshot");
+        }
     }
 
     /// The aggregate after further events, which is remembered.
@@ -115,12 +131,11 @@ impl<A: Aggregate> Repository<A> {
         Ok(loaded)
     }
 
-    async fn snapshot(&self, id: &str) -> Result<Option<Loaded<A>>, Failure> {
+    async fn snapshot(&self, id: &str) -> Result<Option<Snapshot>, Failure> {
         if A::SNAPSHOT_EVERY == 0 {
             return Ok(None);
         }
-        let found = self.store.load_snapshot(StreamId::new(A::NAME, id), A::SCHEMA).await?;
-        Ok(found.and_then(read_snapshot))
+        Ok(self.store.load_snapshot(StreamId::new(A::NAME, id), Snapshot::schema_of(A::SCHEMA)).await?)
     }
 }
 
@@ -137,58 +152,71 @@ fn fold<A: Aggregate>(known: &Loaded<A>, events: Vec<RecordedEvent>) -> Result<L
     Ok(Loaded { state: Arc::new(state), version, ended })
 }
 
+/// The event that a snapshot ends with. By its id alone, a command that is executed once more after a loss of events would
+/// seem to have recorded the same.
+#[derive(Clone, Copy)]
+pub(super) struct Last {
+    pub id: Uuid,
+    pub position: u64,
+}
+
+impl From<&RecordedEvent> for Last {
+    fn from(event: &RecordedEvent) -> Self {
+        Self { id: event.id, position: event.position }
+    }
+}
+
 /// What stands before the state in a snapshot.
 const SEAL_LENGTH: usize = 32;
 
 /// What a snapshot is known to be whole by: protobuf alone reads much of what is damaged, and nothing at all, as some state.
-fn seal(snapshot: &Snapshot) -> [u8; SEAL_LENGTH] {
+fn seal(snapshot: &Snapshot, last: Last) -> [u8; SEAL_LENGTH] {
     let mut hasher = Sha256::new();
     hasher.update(snapshot.version.to_be_bytes());
     hasher.update([u8::from(snapshot.ended)]);
-    hasher.update(snapshot.stream.as_str());
+    hasher.update(last.id);
+    hasher.update(last.position.to_be_bytes());
+    for text in [snapshot.stream.as_str(), &snapshot.schema] {
+        hasher.update(text.len().to_be_bytes());
+        hasher.update(text);
+    }
     hasher.update(&snapshot.state);
     hasher.finalize().into()
 }
 
-fn sealed(snapshot: Snapshot) -> Snapshot {
-    let state = Bytes::from([&seal(&snapshot), &*snapshot.state].concat());
+fn sealed(snapshot: Snapshot, last: Last) -> Snapshot {
+    let state = Bytes::from([&seal(&snapshot, last), &*snapshot.state].concat());
     Snapshot { state, ..snapshot }
 }
 
-/// The snapshot as it was before it was sealed; `None` if anything of it has changed since.
-fn unsealed(snapshot: Snapshot) -> Option<Snapshot> {
+/// The snapshot as it was before it was sealed; `None` if anything of it has changed since, or it ends with another event.
+fn unsealed(snapshot: Snapshot, last: Last) -> Option<Snapshot> {
     let mut state = snapshot.state.clone();
     if state.len() < SEAL_LENGTH {
         return None;
     }
     let known = state.split_to(SEAL_LENGTH);
     let snapshot = Snapshot { state, ..snapshot };
-    (known == seal(&snapshot)[..]).then_some(snapshot)
+    (known == seal(&snapshot, last)[..]).then_some(snapshot)
 }
 
 /// A snapshot that cannot be read is a miss, never a default state.
-fn read_snapshot<A: Aggregate>(snapshot: Snapshot) -> Option<Loaded<A>> {
-    let stream = snapshot.stream.clone();
-    let read = unsealed(snapshot).and_then(|snapshot| {
-        let state = Arc::new(A::decode(snapshot.state).ok()?);
-        Some(Loaded { state, version: snapshot.version, ended: snapshot.ended })
-    });
-    if read.is_none() {
-        tracing::warn!(stream = stream.as_str(), "passing over a damaged snapshot");
-    }
-    read
+fn read_snapshot<A: Aggregate>(snapshot: Snapshot, last: Last) -> Option<Loaded<A>> {
+    let snapshot = unsealed(snapshot, last)?;
+    let state = Arc::new(A::decode(snapshot.state).ok()?);
+    Some(Loaded { state, version: snapshot.version, ended: snapshot.ended })
 }
 
-/// Keeps a snapshot; a failure costs time at the next load and nothing else.
-pub(super) async fn save_snapshot<A: Aggregate>(store: SharedStore, id: String, loaded: Loaded<A>) {
-    let snapshot = sealed(Snapshot {
+/// Keeps a snapshot that ends with that event; a failure costs time at the next load and nothing else.
+pub(super) async fn save_snapshot<A: Aggregate>(store: SharedStore, id: String, loaded: Loaded<A>, last: Last) {
+    let snapshot = Snapshot {
         stream: StreamId::new(A::NAME, &id),
-        schema: A::SCHEMA.to_owned(),
+        schema: Snapshot::schema_of(A::SCHEMA),
         version: loaded.version,
         ended: loaded.ended,
         state: loaded.state.encode_to_vec().into(),
-    });
-    if let Err(error) = store.save_snapshot(snapshot).await {
+    };
+    if let Err(error) = store.save_snapshot(sealed(snapshot, last)).await {
         tracing::warn!(stream = %StreamId::new(A::NAME, &id), %error, "cannot keep a snapshot");
     }
 }

@@ -103,12 +103,8 @@ impl<L: Layer, S: Store + ?Sized> Store for Layered<L, S> {
         self.store.head()
     }
 
-    fn load_snapshot(
-        &self,
-        stream: StreamId,
-        schema: &'static str,
-    ) -> BoxFuture<'_, Result<Option<Snapshot>, StoreError>> {
-        self.layer.again("load a snapshot", move || self.store.load_snapshot(stream.clone(), schema)).boxed()
+    fn load_snapshot(&self, stream: StreamId, schema: String) -> BoxFuture<'_, Result<Option<Snapshot>, StoreError>> {
+        self.layer.again("load a snapshot", move || self.store.load_snapshot(stream.clone(), schema.clone())).boxed()
     }
 
     fn save_snapshot(&self, snapshot: Snapshot) -> BoxFuture<'_, Result<(), StoreError>> {

@@ -78,11 +78,7 @@ impl Store for Routed {
         self.store.head()
     }
 
-    fn load_snapshot(
-        &self,
-        stream: StreamId,
-        schema: &'static str,
-    ) -> BoxFuture<'_, Result<Option<Snapshot>, StoreError>> {
+    fn load_snapshot(&self, stream: StreamId, schema: String) -> BoxFuture<'_, Result<Option<Snapshot>, StoreError>> {
         self.store.load_snapshot(stream, schema)
     }
 

@@ -7,6 +7,7 @@ use potter_core::event::{RecordedEvent, StreamId};
 use potter_core::failure::{FailureKind, codes};
 use potter_core::store::{Snapshot, Store};
 use potter_core::testing::TestApp;
+use prost::Message;
 
 use crate::product::{self, *};
 use crate::stores::{TestStore, elsewhere};
@@ -292,11 +293,75 @@ async fn a_snapshot_that_cannot_be_read_is_passed_over() {
     app.dispatcher().shutdown().await;
     let state = vec![0xff; 3].into();
     let stream = StreamId::new("Product", "p");
-    let broken = Snapshot { stream, schema: "1".to_owned(), version: 1, ended: false, state };
+    let broken = Snapshot { stream, schema: Snapshot::schema_of("1"), version: 1, ended: false, state };
     store.save_snapshot(broken).await.expect("kept");
     let app = store.start().await;
+    store.reads();
     let reply: ProductReply = app.call(RESERVE, &reserve("p", 1)).await.expect("reserved");
     assert_eq!(reply.stock, 6);
+    assert_eq!(store.reads(), [0, 0], "with what came after the snapshot, and whole");
+}
+
+/// Nobody asks whether it is whole.
+#[tokio::test]
+async fn a_snapshot_of_an_earlier_format_is_none() {
+    let store = TestStore::new();
+    let app = store.start().await;
+    app.call::<_, ProductReply>(CREATE, &create("p", "Pen", 7)).await.expect("created");
+    app.dispatcher().shutdown().await;
+    let state = Product { stock: 100, ..Product::default() }.encode_to_vec().into();
+    let stream = StreamId::new("Product", "p");
+    let earlier = Snapshot { stream, schema: "1".to_owned(), version: 1, ended: false, state };
+    store.save_snapshot(earlier).await.expect("kept");
+    let app = store.start().await;
+    store.reads();
+    let reply: ProductReply = app.call(RESERVE, &reserve("p", 1)).await.expect("reserved");
+    assert_eq!((reply.stock, store.reads()), (6, vec![0]));
+}
+
+/// As after a restore of events from a backup: other things happen than those that were lost.
+#[tokio::test]
+async fn a_snapshot_of_lost_events_is_passed_over_and_replaced() {
+    let lost = taken_of_lost_events().await;
+    let store = TestStore::new();
+    let reserve_ten = async |times: u32, stock: i64| {
+        let app = store.start().await;
+        store.reads();
+        for left in (0..times).rev() {
+            let reply: ProductReply = app.call(RESERVE, &reserve("p", 10)).await.expect("reserved");
+            assert_eq!(reply.stock, stock + i64::from(left) * 10);
+        }
+        app.dispatcher().shutdown().await;
+        store.reads()
+    };
+    let app = store.start().await;
+    app.call::<_, ProductReply>(CREATE, &create("p", "Pen", 200)).await.expect("created");
+    app.dispatcher().shutdown().await;
+
+    store.save_snapshot(lost.clone()).await.expect("kept");
+    assert_eq!(reserve_ten(1, 190).await, [4, 0], "it is of a fifth event, and there is but one");
+    assert_eq!(reserve_ten(3, 160).await, [0], "it is gone");
+    assert_eq!(reserve_ten(1, 150).await, [4], "there is one of this fifth event");
+
+    let stream = lost.stream.clone();
+    store.save_snapshot(Snapshot { schema: "another".to_owned(), ..lost.clone() }).await.expect("kept");
+    store.save_snapshot(lost.clone()).await.expect("kept in place of that");
+    assert_eq!(reserve_ten(1, 140).await, [4, 0], "there is a fifth event, and it isn't that one");
+    let left = store.load_snapshot(stream, lost.schema).await.expect("readable");
+    assert_eq!(left, None);
+}
+
+/// A snapshot of five events of product `p`.
+async fn taken_of_lost_events() -> Snapshot {
+    let store = TestStore::new();
+    let app = store.start().await;
+    app.call::<_, ProductReply>(CREATE, &create("p", "Pen", 100)).await.expect("created");
+    for _ in 0..4 {
+        app.call::<_, ProductReply>(RESERVE, &reserve("p", 1)).await.expect("reserved");
+    }
+    app.dispatcher().shutdown().await;
+    let found = store.load_snapshot(StreamId::new("Product", "p"), Snapshot::schema_of("1")).await;
+    found.expect("readable").expect("one was taken")
 }
 
 #[tokio::test]

@@ -189,20 +189,20 @@ fn snapshot(version: u64, schema: &str) -> Snapshot {
 
 /// One that comes late does not push a newer one out.
 pub async fn keeps_the_newest_snapshot(Fixture { store, guard: _guard, .. }: Fixture) {
-    let load = || store.load_snapshot(StreamId::new("Thing", "1"), "s1");
+    let load = || store.load_snapshot(StreamId::new("Thing", "1"), "s1".to_owned());
     assert_eq!(load().await.expect("readable"), None);
     for (saved, kept) in [(5, 5), (8, 8), (6, 8)] {
         store.save_snapshot(snapshot(saved, "s1")).await.expect("saved");
         assert_eq!(load().await.expect("readable"), Some(snapshot(kept, "s1")));
     }
-    let other = store.load_snapshot(StreamId::new("Thing", "2"), "s1").await.expect("readable");
+    let other = store.load_snapshot(StreamId::new("Thing", "2"), "s1".to_owned()).await.expect("readable");
     assert_eq!(other, None);
 }
 
 /// The state's shape has changed: the old snapshot is a miss, and the new one takes its place at any version.
 pub async fn misses_a_snapshot_of_another_schema(Fixture { store, guard: _guard, .. }: Fixture) {
     store.save_snapshot(snapshot(9, "s1")).await.expect("saved");
-    let load = || store.load_snapshot(StreamId::new("Thing", "1"), "s2");
+    let load = || store.load_snapshot(StreamId::new("Thing", "1"), "s2".to_owned());
     assert_eq!(load().await.expect("readable"), None);
     store.save_snapshot(snapshot(4, "s2")).await.expect("saved");
     assert_eq!(load().await.expect("readable"), Some(snapshot(4, "s2")));

@@ -137,7 +137,8 @@ async fn log(store: &SharedStore, id: &str) -> Vec<RecordedEvent> {
 async fn snapshot(store: &SharedStore, id: &str, version: u64) -> Snapshot {
     let kept = async {
         loop {
-            let found = store.load_snapshot(StreamId::new(Product::NAME, id), Product::SCHEMA).await;
+            let found =
+                store.load_snapshot(StreamId::new(Product::NAME, id), Snapshot::schema_of(Product::SCHEMA)).await;
             match found.expect("readable").filter(|it| it.version == version) {
                 Some(snapshot) => return snapshot,
                 None => tokio::task::yield_now().await,
