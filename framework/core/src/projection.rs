@@ -16,8 +16,8 @@ use futures::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use self::follow::Order;
-use self::follower::Follower;
 pub(crate) use self::follower::Log;
+use self::follower::{Follower, ends_before};
 use self::rebuild::Begun;
 use crate::dispatch::Runtime;
 use crate::failure::Failure;
@@ -371,6 +371,9 @@ async fn status(name: &'static str, head: u64, store: &SharedStore) -> Result<Pr
         ProjectionRecord { paused: true, .. } => ProjectionState::Paused,
         ProjectionRecord { rebuilding: true, .. } => ProjectionState::Building,
         _ if position < head => ProjectionState::Building,
+        _ if ends_before(store, position).await? => {
+            ProjectionState::Error(ProjectionError::BeyondLog { position }.to_string())
+        }
         _ => ProjectionState::Active,
     };
     Ok(ProjectionStatus { name, state, position, head, parked, rebuild: record.rebuild })

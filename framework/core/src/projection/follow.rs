@@ -197,6 +197,7 @@ impl<'r, M: ReadModel> Task<'r, M> {
         self.head.mark_unchanged();
         let advanced = match self.role {
             _ if self.paused => self.rest().await,
+            _ if self.follower.compare_with_log().is_err() => self.look_around().await,
             Role::Leads => self.lead().await,
             Role::StandsBy { still_since } => self.look_on(still_since).await,
         };
@@ -221,7 +222,7 @@ impl<'r, M: ReadModel> Task<'r, M> {
     }
 
     async fn lead(&mut self) -> Result<Wait, StoreError> {
-        match self.follower.advance().await {
+        match self.take_in().await {
             Ok(true) => Ok(Wait::Not),
             Ok(false) => self.look_around().await,
             Err(ProjectionError::Moved { .. }) => {
@@ -235,10 +236,17 @@ impl<'r, M: ReadModel> Task<'r, M> {
                 Ok(Wait::Not)
             }
             Err(ProjectionError::Store(error)) => Err(error),
-            Err(error @ (ProjectionError::NotUnique { .. } | ProjectionError::Ended)) => {
-                Err(StoreError::new("take in events", error))
-            }
+            Err(error) => Err(StoreError::new("take in events", error)),
         }
+    }
+
+    /// Takes in what there is; when that is nothing, keeps now and then how far the log has been seen.
+    async fn take_in(&mut self) -> Result<bool, ProjectionError> {
+        let more = self.follower.advance().await?;
+        if !more && self.is_time_to_look_around() {
+            self.follower.keep_checkpoint().await?;
+        }
+        Ok(more)
     }
 
     async fn look_on(&mut self, still_since: Option<Instant>) -> Result<Wait, StoreError> {
@@ -267,18 +275,22 @@ impl<'r, M: ReadModel> Task<'r, M> {
 
     /// When there is nothing to take in, looks now and then at what the command line and other processes do.
     async fn look_around(&mut self) -> Result<Wait, StoreError> {
-        if self.looked_around.elapsed() < LOOK_AROUND {
+        if !self.is_time_to_look_around() {
             return Ok(Wait::ForEventsOr(LOOK_AROUND));
         }
         self.looked_around = Instant::now();
-        let ProjectionRecord { paused, epoch, .. } = self.runtime.store.projection(M::NAME).await?;
-        if epoch != self.follower.epoch() {
+        let record = self.runtime.store.projection(M::NAME).await?;
+        if self.follower.is_outdated(&record).await? {
             self.caught_up = false;
             self.follower.reload().await?;
             return Ok(Wait::Not);
         }
-        self.paused = paused;
-        Ok(if paused { Wait::Not } else { Wait::ForEventsOr(LOOK_AROUND) })
+        self.paused = record.paused;
+        Ok(if self.paused { Wait::Not } else { Wait::ForEventsOr(LOOK_AROUND) })
+    }
+
+    fn is_time_to_look_around(&self) -> bool {
+        self.looked_around.elapsed() >= LOOK_AROUND
     }
 
     async fn take_the_lead(&mut self) -> Result<(), StoreError> {
@@ -313,7 +325,9 @@ impl<'r, M: ReadModel> Task<'r, M> {
     /// Tells how far the read model is; changes come no later than the position that they belong to.
     fn tell(&mut self) {
         let head = *self.runtime.store.head().borrow();
-        let position = self.follower.position();
+        let beyond_log = self.follower.compare_with_log().err();
+        // Of another log nothing has been seen.
+        let position = if beyond_log.is_some() { 0 } else { self.follower.position() };
         self.board.progress.send_if_modified(|progress| {
             let changed = progress.position != position || progress.changes != self.follower.changes;
             (progress.position, progress.changes) = (position, self.follower.changes);
@@ -325,6 +339,7 @@ impl<'r, M: ReadModel> Task<'r, M> {
         self.board.set_parked(self.follower.parked());
         self.board.set_state(match self.building {
             None if self.paused => ProjectionState::Paused,
+            None if let Some(error) = beyond_log => ProjectionState::Error(error.to_string()),
             None if self.caught_up => ProjectionState::Active,
             _ => ProjectionState::Building,
         });

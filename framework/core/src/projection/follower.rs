@@ -14,7 +14,9 @@ use crate::event::RecordedEvent;
 use crate::failure::Failure;
 use crate::read_model::ReadModel;
 use crate::replay::Replay;
-use crate::store::{Generation, ParkedEvent, ProjectionBatch, ProjectionError, RowChange, SharedStore, StoreError};
+use crate::store::{
+    Generation, ParkedEvent, ProjectionBatch, ProjectionError, ProjectionRecord, RowChange, SharedStore, StoreError,
+};
 
 /// The checkpoint is written at least after that many events, even if none of them concerned the read model.
 const CHECKPOINT_EVERY: u64 = 10_000;
@@ -51,6 +53,8 @@ pub(super) struct Follower<M: ReadModel> {
     position: u64,
     /// The checkpoint in the store.
     checkpoint: u64,
+    /// Whether the log ends before the checkpoint, and so isn't the one that was taken in.
+    beyond_log: bool,
     /// Rows as they are in the table, which nobody else writes.
     rows: Rows<M::Row>,
     /// What `rows` take in memory, about.
@@ -159,6 +163,7 @@ impl<M: ReadModel> Follower<M> {
             epoch: 0,
             position: 0,
             checkpoint: 0,
+            beyond_log: false,
             rows: Rows::default(),
             rows_weight: 0,
             blocked: Blocked::default(),
@@ -173,11 +178,6 @@ impl<M: ReadModel> Follower<M> {
     /// Position of the last event seen.
     pub fn position(&self) -> u64 {
         self.position
-    }
-
-    /// How often the read model had been emptied or replaced when it was last read.
-    pub fn epoch(&self) -> u64 {
-        self.epoch
     }
 
     /// How many events are parked.
@@ -244,7 +244,19 @@ impl<M: ReadModel> Follower<M> {
         }
         let checkpoint = self.store.checkpoint(M::NAME, self.generation).await?;
         self.found(checkpoint);
+        self.beyond_log = ends_before(&self.store, checkpoint).await?;
         self.reload_parked().await
+    }
+
+    /// Whether others have emptied, replaced or lost what had been taken in when this was read last.
+    pub async fn is_outdated(&self, record: &ProjectionRecord) -> Result<bool, StoreError> {
+        let moved = self.store.checkpoint(M::NAME, self.generation).await? != self.checkpoint;
+        Ok(moved || record.epoch != self.epoch)
+    }
+
+    /// Says so if the log ends before what has been taken in.
+    pub fn compare_with_log(&self) -> Result<(), ProjectionError> {
+        if self.beyond_log { Err(ProjectionError::BeyondLog { position: self.checkpoint }) } else { Ok(()) }
     }
 
     /// Somebody else has moved the checkpoint: forward, or back if the read model was emptied.
@@ -311,7 +323,12 @@ impl<M: ReadModel> Follower<M> {
     async fn try_to_finish(&mut self) -> Result<(), ProjectionError> {
         while self.build().await? {}
         self.keep_checkpoint().await?;
-        self.store.finish_rebuild(M::NAME, M::TABLE, self.epoch, self.checkpoint).await
+        match self.store.finish_rebuild(M::NAME, M::TABLE, self.epoch, self.checkpoint).await {
+            Err(ProjectionError::Moved { actual }) if ends_before(&self.store, actual).await? => {
+                Err(ProjectionError::BeyondLog { position: actual })
+            }
+            finished => finished,
+        }
     }
 
     /// Tries to take in what is parked; what another process prevents by taking events in is tried again.
@@ -597,11 +614,17 @@ fn decode_row<M: ReadModel>(row: Bytes) -> Result<M::Row, StoreError> {
     M::Row::decode(row).map_err(|error| StoreError::new("read a row", error))
 }
 
+/// Whether the log has no event at a position, nor after it.
+pub(super) async fn ends_before(store: &SharedStore, position: u64) -> Result<bool, StoreError> {
+    Ok(position > *store.head().borrow() && store.read_all(position - 1, 1).await?.is_empty())
+}
+
 impl From<ProjectionError> for Failure {
     fn from(error: ProjectionError) -> Self {
         match error {
             ProjectionError::Store(error) => error.into(),
             ProjectionError::Paused => Self::unavailable("the projection is paused"),
+            ProjectionError::BeyondLog { .. } => Self::refused("BEYOND_LOG", error.to_string()),
             error => Self::bug(&error),
         }
     }

@@ -7,7 +7,7 @@ use std::panic::AssertUnwindSafe;
 
 use futures::FutureExt;
 
-use super::follower::{Follower, Log};
+use super::follower::{Follower, Log, ends_before};
 use crate::backoff::backoff;
 use crate::failure::Failure;
 use crate::panics;
@@ -23,6 +23,12 @@ pub(super) struct Begun {
 impl Begun {
     /// Begins one.
     pub async fn new<M: ReadModel>(log: &Log, begin: Rebuild) -> Result<Self, Failure> {
+        if let Rebuild::After(position) = begin
+            && ends_before(&log.store, position).await?
+        {
+            let head = *log.store.head().borrow();
+            return Err(Failure::invalid("from", format!("is beyond the log, which ends at position {head}")));
+        }
         let number = log.store.begin_rebuild(M::NAME, M::TABLE, begin.clone()).await?;
         let number = number.ok_or_else(|| Failure::not_found("snapshot of the read model", M::NAME))?;
         Ok(Self { number, begin })
@@ -58,6 +64,7 @@ impl Begun {
     ) -> Result<Follower<M>, ProjectionError> {
         let head = log.store.head();
         let mut builder = Follower::<M>::next(log.clone(), self.number).await?;
+        builder.compare_with_log()?;
         if let Rebuild::RowsOf(events) = &self.begin {
             let rows = builder.make_anew(events).await?;
             tracing::info!(read_model = M::NAME, rows, "made rows anew");

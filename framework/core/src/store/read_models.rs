@@ -293,6 +293,15 @@ pub enum ProjectionError {
     /// It is paused, and the batch is one of the live generation.
     #[error("the projection is paused")]
     Paused,
+    /// The log has no event at the position up to which events have been taken in.
+    #[error(
+        "the log ends before position {position}, up to which events have been taken in: it is an older copy, or another \
+         service's. A reset takes everything in again"
+    )]
+    BeyondLog {
+        /// The checkpoint.
+        position: u64,
+    },
     /// Two rows would have the same value in a unique column; nothing of the batch was written.
     #[error("`{column}` is not unique: row `{key}`")]
     NotUnique {

@@ -8,13 +8,16 @@ use std::time::Duration;
 use futures::FutureExt;
 use potter_core::dispatch::Options;
 use potter_core::event::StreamId;
+use potter_core::failure::codes;
 use potter_core::health::HealthStatus;
 use potter_core::memory::MemoryStore;
 use potter_core::module::PROJECTION_BATCH;
 use potter_core::projection::{self, ProjectionState, Rebuild};
 use potter_core::read_model::ReadModel;
 use potter_core::replay::Replay;
-use potter_core::store::{Append, Generation, ParkedEvent, ReadModels, Selection, SharedStore, Store, Unit};
+use potter_core::store::{
+    Append, Generation, ParkedEvent, ProjectionBatch, ReadModels, Selection, SharedStore, Store, Unit,
+};
 use potter_core::testing::TestApp;
 use proptest::prelude::*;
 use prost::Message;
@@ -220,6 +223,61 @@ async fn a_reset_takes_everything_in_again_in_whatever_process() {
     leader.settle().await;
     let rows = rows(&*store).await;
     assert_eq!((rows.len(), rows[0].name.as_str(), rows[0].stock), (1, "Quill", 999));
+}
+
+/// An older copy of the log, restored beside a read model that is kept elsewhere: none of its rows can be relied upon.
+#[tokio::test(start_paused = true)]
+async fn a_read_model_that_is_ahead_of_its_log_says_so_until_it_is_reset() {
+    let store = TestStore::new();
+    let app = store.start().await;
+    app.call::<_, ProductReply>(CREATE, &create("p", "Pen", 5)).await.expect("created");
+    app.settle().await;
+    app.dispatcher().shutdown().await;
+    let ahead = ProjectionBatch::moving(Products::NAME, Products::TABLE, 1, 4);
+    store.commit_projection(ahead).await.expect("moved");
+
+    let app = store.start().await;
+    // Later events must not be taken for those that were seen.
+    for name in ["Quill", "Nib"] {
+        app.call::<_, ProductReply>(RENAME, &rename("p", name)).await.expect("renamed");
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        let ProjectionState::Error(reason) = condition(&app).0 else { panic!("{:?}", condition(&app)) };
+        assert!(reason.contains("the log ends before position 4"), "{reason}");
+        let refused = app.call::<_, Product>(GET, &get("p")).await.expect_err("unavailable");
+        assert_eq!(refused.code, codes::UNAVAILABLE);
+    }
+    let rebuilt = app.dispatcher().rebuild(Products::NAME).await.expect_err("refused");
+    assert!(rebuilt.message.contains("A reset takes everything in again"), "{rebuilt}");
+    app.dispatcher().reset(Products::NAME).await.expect("emptied");
+    assert_eq!(names(&app).await, ["Nib"]);
+    assert_eq!(condition(&app).0, ProjectionState::Active);
+}
+
+#[tokio::test]
+async fn a_rebuild_begins_within_the_log() {
+    let store = TestStore::new();
+    let app = store.start().await;
+    app.call::<_, ProductReply>(CREATE, &create("p", "Pen", 5)).await.expect("created");
+    let refused = app.dispatcher().rebuild_from(Products::NAME, 2).await.expect_err("refused");
+    assert_eq!(refused.message, "`from` is beyond the log, which ends at position 1");
+    let shared: SharedStore = store.clone();
+    let refused = projection::rebuild(&product::module(Catalogue), shared, "Products", 2, |_, _| {}).await;
+    assert_eq!(refused.expect_err("refused").code, codes::INVALID_REQUEST);
+    assert_eq!(names(&app).await, ["Pen"], "nothing has been begun");
+}
+
+/// Whoever asks the store, as the command line does, hears of it too.
+#[tokio::test(start_paused = true)]
+async fn events_of_other_aggregates_move_the_checkpoint_at_rest() {
+    let store = TestStore::new();
+    let app = store.start().await;
+    let mut unit = elsewhere("o", 0, &ProductRenamed { name: "Pen".to_owned() }.into());
+    let append = unit.append.as_mut().expect("an event");
+    (append.aggregate, append.events[0].event_type) = ("Order", "order.placed");
+    store.commit(unit).await.expect("recorded");
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(condition(&app).0, ProjectionState::Active);
+    assert_eq!(store.checkpoint(Products::NAME, Generation::Live).await.expect("the store answers"), 1);
 }
 
 /// No event tells of it.

@@ -123,16 +123,18 @@ async fn a_service_starts_before_its_redis_and_heals() {
     };
     tokio::time::timeout(SOON, healed).await.expect("it heals");
 
-    // What Redis loses, the log still has.
+    // What Redis loses, the log still has; also when nothing is recorded meanwhile.
     drop(redis);
     let second = create(http, "desk").await;
-    let _empty = Redis::start(port, directory.path());
-    let rebuilt = async {
-        while name_of(http, &id).await != "lamp" || name_of(http, &second).await != "desk" {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(SOON, rebuilt).await.expect("it is taken in again");
+    for _ in 0..2 {
+        let _empty = Redis::start(port, directory.path());
+        let rebuilt = async {
+            while name_of(http, &id).await != "lamp" || name_of(http, &second).await != "desk" {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(SOON, rebuilt).await.expect("it is taken in again");
+    }
     service.stop().await.expect("stopped");
 }
 
