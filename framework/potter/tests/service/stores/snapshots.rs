@@ -201,6 +201,11 @@ fn whatever_a_snapshot_holds<F: Future<Output = SharedStore>>(cases: u32, open: 
             let told = tell(&store, &one, &steps).await;
             meet(&store, &told, which, &fate).await;
             check(&store, &other, &told.id).await;
+            // What isn't trusted is forgotten.
+            if let (Fate::Whole, Some(last)) = (&fate, told.snapshots.last()) {
+                let kept = store.load_snapshot(last.stream.clone(), last.schema.clone()).await.expect("readable");
+                assert!(kept.is_some_and(|it| it.version >= which.get(&told.snapshots).version), "it is trusted");
+            }
         });
         Ok(())
     });
