@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use crate::domain::{DomainError, Invalid};
+use crate::flood::Flood;
 use crate::store::StoreError;
 
 /// The five kinds of failure; each transport maps them once.
@@ -199,10 +200,16 @@ impl From<Invalid> for Failure {
     }
 }
 
+/// Requests that failed because the store did.
+static STORE_FAILED: Flood = Flood::new();
+
 /// A database that fails may work again in a moment; what the driver says stays in the log.
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
-        tracing::error!(%error, "the store failed");
+        match STORE_FAILED.admits(error.operation) {
+            Some(left_out) => tracing::error!(%error, left_out, "the store failed"),
+            None => tracing::debug!(%error, "the store failed"),
+        }
         Self::unavailable("the store is out of reach")
     }
 }

@@ -19,6 +19,7 @@ pub mod dispatch;
 pub mod domain;
 pub mod event;
 pub mod failure;
+pub mod flood;
 pub mod health;
 pub mod identity;
 pub mod inspect;

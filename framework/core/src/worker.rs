@@ -18,6 +18,7 @@ use crate::backoff::backoff;
 use crate::dispatch::{BoundCommand, Runtime};
 use crate::event::StreamId;
 use crate::failure::{Failure, FailureKind, codes};
+use crate::flood::Flood;
 use crate::store::{
     AcceptedCommand, COMMANDS_ARE_ADOPTED_EVERY, CommandOutcome, CommandStatus, CommitError, Settlement, StoreError,
     Unit,
@@ -294,7 +295,7 @@ impl Shared {
             if !again {
                 return self.settle_failure(command, failure).await;
             }
-            tracing::warn!(command = command.name, %failure, attempt, "trying again");
+            self.tell_of_another_try(command, &failure, attempt);
             telemetry::worker_retries(self.runtime.module, &command.name);
             let waited = match outage {
                 true => self.runtime.unless_stopping(self.runtime.wait_for_store(attempt)).await,
@@ -303,6 +304,15 @@ impl Shared {
             if waited.is_none() {
                 return Carried::Left;
             }
+        }
+    }
+
+    fn tell_of_another_try(&self, command: &AcceptedCommand, failure: &Failure, attempt: u32) {
+        static TRYING_AGAIN: Flood = Flood::new();
+        let kind = self.commands.get(command.name.as_str()).map_or("", |bound| bound.spec().name);
+        match TRYING_AGAIN.admits(kind) {
+            Some(left_out) => tracing::warn!(command = command.name, %failure, attempt, left_out, "trying again"),
+            None => tracing::debug!(command = command.name, %failure, attempt, "trying again"),
         }
     }
 
@@ -316,6 +326,7 @@ impl Shared {
 
     /// Records why a command failed for good; tries until it is recorded or the process stops.
     async fn settle_failure(&self, command: &AcceptedCommand, failure: Failure) -> Carried {
+        static NOT_RECORDED: Flood = Flood::new();
         let outcome = CommandOutcome::Failed {
             code: failure.code.into_owned(),
             message: failure.message,
@@ -330,7 +341,11 @@ impl Shared {
                     return Carried::Settled;
                 }
                 Err(CommitError::Settled) => return Carried::Settled,
-                Err(error) => tracing::error!(command = command.name, %error, "cannot record an outcome yet"),
+                Err(error) => {
+                    if let Some(left_out) = NOT_RECORDED.admits("outcome") {
+                        tracing::error!(command = command.name, %error, left_out, "cannot record an outcome yet");
+                    }
+                }
             }
             if self.runtime.unless_stopping(self.runtime.wait_for_store(attempt)).await.is_none() {
                 return Carried::Left;

@@ -8,7 +8,7 @@ use potter_broker::{BrokerError, Message};
 use potter_core::store::{DeadAttempt, DeadLetter, DeadLetterFilter, SharedStore, StoreError};
 use uuid::Uuid;
 
-use crate::link::Link;
+use crate::link::{Link, tell_of_store};
 
 /// [`DeadLetter::source`] of messages that could not be published.
 pub(crate) const SOURCE: &str = "outgoing";
@@ -33,7 +33,7 @@ pub(crate) async fn waits(link: &Link, stream: &str) -> Option<bool> {
     for attempt in 1.. {
         match link.store().dead_letters(filter.clone()).await {
             Ok(letters) => return Some(!letters.is_empty()),
-            Err(error) => tracing::error!(%error, "cannot look for dead letters yet"),
+            Err(error) => tell_of_store(&error, "cannot look for dead letters yet"),
         }
         link.wait_for_store(attempt).await?;
     }

@@ -111,7 +111,8 @@ impl Messaging {
             tokio::spawn(outcomes::run(link.clone(), announced)),
             tokio::spawn(intake::run(link.clone(), options.commands_at_once)),
             tokio::spawn(queries::run(link.clone(), options.queries_at_once)),
-            tokio::spawn(link::keep_count(link.clone())),
+            tokio::spawn(link::count_letters(link.clone())),
+            tokio::spawn(link::count_backlogs(link.clone())),
         ];
         dispatcher.attach_messages(Arc::new(status::Desk { link: link.clone() }));
         let subscriptions = dispatcher.module().subscriptions().iter().cloned();

@@ -7,9 +7,10 @@ use std::time::Duration;
 use potter_broker::backoff::outage;
 use potter_broker::{BrokerError, BrokerErrorKind, Channel, Message, SharedBroker};
 use potter_core::dispatch::Dispatcher;
+use potter_core::flood::Flood;
 use potter_core::health::{ComponentHealth, HealthStatus};
-use potter_core::store::{DeadLetter, SharedStore};
-use tokio::sync::watch;
+use potter_core::store::{DeadLetter, SharedStore, StoreError};
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::meter::{Kind, Meter};
@@ -19,8 +20,11 @@ use crate::wire::Wire;
 /// How often the broker is asked whether it works.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// How often dead letters and what subscriptions have before them are counted.
-const COUNT: Duration = Duration::from_secs(5);
+/// How often dead letters are counted that other processes keep or take away.
+const COUNT_LETTERS: Duration = Duration::from_secs(1);
+
+/// How often it is counted what subscriptions have before them.
+const COUNT_BACKLOGS: Duration = Duration::from_secs(5);
 
 /// The broker, and what goes over it.
 pub(crate) struct Link {
@@ -38,6 +42,8 @@ pub(crate) struct Link {
     lag: watch::Sender<u64>,
     /// How many messages wait for a person.
     letters: watch::Sender<u64>,
+    /// There may be others than were counted last.
+    letters_changed: Notify,
 }
 
 /// What became of a message.
@@ -61,6 +67,7 @@ impl Link {
             trouble: Mutex::new(Some("not connected yet".to_owned())),
             lag: watch::Sender::new(0),
             letters: watch::Sender::new(0),
+            letters_changed: Notify::new(),
         }
     }
 
@@ -109,12 +116,20 @@ impl Link {
     pub async fn keep_letter(&self, letter: DeadLetter) -> Option<()> {
         for attempt in 1.. {
             match self.store().keep_dead_letter(letter.clone()).await {
-                Ok(()) => return Some(()),
-                Err(error) => tracing::error!(%error, "cannot set a message aside yet"),
+                Ok(()) => {
+                    self.recount_letters();
+                    return Some(());
+                }
+                Err(error) => tell_of_store(&error, "cannot set a message aside yet"),
             }
             self.wait_for_store(attempt).await?;
         }
         unreachable!("attempts are without end")
+    }
+
+    /// Dead letters have come or gone: whoever counts them shall look now.
+    pub fn recount_letters(&self) {
+        self.letters_changed.notify_one();
     }
 
     /// Makes the channels; at once if that works, else at the next try of whoever needs them.
@@ -129,10 +144,13 @@ impl Link {
         Some(())
     }
 
-    /// Notes what went wrong; the log is told the first time and then now and again.
+    /// Notes what went wrong; the log is told the first time and then now and again, however many there are to fail.
     pub fn failed(&self, error: &BrokerError, attempt: u32) {
-        if attempt == 1 || attempt.is_multiple_of(10) {
-            tracing::warn!(%error, attempt, "the broker failed; trying again");
+        static FAILED: Flood = Flood::new();
+        if (attempt == 1 || attempt.is_multiple_of(10))
+            && let Some(left_out) = FAILED.admits("broker")
+        {
+            tracing::warn!(%error, attempt, left_out, "the broker failed; trying again");
         }
         self.set_trouble(Some(error.to_string()));
     }
@@ -167,11 +185,18 @@ impl Link {
     }
 }
 
-/// Counts dead letters and what subscriptions have before them, until the messages end.
-pub(crate) async fn keep_count(link: Arc<Link>) {
-    let mut look = tokio::time::interval(COUNT);
+/// Tells the log that the store failed, of which many messages tell at the same time.
+pub(crate) fn tell_of_store(error: &StoreError, what: &'static str) {
+    static FAILED: Flood = Flood::new();
+    if let Some(left_out) = FAILED.admits(what) {
+        tracing::error!(%error, left_out, "{what}");
+    }
+}
+
+/// Counts dead letters until the messages end: at once when this process keeps one or takes one away.
+pub(crate) async fn count_letters(link: Arc<Link>) {
     let mut sources = BTreeSet::new();
-    while link.unless_stopping(look.tick()).await.is_some() {
+    loop {
         let Some(counted) = link.unless_stopping(link.store().dead_letter_counts()).await else { return };
         if let Ok(counts) = counted {
             link.letters.send_replace(counts.iter().map(|(_, count)| count).sum());
@@ -181,11 +206,19 @@ pub(crate) async fn keep_count(link: Arc<Link>) {
                 link.meter.letters(source, counts.get(source).copied().unwrap_or_default());
             }
         }
-        let Some(consumers) = link.unless_stopping(status::consumers(&link.broker, link.dispatcher.module())).await
-        else {
+        let changed = tokio::time::timeout(COUNT_LETTERS, link.letters_changed.notified());
+        if link.unless_stopping(changed).await.is_none() {
             return;
-        };
-        for consumer in consumers {
+        }
+    }
+}
+
+/// Counts what subscriptions have before them, until the messages end.
+pub(crate) async fn count_backlogs(link: Arc<Link>) {
+    let mut look = tokio::time::interval(COUNT_BACKLOGS);
+    while link.unless_stopping(look.tick()).await.is_some() {
+        let counted = link.unless_stopping(status::consumers(&link.broker, link.dispatcher.module())).await;
+        for consumer in counted.unwrap_or_default() {
             if let Ok(backlog) = consumer.backlog {
                 link.meter.backlog(&consumer.subscription, backlog);
             }

@@ -52,25 +52,57 @@ pub(crate) async fn replay(
     publishes: bool,
     filter: DeadLetterFilter,
 ) -> Result<Vec<Replayed>, StoreError> {
-    let mut stuck = BTreeSet::new();
+    let mut tried = Tried::default();
     let mut replayed = Vec::new();
-    for letter in link.store().dead_letters(filter).await? {
-        let lane = (letter.source.clone(), letter.key.clone());
-        if stuck.contains(&lane) {
-            continue;
+    loop {
+        let letters = link.store().dead_letters(filter.clone()).await?;
+        let untried: Vec<_> = letters.into_iter().filter(|letter| tried.leaves(letter)).collect();
+        // Whoever wants so many doesn't want those that have come up behind them.
+        if untried.is_empty() || (filter.limit.is_some() && !replayed.is_empty()) {
+            return Ok(replayed);
         }
-        let failure = match first_of_lane(link.store(), &letter).await? {
-            Some(first) if first != letter.id => Some(behind(first)),
-            _ => again(link, publishes, &letter).await.err(),
-        };
-        match failure {
-            None => drop(link.store().remove_dead_letter(letter.id).await?),
-            Some(_) if letter.key.is_empty() => {}
-            Some(_) => drop(stuck.insert(lane)),
+        for letter in untried {
+            if tried.leaves(&letter) {
+                let failure = try_again(link, publishes, &letter).await?;
+                tried.note(&letter, failure.as_ref());
+                replayed.push(Replayed { letter, failure });
+            }
         }
-        replayed.push(Replayed { letter, failure });
     }
-    Ok(replayed)
+}
+
+/// Which letters have been tried. There may be others meanwhile: what came while an event was taken in is kept behind it.
+#[derive(Default)]
+struct Tried {
+    letters: BTreeSet<Uuid>,
+    /// Sources and keys that wait behind one that has failed again.
+    stuck: BTreeSet<(String, String)>,
+}
+
+impl Tried {
+    fn leaves(&self, letter: &DeadLetter) -> bool {
+        !self.letters.contains(&letter.id) && !self.stuck.contains(&(letter.source.clone(), letter.key.clone()))
+    }
+
+    fn note(&mut self, letter: &DeadLetter, failure: Option<&Failure>) {
+        self.letters.insert(letter.id);
+        if failure.is_some() && !letter.key.is_empty() {
+            self.stuck.insert((letter.source.clone(), letter.key.clone()));
+        }
+    }
+}
+
+/// Tries a letter again, and removes it if it is taken in; says why it isn't.
+async fn try_again(link: &Link, publishes: bool, letter: &DeadLetter) -> Result<Option<Failure>, StoreError> {
+    let failure = match first_of_lane(link.store(), letter).await? {
+        Some(first) if first != letter.id => Some(behind(first)),
+        _ => again(link, publishes, letter).await.err(),
+    };
+    if failure.is_none() {
+        link.store().remove_dead_letter(letter.id).await?;
+        link.recount_letters();
+    }
+    Ok(failure)
 }
 
 /// The oldest letter of the stream that a letter is of; `None` for one that is of no stream.

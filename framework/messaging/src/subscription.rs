@@ -16,6 +16,7 @@ use potter_broker::backoff::backoff;
 use potter_broker::subject::{Subjects, token};
 use potter_broker::{BrokerErrorKind, Consumer, Delivery, Message, headers};
 use potter_core::failure::{Failure, FailureKind};
+use potter_core::flood::Flood;
 use potter_core::prost_types::Timestamp;
 use potter_core::store::{DeadAttempt, DeadLetter, DeadLetterFilter, StoreError};
 use potter_core::subscription::{Effects, EventContext, Subscription};
@@ -190,7 +191,7 @@ impl Following {
                 Ok(Applied::Behind) => return self.set_aside(key, message, BEHIND.to_owned(), history).await,
                 Err(failure) => failure,
             };
-            tracing::warn!(subscription = self.subscription.name(), id = message.id, %failure, "cannot take an event in");
+            self.tell(message, &failure);
             // An outage says nothing of the event, and counts for itself.
             let patient = failure.kind == FailureKind::Unavailable;
             if patient {
@@ -208,6 +209,19 @@ impl Following {
                 true => self.link.wait_for_store(outages).await?,
                 false => self.link.unless_stopping(sleep(backoff(history.len() as u32))).await?,
             }
+        }
+    }
+
+    /// Tells the log why an event isn't taken in; while the store is out of reach, many have the same reason.
+    fn tell(&self, message: &Message, failure: &Failure) {
+        static WAITING: Flood = Flood::new();
+        let admitted = match failure.kind {
+            FailureKind::Unavailable => WAITING.admits("events"),
+            _ => Some(0),
+        };
+        if let Some(left_out) = admitted {
+            let subscription = self.subscription.name();
+            tracing::warn!(subscription, id = message.id, %failure, left_out, "cannot take an event in");
         }
     }
 

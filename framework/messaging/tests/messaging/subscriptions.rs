@@ -174,6 +174,54 @@ async fn a_poison_message_parks_its_own_stream_and_no_other() {
     assert_eq!(products(&shop, 5).await[4], "Cap", "its stream goes on");
 }
 
+/// While a letter is replayed its stream goes on, and what comes is kept behind the letter until that is gone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_comes_during_a_replay_is_replayed_too() {
+    let shop = start(articles(no_bad_ones)).await;
+    shop.send(listed("1", "a", "bad one")).await;
+    letters(&shop, 1).await;
+    let (broker, store) = (shop.broker.clone(), shop.dispatcher.store().clone());
+    let meanwhile = move |name: &str| {
+        if name == "bad one" {
+            futures::executor::block_on(broker.publish(listed("2", "a", "Ink"))).expect("it is kept");
+            let parked = || futures::executor::block_on(store.dead_letters(DeadLetterFilter::default()));
+            while parked().expect("readable").len() < 2 {
+                std::thread::yield_now();
+            }
+        }
+        Ok(())
+    };
+    let store = shop.dispatcher.store().clone();
+    let mended = Dispatcher::start(module(articles(meanwhile)), store, dispatch::Options::default()).await;
+    let mended = Replayer::new(&mended.expect("it starts"), None).expect("descriptors");
+    let replayed = mended.replay(DeadLetterFilter::default()).await.expect("the store is there");
+    assert_eq!(replayed.iter().map(|it| it.letter.message_id.as_str()).collect::<Vec<_>>(), ["1", "2"]);
+    assert!(shop.dispatcher.store().dead_letters(DeadLetterFilter::default()).await.expect("readable").is_empty());
+    assert_eq!(products(&shop, 2).await, ["bad one", "Ink"]);
+}
+
+/// Without the clock, which stands still while there is something to do, somebody must have said that there is a letter.
+#[tokio::test(start_paused = true)]
+async fn a_letter_is_told_at_once_by_who_keeps_it() {
+    let shop = start(articles(no_bad_ones)).await;
+    // As long as others are counted only now and again.
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    for count in 1..=2 {
+        shop.broker.publish(listed(&count.to_string(), "a", "bad one")).await.expect("it is kept");
+        let mut looks = 0;
+        while !is_told(&shop, &format!("{count} messages wait for a person")).await {
+            looks += 1;
+            assert!(looks < 100_000, "the letter is not told");
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+async fn is_told(shop: &Shop, detail: &str) -> bool {
+    let parts = shop.dispatcher.health().await;
+    parts.iter().any(|part| part.name == "dead letters" && part.detail == detail)
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_may_pass_is_tried_again() {
     let tries = Arc::new(AtomicUsize::new(0));

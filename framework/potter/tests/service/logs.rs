@@ -1,12 +1,34 @@
 //! What a process says of one request: everything that follows from it has its correlation id.
 
-use crate::http::{Response, send_with};
+use crate::http::{Response, get, send_with};
 use crate::process::Process;
 
 async fn create(process: &Process, name: &str, correlation_id: &str) -> Response {
     let headers = format!("x-correlation-id: {correlation_id}\r\n");
     let body = format!(r#"{{"name":"{name}"}}"#);
     send_with(process.http, "POST", "/api/v1/products", &body, &headers).await.expect("an answer")
+}
+
+/// A database that fails is told of once for many requests: a line for each would hide everything else.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_outage_does_not_flood_the_log() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let dsn = crate::in_process::postgres("flood").await;
+    let process = Process::start(directory.path(), &[("DATABASE_DSN", &dsn), ("LOG_LEVEL", "info")]);
+    let (client, connection) = tokio_postgres::connect(&dsn, tokio_postgres::NoTls).await.expect("the server is there");
+    tokio::spawn(connection);
+    client.batch_execute(r#"ALTER TABLE "products" RENAME TO "elsewhere""#).await.expect("renamed");
+    for _ in 0..50 {
+        let failed = get(process.http, "/api/v1/products/p-1").await.expect("an answer");
+        assert_eq!(failed.status, 503, "{failed:?}");
+    }
+    process.signal("TERM");
+    let (_, lines) = process.wait_with_log();
+    let told = lines.iter().filter(|line| line["message"] == "the store failed");
+    let told: Vec<_> = told.map(|line| &line["left_out"]).collect();
+    // One each for the query and the projection; on a slow machine some more.
+    assert!((1..10).contains(&told.len()), "{lines:?}");
+    assert_eq!(told[0], &serde_json::json!(0));
 }
 
 // The log is waited for on a thread.
