@@ -166,6 +166,12 @@ impl Module {
         self
     }
 
+    /// How many events a projection takes in at a time.
+    #[must_use]
+    pub fn events_per_batch(&self) -> NonZeroUsize {
+        self.projection_batch
+    }
+
     /// The module's name.
     #[must_use]
     pub fn name(&self) -> &'static str {

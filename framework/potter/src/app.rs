@@ -10,7 +10,7 @@ use potter_core::memory::MemoryStore;
 use potter_core::messages::MessagesStatus;
 use potter_core::module::Module;
 use potter_core::resilience::{Guard, GuardedStore};
-use potter_core::store::SharedStore;
+use potter_core::store::{Migration, Script, SharedStore};
 #[cfg(feature = "rest")]
 use potter_http::Rest;
 use tokio::runtime::Runtime;
@@ -155,7 +155,7 @@ impl App {
     /// The database cannot be opened, a port is taken, …
     pub async fn start(self, config: Config) -> Result<Service, RunError> {
         let Self { mut module, transports, mut options, .. } = self;
-        module.projection_batch(config.projection_batch);
+        configure(&mut module, &config);
         options.retention = config.retention;
         // Requests get half of the time; a quarter for the workers leaves one for projections and the database.
         options.drain_timeout = options.drain_timeout.min(config.shutdown_timeout / 4);
@@ -180,7 +180,7 @@ impl App {
 
     /// Does everything but serve.
     async fn work(mut self, task: Task, config: &Config) -> Result<(), TaskError> {
-        self.module.projection_batch(config.projection_batch);
+        configure(&mut self.module, config);
         let mut stdout = std::io::stdout();
         let output = &mut Output::new(&mut stdout);
         if let Task::Migrate(migrate) = &task
@@ -191,8 +191,10 @@ impl App {
         if config.database == Database::Memory {
             return Err(TaskError::new("DATABASE_DSN is memory://, which holds nothing outside a running service"));
         }
-        if !matches!(&task, Task::Migrate(migrate) if migrate.may_make_the_database()) {
-            is_there(&config.database).await?;
+        if !matches!(&task, Task::Migrate(migrate) if migrate.may_make_the_database())
+            && let Err(absent) = is_there(&config.database).await?
+        {
+            return self.look(&task, &config.database, absent, output);
         }
         let store = read_models::route(open(config).await?, &self.module, config)?;
         let module = &self.module;
@@ -214,6 +216,22 @@ impl App {
 }
 
 impl App {
+    /// What can be told without a database; it may be that somebody looks in the wrong place.
+    fn look(
+        &self,
+        task: &Task,
+        database: &Database,
+        absent: TaskError,
+        output: &mut Output<'_>,
+    ) -> Result<(), TaskError> {
+        let Task::Migrate(migrate) = task else { return Err(absent) };
+        // There is nobody left to tell that even this failed.
+        let _ = writeln!(std::io::stderr(), "note: {absent}");
+        let told = migrate.look(&self.module, &|migration| script(database, migration), output);
+        output.flush()?;
+        told
+    }
+
     /// Runs the module for as long as dead letters are tried again.
     #[cfg(feature = "nats")]
     async fn replay(
@@ -288,6 +306,13 @@ fn complain(error: &dyn std::error::Error, code: ExitCode) -> ExitCode {
     code
 }
 
+/// What is configured counts more than what the code says.
+fn configure(module: &mut Module, config: &Config) {
+    if let Some(batch) = config.projection_batch {
+        module.projection_batch(batch);
+    }
+}
+
 /// Opens the store; one that may be out of reach gets a guard.
 async fn open(config: &Config) -> Result<SharedStore, RunError> {
     let database = &config.database;
@@ -301,18 +326,28 @@ async fn open(config: &Config) -> Result<SharedStore, RunError> {
     }
 }
 
-/// Who only looks makes no database, in the wrong directory for example.
-async fn is_there(database: &Database) -> Result<(), TaskError> {
-    match database {
+/// Whether the database is there, or what it lacks: who only looks makes none, in the wrong directory for example.
+async fn is_there(database: &Database) -> Result<Result<(), TaskError>, TaskError> {
+    let lacks = match database {
         #[cfg(feature = "postgres")]
         Database::Postgres(dsn) if !potter_postgres::PostgresStore::exists(dsn).await.map_err(TaskError::other)? => {
-            Err(TaskError::new(format!("there are no tables at {database}; `migrate` makes them")))
+            format!("there are no tables at {database}; `migrate` makes them")
         }
         #[cfg(feature = "sqlite")]
         Database::Sqlite(dsn) if potter_sqlite::SqliteStore::exists(dsn).is_ok_and(|it| !it) => {
-            Err(TaskError::new(format!("there is no database at {dsn}; DATABASE_DSN says where it is")))
+            format!("there is no database at {dsn}; DATABASE_DSN says where it is, `migrate` makes it")
         }
-        _ => Ok(()),
+        _ => return Ok(Ok(())),
+    };
+    Ok(Err(TaskError::new(lacks)))
+}
+
+/// What a migration has for such a database.
+fn script(database: &Database, migration: &Migration) -> Script {
+    match database {
+        Database::Memory => Script::NONE,
+        Database::Sqlite(_) => migration.sqlite,
+        Database::Postgres(_) => migration.postgres,
     }
 }
 
@@ -347,4 +382,23 @@ async fn open_sqlite(dsn: String) -> Result<SharedStore, RunError> {
 #[cfg(not(feature = "sqlite"))]
 async fn open_sqlite(dsn: String) -> Result<SharedStore, RunError> {
     Err(RunError::Database { dsn, reason: "this service was built without the feature `sqlite` of potter".to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroUsize;
+
+    use super::*;
+
+    #[test]
+    fn a_batch_is_what_is_configured_or_else_what_the_code_says() {
+        let batch = |configured: &str| {
+            let config = Config::from_lookup(|name| (name == "PROJECTION_BATCH").then(|| configured.to_owned()));
+            let mut module = Module::new("shop", "");
+            module.projection_batch(NonZeroUsize::new(7).expect("it isn't 0"));
+            configure(&mut module, &config.expect("valid"));
+            module.events_per_batch().get()
+        };
+        assert_eq!((batch(""), batch("50")), (7, 50));
+    }
 }

@@ -13,7 +13,7 @@ use clap::builder::styling::Style;
 use clap::{ArgMatches, Args, Command, FromArgMatches, Subcommand};
 
 pub(crate) use self::output::Output;
-use crate::config::VARIABLES;
+use crate::config::variables;
 
 /// What the binary is asked to do.
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
@@ -71,7 +71,7 @@ fn environment() -> String {
     let heading = Style::new().bold().underline();
     let mut text =
         format!("{heading}Environment{heading:#} (also read from a file `.env` in the working directory):\n");
-    for variable in VARIABLES.iter() {
+    for variable in variables() {
         let default = if variable.default.is_empty() { String::new() } else { format!(" [{}]", variable.default) };
         text.push_str(&format!("  {:<26}{}{default}\n", variable.name, variable.about));
     }
@@ -124,7 +124,7 @@ mod tests {
     #[test]
     fn help_lists_every_variable() {
         let help = task(&["--help"]).expect_err("help").to_string();
-        for variable in VARIABLES.iter() {
+        for variable in variables() {
             assert!(help.contains(variable.name), "{help}");
         }
         assert!(help.contains("[sqlite://data.db]"), "{help}");

@@ -1,6 +1,6 @@
 //! Configuration: environment variables, and a file `.env` in the working directory for those that aren't set.
 //!
-//! [`VARIABLES`] is the whole list; `--help` prints it, and so does `docs/reference/configuration.md`. A variable that is
+//! [`variables`] is the whole list; `--help` prints it, and so does `docs/reference/configuration.md`. A variable that is
 //! set to nothing counts as not set. Each room has its own variables and how they are read: `server` (transports and
 //! `/admin`), `database`, `read_models`, `broker`, `logging`; `reader` looks them up and collects what is wrong.
 
@@ -17,7 +17,6 @@ use std::io::ErrorKind;
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::path::Path;
-use std::sync::LazyLock;
 use std::time::Duration;
 
 use potter_core::resilience::Limits;
@@ -41,11 +40,11 @@ pub struct Variable {
 }
 
 /// Every variable, in the order in which `--help` lists them.
-pub static VARIABLES: LazyLock<Vec<Variable>> = LazyLock::new(|| {
+pub fn variables() -> impl Iterator<Item = Variable> {
     let rooms =
         [server::VARIABLES, database::VARIABLES, read_models::VARIABLES, logging::VARIABLES, broker::VARIABLES, LATER];
-    rooms.concat()
-});
+    rooms.into_iter().flatten().copied()
+}
 
 /// Of adapters that this version doesn't have.
 const LATER: &[Variable] = &[variable("KAFKA_BROKERS", "", NOT_YET), variable("AMQP_URL", "", NOT_YET)];
@@ -73,8 +72,8 @@ pub struct Config {
     pub read_models_dsn: Option<Database>,
     /// `REDIS_ADDR`
     pub redis_addr: Option<RedisAddress>,
-    /// `PROJECTION_BATCH`
-    pub projection_batch: NonZeroUsize,
+    /// `PROJECTION_BATCH`; without it the module says.
+    pub projection_batch: Option<NonZeroUsize>,
     /// `DATABASE_TIMEOUT_MS`, `DATABASE_ATTEMPTS`, `DATABASE_CONCURRENCY`, `DATABASE_BREAKER_OUTAGES` and
     /// `DATABASE_BREAKER_MS`: what a database that may be out of reach is given.
     pub database_limits: Limits,

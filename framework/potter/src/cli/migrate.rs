@@ -72,9 +72,38 @@ impl Migrate {
             None => up(&Way::default(), known, store, output).await,
             Some(Step::Up(way)) => up(way, known, store, output).await,
             Some(Step::Down(way)) => down(way, known, store, output).await,
-            Some(Step::Status) => status(known, store, output).await,
-            Some(Step::Validate) => validate(known, store, output).await,
+            Some(Step::Status) => status(known, &store.applied_migrations().await?, output),
+            Some(Step::Validate) => validate(known, &store.applied_migrations().await?, &|it| store.script(it), output),
             Some(Step::Create(_)) => unreachable!("made before a database is opened"),
+        }
+    }
+
+    /// Tells what is asked for of a database that isn't there, and that shall not come into being by that; `script` is what
+    /// a migration has for such a database.
+    pub(crate) fn look(
+        &self,
+        module: &Module,
+        script: &dyn Fn(&Migration) -> Script,
+        output: &mut Output<'_>,
+    ) -> Result<(), TaskError> {
+        let known = module.own_migrations();
+        match &self.step {
+            None => show_pending(known, &[], script, output),
+            Some(Step::Up(way)) => show_pending(way.wanted(known)?, &[], script, output),
+            Some(Step::Down(way)) => going(way, known, &[]).and_then(|_| done("took back", "take back", &[], output)),
+            Some(Step::Status) => status(known, &[], output),
+            Some(Step::Validate) => validate(known, &[], script, output),
+            Some(Step::Create(_)) => unreachable!("made before a database is looked for"),
+        }
+    }
+}
+
+impl Way {
+    /// The migrations up to where one wants to go.
+    fn wanted(&self, known: &'static [Migration]) -> Result<&'static [Migration], TaskError> {
+        match &self.to {
+            Some(name) => Ok(&known[..=place(name, known)?]),
+            None => Ok(known),
         }
     }
 }
@@ -85,18 +114,23 @@ async fn up(
     store: &SharedStore,
     output: &mut Output<'_>,
 ) -> Result<(), TaskError> {
-    let wanted = match &way.to {
-        Some(name) => &known[..=place(name, known)?],
-        None => known,
-    };
+    let wanted = way.wanted(known)?;
     if way.dry_run {
-        let applied = store.applied_migrations().await?;
-        let pending = wanted.iter().filter(|it| !is_applied(it.name, &applied));
-        let pending = pending.map(|it| (it.name, store.script(it).up)).filter(|(_, sql)| !sql.is_empty());
-        return show("apply", pending.collect(), output);
+        return show_pending(wanted, &store.applied_migrations().await?, &|it| store.script(it), output);
     }
     let applied = store.migrate(wanted).await?;
     done("applied", "apply", &applied, output)
+}
+
+fn show_pending(
+    wanted: &[Migration],
+    applied: &[AppliedMigration],
+    script: &dyn Fn(&Migration) -> Script,
+    output: &mut Output<'_>,
+) -> Result<(), TaskError> {
+    let pending = wanted.iter().filter(|it| !is_applied(it.name, applied));
+    let pending = pending.map(|it| (it.name, script(it).up)).filter(|(_, sql)| !sql.is_empty());
+    show("apply", pending.collect(), output)
 }
 
 async fn down(
@@ -148,8 +182,7 @@ fn unknown(name: &str) -> String {
     format!("the database has `{name}`, which this service doesn't know")
 }
 
-async fn status(known: &[Migration], store: &SharedStore, output: &mut Output<'_>) -> Result<(), TaskError> {
-    let applied = store.applied_migrations().await?;
+fn status(known: &[Migration], applied: &[AppliedMigration], output: &mut Output<'_>) -> Result<(), TaskError> {
     let when = |name: &str| applied.iter().find(|it| it.name == name).map(|it| it.applied_at);
     let rows = known.iter().map(|it| row(it.name, when(it.name)));
     let foreign = applied.iter().filter(|it| !known.iter().any(|known| known.name == it.name));
@@ -163,10 +196,13 @@ fn row(name: &str, applied_at: Option<SystemTime>) -> Vec<String> {
     vec![name.to_owned(), when.unwrap_or_else(|| "no".to_owned())]
 }
 
-async fn validate(known: &[Migration], store: &SharedStore, output: &mut Output<'_>) -> Result<(), TaskError> {
-    let applied = store.applied_migrations().await?;
-    let script = |it: &Migration| store.script(it);
-    let wrong = wrong(known, &applied, &script);
+fn validate(
+    known: &[Migration],
+    applied: &[AppliedMigration],
+    script: &dyn Fn(&Migration) -> Script,
+    output: &mut Output<'_>,
+) -> Result<(), TaskError> {
+    let wrong = wrong(known, applied, script);
     for each in &wrong {
         output.line(each)?;
     }

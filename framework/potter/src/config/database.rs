@@ -40,7 +40,7 @@ pub(super) const VARIABLES: &[Variable] = &[
     variable(
         "PROCESSED_EVENTS_KEPT_DAYS",
         "30",
-        "how long each effect of another module's event is known by itself; how far its stream is, for ever",
+        "how long the effects of other modules' events are remembered one by one",
     ),
     variable("OUTCOMES_KEPT_DAYS", "7", "how long the outcome of an asynchronous command can be asked for"),
     variable(

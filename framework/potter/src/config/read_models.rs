@@ -2,10 +2,8 @@
 
 use std::num::NonZeroUsize;
 
-use potter_core::module::PROJECTION_BATCH;
-
 use super::database::{Database, database};
-use super::reader::{COUNT, Reader, parse};
+use super::reader::{Reader, parse};
 use super::{Variable, variable};
 use crate::read_models::{Places, RedisAddress};
 
@@ -17,7 +15,11 @@ pub(super) const VARIABLES: &[Variable] = &[
     ),
     variable("READ_MODELS_DSN", "", "postgres://… of read models that are kept in a PostgreSQL of their own"),
     variable("REDIS_ADDR", "", "HOST:6379 or redis://… of read models that are kept in Redis"),
-    variable("PROJECTION_BATCH", "1000", "events that a read model takes in at a time, in one transaction"),
+    variable(
+        "PROJECTION_BATCH",
+        "",
+        "events that a read model takes in at a time, in one transaction, 1 to 65536; without it as the code says, else 1000",
+    ),
 ];
 
 const PLACES: &str = "database, redis or postgres, for all or as NAME=redis, separated by commas";
@@ -35,9 +37,16 @@ impl Reader<'_> {
         self.secret("REDIS_ADDR", "HOST:6379 or redis://…", RedisAddress::parse)
     }
 
-    pub(super) fn projection_batch(&mut self) -> NonZeroUsize {
-        self.get("PROJECTION_BATCH", COUNT, parse).unwrap_or(PROJECTION_BATCH)
+    pub(super) fn projection_batch(&mut self) -> Option<NonZeroUsize> {
+        self.get("PROJECTION_BATCH", "a number from 1 to 65536", projection_batch)
     }
+}
+
+/// A batch is in memory as a whole, with its rows, and so is the one that is read ahead.
+const LARGEST_BATCH: usize = 65_536;
+
+fn projection_batch(value: &str) -> Option<NonZeroUsize> {
+    parse(value).filter(|batch: &NonZeroUsize| batch.get() <= LARGEST_BATCH)
 }
 
 fn read_models_dsn(dsn: &str) -> Option<Database> {

@@ -11,7 +11,7 @@ fn problems(variables: &[(&str, &str)]) -> String {
 
 #[test]
 fn without_variables_the_listed_defaults_hold() {
-    let explicit: Vec<_> = VARIABLES.iter().map(|variable| (variable.name, variable.default)).collect();
+    let explicit: Vec<_> = variables().map(|variable| (variable.name, variable.default)).collect();
     let defaults = read(&[]).expect("defaults");
     assert_eq!(format!("{defaults:?}"), format!("{:?}", read(&explicit).expect("the listed defaults")));
     assert_eq!(defaults.server_port, 8080);
@@ -26,8 +26,8 @@ fn the_reference_lists_every_variable() {
     let page = std::fs::read_to_string(page).expect("the page is there");
     let listed: Vec<_> = page.lines().filter(|line| line.starts_with("| `") && line.ends_with(" |")).collect();
     let code = |text: &str| if text.is_empty() { String::new() } else { format!("`{text}`") };
-    let row = |it: &Variable| format!("| `{}` | {} | {} |", it.name, code(it.default), it.about);
-    let expected: Vec<_> = VARIABLES.iter().map(row).collect();
+    let row = |it: Variable| format!("| `{}` | {} | {} |", it.name, code(it.default), it.about);
+    let expected: Vec<_> = variables().map(row).collect();
     assert_eq!(listed, expected, "the page should have these rows:\n{}", expected.join("\n"));
 }
 
@@ -53,8 +53,12 @@ fn each_part_has_limits_of_its_own() {
     };
     assert_eq!(config.broker_limits, broker);
     assert_eq!(config.database_limits, Limits { attempts: 2, ..Limits::default() });
-    assert_eq!(config.projection_batch.get(), 50);
-    assert!(problems(&[("PROJECTION_BATCH", "0")]).contains("PROJECTION_BATCH=0: expected a number, 1 or more"));
+    assert_eq!(config.projection_batch.map(NonZeroUsize::get), Some(50));
+    assert_eq!(read(&[]).expect("valid").projection_batch, None, "the module says");
+    for batch in ["0", "65537", "18446744073709551615", "many"] {
+        let told = problems(&[("PROJECTION_BATCH", batch)]);
+        assert!(told.contains(&format!("PROJECTION_BATCH={batch}: expected a number from 1 to 65536")), "{told}");
+    }
     assert_eq!(config.retention.processed, Duration::from_secs(60 * 24 * 60 * 60));
 }
 

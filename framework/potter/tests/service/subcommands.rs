@@ -13,7 +13,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::http::send;
-use crate::in_process::create;
+use crate::in_process::{create, postgres};
 use crate::process::{Process, command, first_line, printed, run};
 
 /// A directory with a database that a service has written: a product, renamed once. And the product's id.
@@ -220,15 +220,41 @@ async fn a_read_model_of_a_running_service_is_paused_and_emptied() {
     assert_eq!(printed(&output).0, "");
 }
 
+/// Before there is a database, and none comes into being by that; that it may be the wrong place is told.
+#[test]
+fn who_looks_at_migrations_needs_no_database() {
+    let directory = tempfile::tempdir().expect("a directory");
+    looks_at_migrations_of_an_empty_database(&[], directory.path(), "there is no database at sqlite://data.db");
+    assert!(!directory.path().join("data.db").exists());
+}
+
+#[tokio::test]
+async fn who_looks_at_migrations_needs_no_tables() {
+    let (directory, dsn) = (tempfile::tempdir().expect("a directory"), postgres("migrations_without_tables").await);
+    for _ in 0..2 {
+        let variables = [("DATABASE_DSN", dsn.as_str())];
+        looks_at_migrations_of_an_empty_database(&variables, directory.path(), "there are no tables at postgres://");
+    }
+}
+
+fn looks_at_migrations_of_an_empty_database(variables: &[(&str, &str)], directory: &Path, note: &str) {
+    let migrate = |arguments: &[&str]| {
+        let output = run(directory, &[&["migrate"], arguments].concat(), variables);
+        assert!(printed(&output).1.starts_with(&format!("note: {note}")), "{output:?}");
+        let (stdout, _) = printed(&output);
+        (output.status.code().expect("it ended"), stdout.to_owned())
+    };
+    let (code, dry) = migrate(&["up", "--dry-run"]);
+    assert!(code == 0 && dry.starts_with("-- apply 0001_init\nCREATE TABLE IF NOT EXISTS"), "{dry}");
+    assert_eq!(migrate(&["status"]), (0, "MIGRATION  APPLIED\n0001_init  no\n".to_owned()));
+    assert_eq!(migrate(&["validate"]), (1, "`0001_init` isn't applied\n".to_owned()));
+    assert_eq!(migrate(&["down"]), (0, "nothing to take back\n".to_owned()));
+}
+
 #[test]
 fn migrations_are_applied_once_and_told() {
     let directory = tempfile::tempdir().expect("a directory");
     let migrate = |arguments: &[&str]| run(directory.path(), &[&["migrate"], arguments].concat(), &[]);
-    let status = migrate(&["status"]);
-    assert!(
-        !status.status.success() && printed(&status).1.contains("data.db"),
-        "looking makes no database: {status:?}"
-    );
     assert_eq!(printed(&migrate(&[])).0, "applied 0001_init\n");
     assert_eq!(printed(&migrate(&["up"])).0, "nothing to apply\n");
     assert!(printed(&migrate(&["status"])).0.contains("0001_init  20"));
