@@ -1,6 +1,7 @@
 //! What the dispatcher promises, on every store that there is: the sample service over memory, SQLite and PostgreSQL.
 
 mod keys;
+mod rebuilds;
 mod snapshots;
 
 use std::path::Path;
