@@ -20,6 +20,7 @@ const SCHEMA_STEPS: &[&str] = &[
     include_str!("schema.sql"),
     include_str!("schema/2_causes_and_processed_events.sql"),
     include_str!("schema/3_rebuilds.sql"),
+    include_str!("schema/4_old_commands.sql"),
 ];
 
 /// How long to go on trying to connect for the first time, and how long to wait in between.

@@ -1,6 +1,6 @@
 //! Claims, accepted commands and snapshots as they are stored.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use potter_core::event::StreamId;
 use potter_core::store::columns::{self, nanoseconds};
@@ -9,7 +9,7 @@ use potter_core::store::{
     Snapshot,
 };
 use tokio_postgres::{Error, Row};
-use uuid::{NoContext, Timestamp, Uuid};
+use uuid::Uuid;
 
 use crate::connection::Connection;
 use crate::convert::{Text, bytes, number, optional_text, stored, text, time};
@@ -189,11 +189,8 @@ pub(crate) async fn processed_up_to(connection: &Connection, subscription: &str,
     row.map_or(Ok(0), |row| number(&row, 0))
 }
 
-/// The ids of commands begin with the time: only those that are old enough are looked at.
 async fn purge_commands(connection: &Connection, expiry: Expiry) -> Result<u64, Error> {
-    let since = expiry.commands_before.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let first_to_stay = Uuid::new_v7(Timestamp::from_unix(NoContext, since.as_secs() + 1, 0));
     let sql = "DELETE FROM potter_commands WHERE ctid = ANY (ARRAY( \
-        SELECT ctid FROM potter_commands WHERE id < $1 AND settled_at < $2 LIMIT $3))";
-    connection.execute(sql, &[&first_to_stay, &nanoseconds(expiry.commands_before), &PURGED_AT_ONCE]).await
+        SELECT ctid FROM potter_commands WHERE settled_at < $1 LIMIT $2))";
+    connection.execute(sql, &[&nanoseconds(expiry.commands_before), &PURGED_AT_ONCE]).await
 }

@@ -16,6 +16,7 @@ const SCHEMA_STEPS: &[&str] = &[
     include_str!("schema/2_messages_and_projections.sql"),
     include_str!("schema/3_causes_and_processed_events.sql"),
     include_str!("schema/4_rebuilds.sql"),
+    include_str!("schema/5_old_commands.sql"),
 ];
 
 /// How long another process may hold the write lock before a transaction fails.

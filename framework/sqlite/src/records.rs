@@ -7,7 +7,7 @@ use potter_core::store::{
 };
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use uuid::{NoContext, Timestamp, Uuid};
+use uuid::Uuid;
 
 use crate::convert::{bytes, time, unreadable, uuid};
 
@@ -180,13 +180,9 @@ pub(crate) fn processed_up_to(connection: &Connection, subscription: &str, strea
     Ok(statement.query_row([subscription, stream], |row| row.get(0)).optional()?.unwrap_or_default())
 }
 
-/// The ids of commands begin with the time: only those that are old enough are looked at.
 fn purge_commands(connection: &Connection, expiry: Expiry) -> rusqlite::Result<usize> {
-    let since = expiry.commands_before.duration_since(std::time::SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let timestamp = Timestamp::from_unix(NoContext, since.as_secs() + 1, 0);
     connection.execute(
-        "DELETE FROM potter_commands WHERE rowid IN (SELECT rowid FROM potter_commands \
-         WHERE id < ?1 AND settled_at < ?2 LIMIT ?3)",
-        params![Uuid::new_v7(timestamp).as_bytes(), nanoseconds(expiry.commands_before), PURGED_AT_ONCE],
+        "DELETE FROM potter_commands WHERE rowid IN (SELECT rowid FROM potter_commands WHERE settled_at < ?1 LIMIT ?2)",
+        params![nanoseconds(expiry.commands_before), PURGED_AT_ONCE],
     )
 }
