@@ -143,7 +143,7 @@ impl Board {
     }
 
     fn set_parked(&self, parked: usize) {
-        self.condition.send_modify(|it| it.parked = parked);
+        self.condition.send_if_modified(|it| std::mem::replace(&mut it.parked, parked) != parked);
         self.meter.parked.set(parked as f64);
     }
 }
@@ -377,4 +377,30 @@ async fn status(name: &'static str, head: u64, store: &SharedStore) -> Result<Pr
         _ => ProjectionState::Active,
     };
     Ok(ProjectionStatus { name, state, position, head, parked, rebuild: record.rebuild })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_waits_is_told_only_of_what_has_changed() {
+        let board = Board {
+            progress: watch::Sender::default(),
+            condition: watch::Sender::new(Condition { state: ProjectionState::Building, parked: 0 }),
+            meter: ProjectionMeter::new("shop", "Products"),
+        };
+        let mut condition = board.condition.subscribe();
+        let mut is_told = |parked, state| {
+            board.set_parked(parked);
+            board.set_state(state);
+            let told = condition.has_changed().expect("the board is there");
+            condition.mark_unchanged();
+            told
+        };
+        assert!(!is_told(0, ProjectionState::Building));
+        assert!(is_told(1, ProjectionState::Building));
+        assert!(!is_told(1, ProjectionState::Building));
+        assert!(is_told(1, ProjectionState::Active));
+    }
 }

@@ -285,6 +285,9 @@ impl<'r, M: ReadModel> Task<'r, M> {
             self.follower.reload().await?;
             return Ok(Wait::Not);
         }
+        if matches!(self.role, Role::StandsBy { .. }) {
+            self.follower.look_at_parked().await?;
+        }
         self.paused = record.paused;
         Ok(if self.paused { Wait::Not } else { Wait::ForEventsOr(LOOK_AROUND) })
     }
@@ -337,6 +340,10 @@ impl<'r, M: ReadModel> Task<'r, M> {
         self.board.meter.lag.set(head.saturating_sub(position) as f64);
         self.caught_up |= position >= head;
         self.board.set_parked(self.follower.parked());
+        // An order that went well says nothing of whether events can be taken in again.
+        if self.failures > 1 {
+            return;
+        }
         self.board.set_state(match self.building {
             None if self.paused => ProjectionState::Paused,
             None if let Some(error) = beyond_log => ProjectionState::Error(error.to_string()),

@@ -144,6 +144,40 @@ async fn a_store_that_fails_is_tried_again() {
     assert_eq!(rows(&*store).await[0].stock, 5);
 }
 
+/// However many events it sees the other take in.
+#[tokio::test(start_paused = true)]
+async fn who_stands_by_asks_for_parked_events_once_a_second() {
+    let store = TestStore::new();
+    let leader = store.start().await;
+    leader.call::<_, ProductReply>(CREATE, &create("p", "Pen", 1000)).await.expect("created");
+    leader.settle().await;
+    let beside = store.beside();
+    let other = beside.start().await;
+    other.settle().await;
+    let before = beside.looks_at_parked();
+    for _ in 0..40 {
+        leader.call::<_, ProductReply>(RESERVE, &reserve("p", 1)).await.expect("reserved");
+        other.settle().await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(beside.looks_at_parked() - before <= 4, "{} looks within two seconds", beside.looks_at_parked() - before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_order_that_went_well_hides_no_outage() {
+    let store = TestStore::new();
+    let app = store.start().await;
+    app.settle().await;
+    store.set_away(true);
+    store.beside().commit(elsewhere("p", 0, &ProductDeleted {}.into())).await.expect("recorded");
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let away = ProjectionState::Error("the store is out of reach".to_owned());
+    assert_eq!(condition(&app).0, away);
+    app.dispatcher().resume(Products::NAME).await.expect("noted");
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    assert_eq!(condition(&app).0, away);
+}
+
 /// However often it was tried meanwhile: nobody waits out what is meant for what fails for good.
 #[tokio::test(start_paused = true)]
 async fn a_read_model_goes_on_as_soon_as_the_store_answers_again() {

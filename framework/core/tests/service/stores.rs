@@ -34,6 +34,7 @@ pub struct TestStore {
     lost_answers: AtomicU32,
     projection_successes: AtomicU32,
     projection_failures: AtomicU32,
+    looks_at_parked: AtomicU32,
     largest_of_next: AtomicUsize,
     meddling: Mutex<Option<Meddling>>,
     /// The version after which each stream was read.
@@ -59,6 +60,7 @@ impl TestStore {
             lost_answers: AtomicU32::new(0),
             projection_successes: AtomicU32::new(0),
             projection_failures: AtomicU32::new(0),
+            looks_at_parked: AtomicU32::new(0),
             largest_of_next: AtomicUsize::new(0),
             meddling: Mutex::new(None),
             reads: Mutex::default(),
@@ -125,6 +127,11 @@ impl TestStore {
         *self.meddling.lock().expect("no panic") = Some(Box::new(meddling));
     }
 
+    /// How often it was asked for parked events.
+    pub fn looks_at_parked(&self) -> u32 {
+        self.looks_at_parked.load(Ordering::SeqCst)
+    }
+
     /// The versions after which streams were read since the last look.
     pub fn reads(&self) -> Vec<u64> {
         std::mem::take(&mut *self.reads.lock().expect("no panic"))
@@ -165,7 +172,11 @@ impl Store for TestStore {
 
     fn read_all(&self, after: u64, limit: usize) -> BoxFuture<'_, Result<Vec<RecordedEvent>, StoreError>> {
         if self.is_away() {
-            return Box::pin(ready(Err(failure())));
+            // Nobody knows at once.
+            return Box::pin(async {
+                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+                Err(failure())
+            });
         }
         self.memory.read_all(after, limit)
     }
@@ -286,6 +297,7 @@ impl ReadModels for TestStore {
         projection: &'static str,
         generation: Generation,
     ) -> BoxFuture<'_, Result<Vec<ParkedEvent>, StoreError>> {
+        self.looks_at_parked.fetch_add(1, Ordering::SeqCst);
         self.memory.parked(projection, generation)
     }
 
