@@ -132,21 +132,25 @@ impl Link {
         self.letters_changed.notify_one();
     }
 
-    /// Makes the channels; at once if that works, else at the next try of whoever needs them.
-    pub async fn declare(&self) -> Option<()> {
+    /// Makes the channels, and says whether that has worked; `None` if the messages end before that.
+    pub async fn declare(&self) -> Option<bool> {
         for channel in &self.channels {
             let declared = self.unless_stopping(self.broker.declare(channel.clone())).await?;
             if let Err(error) = declared {
                 self.failed(&error, 1);
-                break;
+                return Some(false);
             }
         }
-        Some(())
+        Some(true)
     }
 
     /// Notes what went wrong; the log is told the first time and then now and again, however many there are to fail.
+    /// That there is no channel yet, such as that of a module that has never run, is no failure of the broker's.
     pub fn failed(&self, error: &BrokerError, attempt: u32) {
         static FAILED: Flood = Flood::new();
+        if error.kind == BrokerErrorKind::NoChannel {
+            return tracing::debug!(%error, "waiting for a channel");
+        }
         if (attempt == 1 || attempt.is_multiple_of(10))
             && let Some(left_out) = FAILED.admits("broker")
         {
@@ -235,10 +239,10 @@ pub(crate) async fn keep_watch(link: Arc<Link>, published: watch::Receiver<u64>)
         match pinged {
             Ok(()) => {
                 link.set_trouble(None);
-                if !declared && link.declare().await.is_none() {
-                    return;
+                if !declared {
+                    let Some(made) = link.declare().await else { return };
+                    declared = made;
                 }
-                declared = true;
             }
             Err(error) => {
                 if declared {

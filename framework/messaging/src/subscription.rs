@@ -14,7 +14,7 @@ use futures::StreamExt;
 use futures::TryStreamExt;
 use potter_broker::backoff::backoff;
 use potter_broker::subject::{Subjects, token};
-use potter_broker::{BrokerErrorKind, Consumer, Delivery, Message, headers};
+use potter_broker::{Consumer, Delivery, Message, headers};
 use potter_core::failure::{Failure, FailureKind};
 use potter_core::flood::Flood;
 use potter_core::prost_types::Timestamp;
@@ -119,8 +119,7 @@ impl Following {
         let consumer = consumer(link.dispatcher.module().name(), subscription);
         let deliveries = match link.broker.consume(consumer).await {
             Ok(deliveries) => deliveries,
-            // The other module may never have run yet.
-            Err(error) => return link.failed(&error, if error.kind == BrokerErrorKind::NoChannel { 2 } else { 1 }),
+            Err(error) => return link.failed(&error, 1),
         };
         let closed = link.intake_closed.clone().cancelled_owned();
         let mut deliveries = std::pin::pin!(deliveries.take_until(closed));

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use potter_broker::{Broker, Channel, Keeps, MemoryBroker, Message, headers};
 use potter_core::dispatch::{self, Dispatcher};
 use potter_core::failure::Failure;
+use potter_core::health::HealthStatus;
 use potter_core::memory::MemoryStore;
 use potter_core::module::Module;
 use potter_core::prost::Message as _;
@@ -214,6 +215,18 @@ async fn a_letter_is_told_at_once_by_who_keeps_it() {
             assert!(looks < 100_000, "the letter is not told");
             tokio::task::yield_now().await;
         }
+    }
+}
+
+/// It is waited for, and that isn't the broker's fault.
+#[tokio::test(start_paused = true)]
+async fn a_module_that_has_never_run_makes_nothing_ill() {
+    let (store, broker) = (Arc::new(MemoryStore::new()), Arc::new(MemoryBroker::new()));
+    let shop = Shop::over(store, broker, Options::default(), module(articles(no_bad_ones))).await;
+    for _ in 0..200 {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let parts = shop.dispatcher.health().await;
+        assert!(parts.iter().all(|part| part.status == HealthStatus::Up), "{parts:?}");
     }
 }
 

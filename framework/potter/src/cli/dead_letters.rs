@@ -94,6 +94,9 @@ pub(crate) async fn replay(
     nats_url: Option<&str>,
     output: &mut Output<'_>,
 ) -> Result<(), TaskError> {
+    if let Some(id) = which.id {
+        find(dispatcher.store(), id).await?;
+    }
     let broker = match nats_url {
         Some(url) if publishes(which, dispatcher).await? => Some(crate::messages::reach(url).await?),
         _ => None,

@@ -424,8 +424,11 @@ async fn dead_letters_are_listed_shown_replayed_and_discarded() {
 
     assert!(list(&["discard", &ids[1]]).status.success());
     assert_eq!(printed(&list(&["list"])).0, "");
-    let output = list(&["show", &ids[1]]);
-    assert!(printed(&output).1.contains("there is no dead letter"), "{output:?}");
+    for action in ["show", "replay", "discard"] {
+        let output = list(&[action, &ids[1]]);
+        assert_eq!(output.status.code(), Some(1), "{action}");
+        assert!(printed(&output).1.contains("there is no dead letter"), "{output:?}");
+    }
 }
 
 fn letter(subject: &str, payload: Vec<u8>) -> potter::store::DeadLetter {
