@@ -222,6 +222,12 @@ impl Module {
         self.read_models.iter().map(|model| (model.name(), model.table(), model.kept_in()))
     }
 
+    /// The module without queries and read models: what has effects and executes commands, beside the service that answers.
+    #[must_use]
+    pub fn write_side(self) -> Self {
+        Self { queries: Vec::new(), read_models: Vec::new(), ..self }
+    }
+
     /// Full name of the message that is stored as that event type in that schema version.
     #[must_use]
     pub fn event_message(&self, event_type: &str, version: u32) -> Option<&'static str> {

@@ -232,7 +232,8 @@ impl App {
         told
     }
 
-    /// Runs the module for as long as dead letters are tried again.
+    /// Runs the module for as long as dead letters are tried again. Read models are the service's: where it keeps them may
+    /// not be known here.
     #[cfg(feature = "nats")]
     async fn replay(
         self,
@@ -243,7 +244,7 @@ impl App {
     ) -> Result<(), TaskError> {
         let Self { module, options, .. } = self;
         let url = config.nats_url.as_deref();
-        let dispatcher = Dispatcher::start(module, store, options).await.map_err(RunError::from)?;
+        let dispatcher = Dispatcher::start(module.write_side(), store, options).await.map_err(RunError::from)?;
         let replayed = crate::cli::dead_letters::replay(which, &dispatcher, url, output).await;
         dispatcher.shutdown().await;
         replayed

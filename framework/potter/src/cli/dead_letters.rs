@@ -86,7 +86,7 @@ fn line(letter: &DeadLetter, format: Format) -> String {
     }
 }
 
-/// Tries letters again, with the whole module running beside the service, if that runs.
+/// Tries letters again, with the module's write side running beside the service, if that runs.
 #[cfg(feature = "nats")]
 pub(crate) async fn replay(
     which: &Which,

@@ -413,8 +413,14 @@ async fn dead_letters_are_listed_shown_replayed_and_discarded() {
     let shown: Value = serde_json::from_str(printed(&output).0).expect("JSON");
     assert_eq!((&shown["reason"], &shown["headers"]["potter-actor"]), (&"no such command".into(), &"ada".into()));
 
+    let position = || {
+        let output = run(directory.path(), &["projections", "list", "--format", "json"], &[]);
+        lines(printed(&output).0)[0]["position"].clone()
+    };
+    let before = position();
     let output = list(&["replay"]);
     let (text, errors) = printed(&output);
+    assert_eq!(position(), before, "read models are the service's, wherever it keeps them");
     assert_eq!(output.status.code(), Some(1), "one of them cannot be taken in: {text}");
     assert!(text.contains(&format!("{}  commands    taken in", ids[0])), "{text}");
     assert!(text.contains("kept: UNIMPLEMENTED"), "{text}");
