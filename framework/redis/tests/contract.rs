@@ -38,3 +38,30 @@ async fn a_copy_of_another_shape_is_not_restored() {
     let begun = before.begin_rebuild(PROJECTION, THINGS, Rebuild::FromSnapshot).await;
     assert_eq!(begun.expect("begun"), Some(1));
 }
+
+/// One that a version has begun which kept nothing of a rebuild but that it goes on.
+#[tokio::test]
+async fn a_rebuild_that_nothing_is_known_of_is_dropped() {
+    let service = format!("unknown-{}", std::process::id());
+    let read_models = RedisReadModels::new(&server(), &service, &[(PROJECTION, THINGS)]).expect("an address");
+    read_models.begin_rebuild(PROJECTION, THINGS, Rebuild::After(0)).await.expect("begun");
+    let client = redis::Client::open(server()).expect("an address");
+    let mut connection = client.get_connection().expect("a connection");
+    let mut keys = redis::cmd("KEYS");
+    let keys: Vec<String> =
+        keys.arg(format!("potter:{{{service}}}:{PROJECTION}:*")).query(&mut connection).expect("known");
+    let mut forget = redis::cmd("HDEL");
+    for field in [&keys[0], "rebuild:number", "rebuild:begins_with", "rebuild:begun_at"] {
+        forget.arg(field);
+    }
+    forget.exec(&mut connection).expect("forgotten");
+
+    let before = read_models.projection(PROJECTION).await.expect("readable");
+    assert!(before.rebuilding && before.rebuild.is_none(), "{before:?}");
+    assert!(read_models.drop_rebuild(PROJECTION, THINGS, 0, "begin it anew".to_owned()).await.expect("dropped"));
+    let after = read_models.projection(PROJECTION).await.expect("readable");
+    let failure = after.rebuild.and_then(|it| it.end).and_then(|it| it.failure);
+    assert_eq!((after.rebuilding, failure.as_deref()), (false, Some("begin it anew")));
+    let begun = read_models.begin_rebuild(PROJECTION, THINGS, Rebuild::After(0)).await;
+    assert_eq!(begun.expect("begun"), Some(1));
+}

@@ -115,7 +115,7 @@ enum Woken<M: ReadModel> {
     /// There may be more to take in.
     Events,
     Order(Order),
-    /// `None`: another process has finished the rebuild.
+    /// `None`: another process has finished the rebuild, or it could not go on.
     Built(Result<Option<Built<M>>, Failure>),
     Stop,
 }
@@ -140,7 +140,7 @@ impl<'r, M: ReadModel> Task<'r, M> {
         };
         if let Ok(record) = runtime.store.projection(M::NAME).await {
             task.paused = record.paused;
-            task.take_up_rebuild(record).await;
+            task.take_up_rebuild(record);
         }
         task.tell();
         task.follow().await;
@@ -167,7 +167,7 @@ impl<'r, M: ReadModel> Task<'r, M> {
         match order {
             Order::Rebuild(begin, done) => {
                 let log = self.runtime.log();
-                self.spawn_rebuild(async move { Begun::new::<M>(&log, begin).await }, done, 0);
+                self.spawn_rebuild(async move { Begun::new::<M>(&log, begin).await.map(Some) }, done, 0);
             }
             Order::Reset(done) => {
                 let reset = self.reset().await;
@@ -352,23 +352,19 @@ impl<'r, M: ReadModel> Task<'r, M> {
         });
     }
 
-    async fn take_up_rebuild(&mut self, record: ProjectionRecord) {
-        match Begun::broken_off::<M>(&self.runtime.log(), record).await {
-            Ok(Some(begun)) => {
-                tracing::info!(read_model = M::NAME, "a rebuild that was interrupted goes on");
-                self.spawn_rebuild(async { Ok(begun) }, oneshot::channel().0, 0);
-            }
-            Ok(None) => {}
-            Err(failure) => {
-                tracing::error!(read_model = M::NAME, %failure, "a rebuild that was interrupted waits for the next start")
-            }
+    /// Goes on with a rebuild that was interrupted; the read model itself doesn't wait for that.
+    fn take_up_rebuild(&mut self, record: ProjectionRecord) {
+        if record.rebuilding || record.rebuild.as_ref().is_some_and(|it| it.end.is_none()) {
+            tracing::info!(read_model = M::NAME, "a rebuild was interrupted");
+            let log = self.runtime.log();
+            self.spawn_rebuild(async move { Begun::broken_off::<M>(&log, record).await }, oneshot::channel().0, 0);
         }
     }
 
     /// Builds in a task of its own.
     fn spawn_rebuild(
         &mut self,
-        begun: impl Future<Output = Result<Begun, Failure>> + Send + 'static,
+        begun: impl Future<Output = Result<Option<Begun>, Failure>> + Send + 'static,
         done: Done<()>,
         failures: u32,
     ) {
@@ -415,7 +411,7 @@ impl<'r, M: ReadModel> Task<'r, M> {
     fn try_again(&mut self, begun: Begun, done: Done<()>, failures: u32) {
         let after_a_while = async move {
             tokio::time::sleep(backoff(failures)).await;
-            Ok(begun)
+            Ok(Some(begun))
         };
         self.spawn_rebuild(after_a_while, done, failures);
     }
@@ -460,12 +456,12 @@ async fn resume<M: ReadModel>(runtime: &Runtime, board: &Board) -> Option<Follow
     None
 }
 
-/// Builds the next generation until it has caught up for the first time.
+/// Builds the next generation, if there is one to be built, until it has caught up for the first time.
 async fn build<M: ReadModel>(
-    begun: impl Future<Output = Result<Begun, Failure>>,
+    begun: impl Future<Output = Result<Option<Begun>, Failure>>,
     log: Log,
 ) -> Result<Option<Built<M>>, Failure> {
-    let begun = begun.await?;
+    let Some(begun) = begun.await? else { return Ok(None) };
     let built = begun.build_through_outages(&log).await?;
     Ok(built.map(|builder| Built { begun, builder: Box::new(builder) }))
 }

@@ -3,7 +3,9 @@
 use potter::bytes::Bytes;
 use potter::read_model::ReadModel;
 use potter::replay::Replay;
-use potter::store::{Generation, ProjectionBatch, ProjectionError, Rebuild, RebuildRecord, RowChange, SharedStore};
+use potter::store::{
+    Generation, Migration, ProjectionBatch, ProjectionError, Rebuild, RebuildRecord, RowChange, SharedStore,
+};
 use potter_sample::{CreateProductRequest, ProductReply, Products};
 
 use super::{CREATE, SOON, memory, postgres, sqlite, start};
@@ -29,6 +31,20 @@ async fn rows_are_made_anew_by_who_starts(store: SharedStore) {
     assert!(matches!(late, Err(ProjectionError::Ended)), "{late:?}");
     let late = store.finish_rebuild(Products::NAME, Products::TABLE, number, 1).await;
     assert!(matches!(late, Err(ProjectionError::Ended)), "{late:?}");
+}
+
+/// A migration that makes a table anew forgets how far the read model and its rebuild were, as the generator writes it.
+async fn what_a_migration_has_dropped_is_told(store: SharedStore) {
+    const FORGET: &[Migration] =
+        &[Migration::of_any_database("0002_forget", "DELETE FROM potter_checkpoints WHERE projection = 'Products'")];
+    let node = start(&store).await;
+    node.settle().await;
+    let begun = store.begin_rebuild(Products::NAME, Products::TABLE, Rebuild::After(0)).await.expect("begun");
+    store.migrate(FORGET).await.expect("applied");
+    let _other = start(&store).await;
+    let rebuild = ended(&store).await;
+    let failure = rebuild.end.and_then(|it| it.failure).expect("it could not go on");
+    assert_eq!((Some(rebuild.number), failure.contains("migration")), (begun, true), "{failure}");
 }
 
 /// The row of a product; what it holds beside its bytes isn't asked for.
@@ -72,6 +88,17 @@ async fn rows_are_made_anew_by_who_starts_in_memory() {
 async fn rows_are_made_anew_by_who_starts_on_sqlite() {
     let directory = tempfile::tempdir().expect("a directory");
     rows_are_made_anew_by_who_starts(sqlite(directory.path())).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_migration_has_dropped_is_told_on_sqlite() {
+    let directory = tempfile::tempdir().expect("a directory");
+    what_a_migration_has_dropped_is_told(sqlite(directory.path())).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_migration_has_dropped_is_told_on_postgres() {
+    what_a_migration_has_dropped_is_told(postgres(&in_process::postgres("dropped_rebuilds").await).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
