@@ -68,7 +68,7 @@ async fn requests(shop: &Shop) {
     shop.counts("http_request_duration_seconds_count", &route, 3.0).await;
 }
 
-/// One that is executed, and one that is tried three times and fails.
+/// One that is executed, and one that is tried four times and fails: for so long that it is seen waiting.
 async fn asynchronous_commands(shop: &Shop) {
     let imported = shop.post("/products:import", r#"{"name":"torch","stock":5}"#, "", 202).await;
     shop.counts("potter_commands_total", &[("name", IMPORT), ("outcome", "ok")], 1.0).await;
@@ -77,9 +77,9 @@ async fn asynchronous_commands(shop: &Shop) {
     let reserve = format!("/products/{}/reserve", imported["productId"].as_str().expect("an id"));
     let waits = shop.counts("potter_pending_commands", &[("name", "")], 1.0);
     tokio::join!(waits, shop.post(&reserve, r#"{"quantity":7}"#, "", 202));
-    shop.counts("potter_worker_retries_total", &[("name", RESERVE)], 2.0).await;
+    shop.counts("potter_worker_retries_total", &[("name", RESERVE)], 3.0).await;
     shop.counts("potter_worker_failures_total", &[("name", RESERVE)], 1.0).await;
-    shop.counts("potter_commands_total", &[("name", RESERVE), ("outcome", "refused")], 3.0).await;
+    shop.counts("potter_commands_total", &[("name", RESERVE), ("outcome", "refused")], 4.0).await;
     shop.counts("potter_pending_commands", &[("name", "")], 0.0).await;
     shop.counts("potter_published_total", &[("name", "outcomes")], 2.0).await;
 }

@@ -146,7 +146,7 @@ async fn a_query_waits_for_a_frozen_redis_no_longer_than_configured() {
     let (dsn, address) = (sqlite(directory.path()), format!("127.0.0.1:{port}"));
     let redis = Redis::start(port, directory.path());
     let places = [("DATABASE_DSN", dsn.as_str()), ("READ_MODELS_STORE", "redis"), ("REDIS_ADDR", &address)];
-    let service = start(&[&places[..], &[("DATABASE_TIMEOUT_MS", "1000")]].concat()).await;
+    let service = start(&[&places[..], &[("DATABASE_TIMEOUT_MS", "100")]].concat()).await;
     let http = service.http_address();
     let lamp = create(http, "lamp").await;
     let known = async { while name_of(http, &lamp).await != "lamp" {} };
@@ -156,7 +156,8 @@ async fn a_query_waits_for_a_frozen_redis_no_longer_than_configured() {
     let refused = async |id: &str| {
         let began = Instant::now();
         assert_eq!(get(http, &format!("/api/v1/products/{id}")).await.expect("an answer").status, 503);
-        assert!(began.elapsed() < Duration::from_millis(2500), "{:?}", began.elapsed());
+        // Without being configured it would take 5 s.
+        assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
     };
     refused(&lamp).await;
     refused(&create(http, "desk").await).await;

@@ -27,6 +27,7 @@ async fn rows_and_position_are_never_apart(place: Place) {
         in_mid_work += usize::from(at < *store.head().borrow());
         service = place.start();
     }
+    assert!(in_mid_work > 0, "no kill came while events waited");
     place.check([service], &Ledger::new()).await;
     println!("{kills} kills on {}, {in_mid_work} of them in mid-work: rows and position never apart", place.kind());
 }

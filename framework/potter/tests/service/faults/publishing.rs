@@ -1,6 +1,8 @@
 //! A node that is frozen (`SIGSTOP`) while it publishes to NATS, and goes on when another has long published the same.
 
-use super::{Load, Place, broker, published, until, variable};
+use tokio::time::timeout;
+
+use super::{Load, PATIENCE, Place, broker, published, until, variable};
 use crate::process::Process;
 
 #[path = "../../../../messaging/tests/killed/kept.rs"]
@@ -35,16 +37,23 @@ async fn a_frozen_publisher_is_replaced_and_nothing_is_lost_or_out_of_order_when
     println!("{freezes} freezes of the publisher, {} events: 0 lost, 0 out of order, 0 twice", log.len());
 }
 
-/// Freezes the node that publishes, amidst commands; answers with it and the other.
+/// Freezes the node that publishes, amidst commands; answers with it and the other, which doesn't.
 async fn freeze_publisher<'a>(nodes: &'a [Process; 2], load: &Load) -> (&'a Process, &'a Process) {
-    loop {
-        let before = [published(nodes[0].http).await, published(nodes[1].http).await];
-        load.goes_on(200).await;
-        for (number, node) in nodes.iter().enumerate() {
-            if published(node.http).await > before[number] {
-                node.signal("STOP");
-                return (node, &nodes[1 - number]);
+    let counts = async || [published(nodes[0].http).await, published(nodes[1].http).await];
+    let found = async {
+        loop {
+            let before = counts().await;
+            load.goes_on(200).await;
+            let after = counts().await;
+            match [after[0] > before[0], after[1] > before[1]] {
+                [true, false] => break (&nodes[0], &nodes[1]),
+                [false, true] => break (&nodes[1], &nodes[0]),
+                // Nobody has yet, or the lead went over.
+                [false, false] | [true, true] => {}
             }
         }
-    }
+    };
+    let (publisher, other) = timeout(PATIENCE, found).await.expect("one of them publishes");
+    publisher.signal("STOP");
+    (publisher, other)
 }
