@@ -11,7 +11,9 @@ use potter_broker::subject::Subjects;
 use potter_broker::{Message as Sent, SharedBroker, headers};
 use potter_proto::runtime::v1::QueryError;
 use prost::Message;
+use tokio::time::Instant;
 
+use super::sending::when_reached;
 use super::{PATIENCE, Told, Way, failure};
 use crate::call::Query;
 use crate::connection::Connection;
@@ -110,7 +112,10 @@ impl<R: Message + Default + 'static, X: ErrorEvent> Question<R, X> {
             Way::Broker { broker, module, name, resolve } => {
                 let usual = || Subjects::of(&module).query(&name);
                 let subject = resolve.map_or_else(usual, |resolve| resolve(&name));
-                let answer = broker.request(self.message(subject), self.timeout).await;
+                let question = self.message(subject);
+                let deadline = Instant::now() + self.timeout;
+                let ask = || broker.request(question.clone(), deadline.saturating_duration_since(Instant::now()));
+                let answer = when_reached(deadline, ask).await;
                 Ok(read(answer.map_err(|error| failure(&error))?)?)
             }
         }

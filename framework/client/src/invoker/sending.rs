@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use futures::StreamExt;
+use futures::future::BoxFuture;
+use futures::stream::StreamExt;
 use potter_broker::subject::Subjects;
 use potter_broker::{BrokerError, BrokerErrorKind, Messages, SharedBroker, headers};
 use potter_proto::runtime::v1::CommandStatus;
@@ -163,18 +164,23 @@ impl Line {
 /// # Errors
 /// It isn't there soon, or doesn't answer before the deadline.
 pub(super) async fn listen(broker: &SharedBroker, pattern: String, deadline: Instant) -> Result<Messages, BrokerError> {
+    let listening = timeout_at(deadline, when_reached(deadline, || broker.listen(pattern.clone()))).await;
+    listening.unwrap_or_else(|_| Err(BrokerError::new(BrokerErrorKind::TimedOut, "the broker does not answer")))
+}
+
+/// Does something with a broker as soon as that is in reach, which it may not be at once after the program's start.
+pub(super) async fn when_reached<'a, T>(
+    deadline: Instant,
+    act: impl Fn() -> BoxFuture<'a, Result<T, BrokerError>>,
+) -> Result<T, BrokerError> {
     let given_up = deadline.min(Instant::now() + REACHED_WITHIN);
     loop {
-        let listening = timeout_at(deadline, broker.listen(pattern.clone())).await;
-        let error = match listening {
-            Ok(Ok(messages)) => return Ok(messages),
-            Ok(Err(error)) => error,
-            Err(_) => return Err(BrokerError::new(BrokerErrorKind::TimedOut, "the broker does not answer")),
-        };
-        if error.kind == BrokerErrorKind::Closed || Instant::now() + TRY_AGAIN >= given_up {
-            return Err(error);
+        match act().await {
+            Err(error) if error.kind == BrokerErrorKind::Unreachable && Instant::now() + TRY_AGAIN < given_up => {
+                tracing::debug!(%error, "the broker is not in reach yet");
+            }
+            done => return done,
         }
-        tracing::debug!(%error, "cannot listen yet");
         sleep(TRY_AGAIN).await;
     }
 }

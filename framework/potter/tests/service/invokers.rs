@@ -259,6 +259,16 @@ async fn json_of_events_that_are_not_awaited_is_passed_over() {
     }
 }
 
+/// A connection takes its time, and who asks at once is answered all the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_question_waits_until_the_broker_is_in_reach() {
+    let (url, _alone) = crate::nats::alone().await;
+    let broker: SharedBroker = Arc::new(NatsBroker::connect(&url, "an invoker").await.expect("a valid URL"));
+    let asked = Get::over_broker(&broker, "nowhere", "GetProduct").ask(&GetProductRequest::default()).await;
+    let unserved = asked.expect_err("nobody is there").to_string();
+    assert!(unserved.contains("nobody serves"), "the server was asked: {unserved}");
+}
+
 /// Long before the time for the outcome is up.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_command_that_never_left_is_told_so() {
