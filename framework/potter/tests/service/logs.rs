@@ -53,3 +53,25 @@ async fn a_refusal_is_told_with_its_correlation_id() {
     let line = process.wait_for("not executed");
     assert_eq!((&line["correlation_id"], &line["code"]), (&"c2".into(), &"NAME_TAKEN".into()), "{line}");
 }
+
+/// One line says where and what; the backtrace comes only to those who ask for it (RUST_BACKTRACE).
+#[cfg(debug_assertions)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_panic_of_a_rule_is_a_line() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (process, _) = Process::start_example("shop", directory.path(), &[("LOG_LEVEL", "info")]);
+    let created = send_with(process.http, "POST", "/products", r#"{"name":"lamp","stock":5}"#, "").await;
+    let path =
+        format!("/products/{}/reserve", created.expect("an answer").json()["productId"].as_str().expect("an id"));
+    // More than the rule looks at, and than the stock can take.
+    let reserved = send_with(process.http, "POST", &path, &format!(r#"{{"quantity":{}}}"#, i32::MIN), "").await;
+    assert_eq!(reserved.expect("an answer").status, 202);
+    let panic = process.wait_for("a panic");
+    assert_eq!(panic["panic.message"], "attempt to subtract with overflow", "{panic}");
+    let place = panic["panic.place"].as_str().expect("a place");
+    assert!(place.starts_with("framework/sample/src/product.rs:"), "{panic}");
+    assert!(panic["panic.backtrace"].is_null() && panic["name"] == "shop.reserve_stock", "{panic}");
+    process.signal("TERM");
+    let (_, rest) = process.wait_with_log();
+    assert!(rest.iter().all(serde_json::Value::is_object), "{rest:?}");
+}
