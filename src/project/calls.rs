@@ -4,7 +4,7 @@ use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, Se
 use serde::Serialize;
 
 use crate::docs::Comments;
-use crate::model::{Module, PathTemplate, Route, RouteBody, Rpc, Segment};
+use crate::model::{Module, PathTemplate, Route, RouteBody, Rpc, RpcKind, Segment, Transport};
 use crate::plan::samples;
 
 /// A request that the README shows.
@@ -14,13 +14,14 @@ pub(super) struct Call {
     command: String,
 }
 
-/// One request per rpc, over REST where it is served, else over gRPC.
+/// One request per rpc, over REST where it is served, else over gRPC, else over NATS.
 pub(super) fn calls(module: &Module, comments: &Comments) -> Vec<Call> {
     let rpcs = module.services.iter().flat_map(|service| &service.rpcs);
     let call = |rpc: &Rpc| {
         let command = match rpc.routes.first() {
             Some(route) => curl(rpc, route),
-            None => grpcurl(rpc),
+            None if module.transports.contains(&Transport::Grpc) => grpcurl(rpc),
+            None => nats(rpc, &module.name),
         };
         let comment = comments.raw(&rpc.descriptor).trim().lines().next().unwrap_or_default().trim().to_owned();
         let title = if comment.is_empty() { rpc.descriptor.name().to_owned() } else { comment };
@@ -67,6 +68,17 @@ fn grpcurl(rpc: &Rpc) -> String {
     let body = sample(&rpc.descriptor.input(), &[]);
     let service = rpc.descriptor.parent_service().full_name().to_owned();
     format!("grpcurl -plaintext -d '{body}' localhost:50051 {service}/{}", rpc.descriptor.name())
+}
+
+fn nats(rpc: &Rpc, module: &str) -> String {
+    let body = sample(&rpc.descriptor.input(), &[]);
+    let json = "-H content-type:application/json";
+    match &rpc.kind {
+        RpcKind::Command(command) => {
+            format!("nats publish {module}.commands.{} '{body}' {json} -H Nats-Msg-Id:$(uuidgen)", command.id)
+        }
+        RpcKind::Query(_) => format!("nats request {module}.queries.{} '{body}' {json}", rpc.descriptor.name()),
+    }
 }
 
 /// A message with a plausible value in each field, as canonical JSON that a shell takes in single quotes.

@@ -5,7 +5,9 @@ use std::panic;
 use potter_gen::{
     descriptors::{Descriptors, RawRequest, compile},
     diagnostic::Code,
+    framework::Framework,
     model::{Settings, build},
+    proposal::{Past, Source, propose},
     request,
 };
 use prost::Message;
@@ -219,4 +221,27 @@ fn a_set_gives_all_files_but_those_that_come_along() {
     let empty = FileDescriptorSetBytes { file: Vec::new() }.encode_to_vec();
     let findings = Descriptors::from_set(&empty, &["shop.proto".to_owned()], |_| None).expect_err("it isn't there");
     assert!(findings.to_string().contains("`shop.proto`"), "{findings}");
+}
+
+/// Whatever carries them, a README shows requests that somebody answers.
+#[test]
+fn a_readme_shows_requests_over_what_is_served() {
+    let readme = |transport: &str| {
+        let option = format!("module_name: \"shop\" transport: [\"{transport}\"]");
+        let descriptors = compiled(&SHOP.replace("module_name: \"shop\"", &option));
+        let (module, _) = build(&descriptors, &Settings::default()).unwrap_or_else(|findings| panic!("{findings}"));
+        let source = Source { descriptors, module, framework: Framework::Version("0.1.0".to_owned()) };
+        let proposal = propose(&source, &Past::default()).unwrap_or_else(|findings| panic!("{findings}"));
+        proposal.files.into_iter().find(|file| file.path == "README.md").expect("there is one").contents
+    };
+    for (transport, request) in [
+        ("REST", "curl localhost:8080/products/$ID"),
+        ("GRPC", "grpcurl -plaintext -d '{\"id\":"),
+        ("NATS", "nats request shop.queries.GetProduct '{\"id\":"),
+    ] {
+        let readme = readme(transport);
+        let is_request = |line: &&str| ["curl ", "grpcurl ", "nats "].iter().any(|word| line.starts_with(word));
+        let requests: Vec<_> = readme.lines().filter(is_request).collect();
+        assert!(requests.len() == 1 && requests[0].starts_with(request), "{transport}: {requests:?}");
+    }
 }

@@ -240,9 +240,15 @@ fn welcome(plan: &Plan, output: &Path) -> ExitCode {
     let of = |generated: bool| plan.steps.iter().filter(|it| (it.class == Class::Generated) == generated).count();
     let (yours, potters) = (of(false), of(true));
     eprintln!("{:>10}  {yours} files that are yours and {potters} of Potter's in {}", "wrote", output.display());
-    let port = if plan.module.transports.contains(&Transport::Rest) { "8080" } else { "50051" };
-    eprintln!("\nNext:\n  cd {}\n  make run      # serves on port {port}\n  make test", output.display());
-    if port == "8080" {
+    let transports = &plan.module.transports;
+    let (rest, grpc) = (transports.contains(&Transport::Rest), transports.contains(&Transport::Grpc));
+    let serves = match (rest, grpc) {
+        (true, _) => "on port 8080",
+        (false, true) => "on port 50051",
+        (false, false) => "over NATS, and its health on port 8080",
+    };
+    eprintln!("\nNext:\n  cd {}\n  make run      # serves {serves}\n  make test", output.display());
+    if rest {
         eprintln!("\nThen open http://localhost:8080/docs, or take a request from README.md.");
     }
     ExitCode::SUCCESS
