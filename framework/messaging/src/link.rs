@@ -1,6 +1,7 @@
 //! The broker as the parts of a service see it: one that is there in the end.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -39,6 +40,8 @@ pub(crate) struct Link {
     channels: Vec<Channel>,
     /// Why the broker doesn't work; `None` while it does.
     trouble: Mutex<Option<String>>,
+    /// Whether it has ever worked.
+    reached: AtomicBool,
     lag: watch::Sender<u64>,
     /// How many messages wait for a person.
     letters: watch::Sender<u64>,
@@ -65,6 +68,7 @@ impl Link {
             stopping: CancellationToken::new(),
             channels,
             trouble: Mutex::new(Some("not connected yet".to_owned())),
+            reached: AtomicBool::new(false),
             lag: watch::Sender::new(0),
             letters: watch::Sender::new(0),
             letters_changed: Notify::new(),
@@ -145,13 +149,15 @@ impl Link {
     }
 
     /// Notes what went wrong; the log is told the first time and then now and again, however many there are to fail.
+    /// Until the broker has been in reach, [`keep_watch`] alone tells it.
     /// That there is no channel yet, such as that of a module that has never run, is no failure of the broker's.
     pub fn failed(&self, error: &BrokerError, attempt: u32) {
         static FAILED: Flood = Flood::new();
         if error.kind == BrokerErrorKind::NoChannel {
             return tracing::debug!(%error, "waiting for a channel");
         }
-        if (attempt == 1 || attempt.is_multiple_of(10))
+        if self.reached.load(Ordering::Relaxed)
+            && (attempt == 1 || attempt.is_multiple_of(10))
             && let Some(left_out) = FAILED.admits("broker")
         {
             tracing::warn!(%error, attempt, left_out, "the broker failed; trying again");
@@ -230,14 +236,41 @@ pub(crate) async fn count_backlogs(link: Arc<Link>) {
     }
 }
 
+/// What the log is told of a broker that doesn't work: that, once, and that it works again.
+#[derive(Default)]
+struct Outage {
+    looks: u32,
+    is_told: bool,
+}
+
+impl Outage {
+    /// A broker that was never reached may just be about to be: the first look is too early to say so.
+    fn go_on(&mut self, error: &BrokerError, was_reached: bool) {
+        self.looks += 1;
+        if !self.is_told && (was_reached || self.looks > 1) {
+            self.is_told = true;
+            tracing::warn!(%error, "the broker doesn't work; the service goes on without it");
+        }
+    }
+
+    fn end(&mut self) {
+        if std::mem::take(self).is_told {
+            tracing::info!("the broker works");
+        }
+    }
+}
+
 /// Makes the channels as soon as the broker is there, and again when it comes back; keeps health and lag up to date.
 pub(crate) async fn keep_watch(link: Arc<Link>, published: watch::Receiver<u64>) {
     let mut declared = false;
+    let mut outage = Outage::default();
     let mut look = tokio::time::interval(LOOK);
     while link.unless_stopping(look.tick()).await.is_some() {
         let Some(pinged) = link.unless_stopping(link.broker.ping()).await else { return };
         match pinged {
             Ok(()) => {
+                outage.end();
+                link.reached.store(true, Ordering::Relaxed);
                 link.set_trouble(None);
                 if !declared {
                     let Some(made) = link.declare().await else { return };
@@ -245,9 +278,7 @@ pub(crate) async fn keep_watch(link: Arc<Link>, published: watch::Receiver<u64>)
                 }
             }
             Err(error) => {
-                if declared {
-                    tracing::warn!(%error, "the broker doesn't work");
-                }
+                outage.go_on(&error, link.reached.load(Ordering::Relaxed));
                 link.set_trouble(Some(error.to_string()));
                 declared = false;
             }

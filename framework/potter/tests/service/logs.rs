@@ -31,6 +31,35 @@ async fn an_outage_does_not_flood_the_log() {
     assert_eq!(told[0], &serde_json::json!(0));
 }
 
+/// A connection takes its time, which nobody needs to be warned of; that there is no broker is told once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_is_missed_only_where_there_is_none() {
+    let (url, _alone) = crate::nats::alone().await;
+    for (url, waited_for) in
+        [(url.as_str(), None), ("nats://127.0.0.1:1", Some("the broker doesn't work; the service goes on without it"))]
+    {
+        let directory = tempfile::tempdir().expect("a directory");
+        let (process, mut lines) =
+            Process::start_with_log(directory.path(), &[("NATS_URL", url), ("LOG_LEVEL", "info")]);
+        match waited_for {
+            Some(message) => lines.push(process.wait_for(message)),
+            None => until_up(&process).await,
+        }
+        process.signal("TERM");
+        lines.extend(process.wait_with_log().1);
+        let warnings =
+            lines.iter().filter(|line| line["level"] == "WARN" && line["target"] == "potter_messaging::link");
+        assert_eq!(warnings.count(), usize::from(waited_for.is_some()), "{lines:?}");
+    }
+}
+
+async fn until_up(process: &Process) {
+    let is_up = async || get(process.http, "/health/ready").await.is_ok_and(|it| it.json()["status"] == "UP");
+    while !is_up().await {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+}
+
 // The log is waited for on a thread.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_request_can_be_followed_from_its_arrival_to_the_read_model() {
