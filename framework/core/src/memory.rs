@@ -217,6 +217,13 @@ impl Store for MemoryStore {
         })
     }
 
+    fn renew_dead_letter(&self, letter: DeadLetter) -> BoxFuture<'_, Result<bool, StoreError>> {
+        self.with("renew a dead letter", move |state| {
+            let known = state.dead_letters.get_mut(&letter.id);
+            Ok(known.map(|known| *known = letter).is_some())
+        })
+    }
+
     fn remove_dead_letter(&self, id: Uuid) -> BoxFuture<'_, Result<bool, StoreError>> {
         self.with("remove a dead letter", move |state| Ok(state.dead_letters.remove(&id).is_some()))
     }

@@ -99,6 +99,9 @@ pub trait Store: ReadModels {
     /// How many dead letters there are of each source, in the order of those; none of a source isn't told.
     fn dead_letter_counts(&self) -> BoxFuture<'_, Result<Vec<(String, u64)>, StoreError>>;
 
+    /// Writes anew why a dead letter is one and what was tried; false if there is none (any more).
+    fn renew_dead_letter(&self, letter: DeadLetter) -> BoxFuture<'_, Result<bool, StoreError>>;
+
     /// Removes a dead letter; false if there is none (any more).
     fn remove_dead_letter(&self, id: Uuid) -> BoxFuture<'_, Result<bool, StoreError>>;
 

@@ -3,10 +3,11 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use potter_broker::{MemoryBroker, Message, SharedBroker};
 use potter_core::dispatch::Dispatcher;
-use potter_core::failure::{Failure, codes};
+use potter_core::failure::{Failure, FailureKind, codes};
 pub use potter_core::messages::Replayed;
 use potter_core::store::{DeadLetter, DeadLetterFilter, SharedStore, StoreError};
 use uuid::Uuid;
@@ -61,14 +62,23 @@ pub(crate) async fn replay(
         if untried.is_empty() || (filter.limit.is_some() && !replayed.is_empty()) {
             return Ok(replayed);
         }
-        for letter in untried {
+        for mut letter in untried {
             if tried.leaves(&letter) {
                 let failure = try_again(link, publishes, &letter).await?;
+                if let Some(failure) = failure.as_ref().filter(|it| says_something(it)) {
+                    letter.tried(SystemTime::now(), failure.to_string());
+                    link.store().renew_dead_letter(letter.clone()).await?;
+                }
                 tried.note(&letter, failure.as_ref());
                 replayed.push(Replayed { letter, failure });
             }
         }
     }
+}
+
+/// Whether a failure is the letter's: not if it wasn't tried at all, or something else was ill.
+fn says_something(failure: &Failure) -> bool {
+    failure.kind != FailureKind::Unavailable && failure.code != codes::OUT_OF_ORDER
 }
 
 /// Which letters have been tried. There may be others meanwhile: what came while an event was taken in is kept behind it.

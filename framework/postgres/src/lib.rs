@@ -310,6 +310,15 @@ impl Store for PostgresStore {
         self.models.pool.read("count the dead letters", count).boxed()
     }
 
+    fn renew_dead_letter(&self, letter: DeadLetter) -> BoxFuture<'_, Result<bool, StoreError>> {
+        async move {
+            let letter = &letter;
+            let renew = |connection: Arc<Connection>| async move { messages::renew(&connection, letter).await };
+            self.models.pool.read("renew a dead letter", renew).await
+        }
+        .boxed()
+    }
+
     fn remove_dead_letter(&self, id: Uuid) -> BoxFuture<'_, Result<bool, StoreError>> {
         let remove = move |connection: Arc<Connection>| async move {
             let removed = messages::remove(&connection, id).await;

@@ -42,6 +42,12 @@ pub(crate) async fn counts(connection: &Connection) -> Result<Vec<(String, u64)>
     connection.query(sql, &[]).await?.iter().map(|row| Ok((text(row, 0)?, number(row, 1)?))).collect()
 }
 
+pub(crate) async fn renew(connection: &Connection, letter: &DeadLetter) -> Result<bool, Error> {
+    let sql = "UPDATE potter_dead_letters SET reason = $2, message = $3 WHERE id = $1";
+    let renewed = connection.execute(sql, &[&letter.id, &Text(&letter.reason), &letter.encode_message()]).await?;
+    Ok(renewed > 0)
+}
+
 pub(crate) async fn remove(connection: &Connection, id: Uuid) -> Result<bool, Error> {
     let removed = connection.execute("DELETE FROM potter_dead_letters WHERE id = $1", &[&id]).await?;
     Ok(removed > 0)

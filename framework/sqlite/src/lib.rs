@@ -262,6 +262,10 @@ impl Store for SqliteStore {
         self.read("count the dead letters", messages::counts)
     }
 
+    fn renew_dead_letter(&self, letter: DeadLetter) -> BoxFuture<'_, Result<bool, StoreError>> {
+        self.administer("renew a dead letter", move |connection| messages::renew(connection, &letter))
+    }
+
     fn remove_dead_letter(&self, id: Uuid) -> BoxFuture<'_, Result<bool, StoreError>> {
         self.administer("remove a dead letter", move |connection| messages::remove(connection, id))
     }

@@ -41,6 +41,13 @@ pub(crate) fn counts(connection: &Connection) -> rusqlite::Result<Vec<(String, u
     statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
 }
 
+pub(crate) fn renew(connection: &Connection, letter: &DeadLetter) -> rusqlite::Result<bool> {
+    let DeadLetter { id, reason, .. } = letter;
+    let sql = "UPDATE potter_dead_letters SET reason = ?2, message = ?3 WHERE id = ?1";
+    let renewed = connection.execute(sql, params![id.as_bytes(), reason, letter.encode_message()])?;
+    Ok(renewed > 0)
+}
+
 pub(crate) fn remove(connection: &Connection, id: Uuid) -> rusqlite::Result<bool> {
     let removed = connection.execute("DELETE FROM potter_dead_letters WHERE id = ?1", [id.as_bytes()])?;
     Ok(removed > 0)

@@ -85,7 +85,18 @@ struct StoredAttempt {
     reason: String,
 }
 
+/// The attempts that are told of a letter at most; the first ones go.
+const ATTEMPTS_TOLD: usize = 20;
+
 impl DeadLetter {
+    /// Notes that it was tried again, and why that failed.
+    pub fn tried(&mut self, at: SystemTime, reason: String) {
+        self.reason.clone_from(&reason);
+        self.history.push(DeadAttempt { at, reason });
+        let surplus = self.history.len().saturating_sub(ATTEMPTS_TOLD);
+        self.history.drain(..surplus);
+    }
+
     /// Subject, headers, payload and history as a store keeps them in one column.
     #[must_use]
     pub fn encode_message(&self) -> Vec<u8> {

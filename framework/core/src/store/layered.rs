@@ -152,6 +152,10 @@ impl<L: Layer, S: Store + ?Sized> Store for Layered<L, S> {
         self.layer.again("count the dead letters", || self.store.dead_letter_counts()).boxed()
     }
 
+    fn renew_dead_letter(&self, letter: DeadLetter) -> BoxFuture<'_, Result<bool, StoreError>> {
+        self.layer.again("renew a dead letter", move || self.store.renew_dead_letter(letter.clone())).boxed()
+    }
+
     fn remove_dead_letter(&self, id: Uuid) -> BoxFuture<'_, Result<bool, StoreError>> {
         self.layer.once("remove a dead letter", self.store.remove_dead_letter(id)).boxed()
     }

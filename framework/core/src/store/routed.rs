@@ -122,6 +122,10 @@ impl Store for Routed {
         self.store.dead_letter_counts()
     }
 
+    fn renew_dead_letter(&self, letter: DeadLetter) -> BoxFuture<'_, Result<bool, StoreError>> {
+        self.store.renew_dead_letter(letter)
+    }
+
     fn remove_dead_letter(&self, id: Uuid) -> BoxFuture<'_, Result<bool, StoreError>> {
         self.store.remove_dead_letter(id)
     }

@@ -233,6 +233,10 @@ impl Store for TestStore {
         self.memory.dead_letter_counts()
     }
 
+    fn renew_dead_letter(&self, letter: DeadLetter) -> BoxFuture<'_, Result<bool, StoreError>> {
+        self.memory.renew_dead_letter(letter)
+    }
+
     fn remove_dead_letter(&self, id: Uuid) -> BoxFuture<'_, Result<bool, StoreError>> {
         self.memory.remove_dead_letter(id)
     }

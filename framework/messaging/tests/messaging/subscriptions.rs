@@ -163,6 +163,7 @@ async fn a_poison_message_parks_its_own_stream_and_no_other() {
     let replayed = stuck.replay(DeadLetterFilter::default()).await.expect("the store is there");
     assert_eq!(replayed.len(), 1);
     assert_eq!(replayed[0].failure.as_ref().map(|failure| failure.code.as_ref()), Some("BAD"));
+    assert_eq!(self::letters(&shop, 3).await[0].history.len(), 2, "the replay is told as well");
 
     let store = shop.dispatcher.store().clone();
     let mended = Dispatcher::start(module(articles(|_| Ok(()))), store, dispatch::Options::default()).await;

@@ -81,7 +81,14 @@ pub async fn keeps_dead_letters_until_they_are_removed(Fixture { store, guard: _
     let only = DeadLetterFilter { id: Some(Uuid::from_u128(3)), ..DeadLetterFilter::default() };
     assert_eq!(store.dead_letters(only.clone()).await.expect("readable"), kept[..1]);
 
+    let mut tried = kept[0].clone();
+    tried.tried(a_time() + Duration::from_secs(9), "still bad".to_owned());
+    assert!(store.renew_dead_letter(tried.clone()).await.expect("writable"));
+    assert_eq!(store.dead_letters(only.clone()).await.expect("readable"), std::slice::from_ref(&tried));
+    assert_eq!(letters(&store, by("a", None)).await, [1, 3, 4]);
+
     assert!(store.remove_dead_letter(Uuid::from_u128(3)).await.expect("writable"));
+    assert!(!store.renew_dead_letter(tried).await.expect("writable"), "what is gone doesn't come back");
     assert!(!store.remove_dead_letter(Uuid::from_u128(3)).await.expect("writable"));
     assert_eq!(letters(&store, only).await, [0; 0]);
     assert_eq!(letters(&store, by("a", Some("x"))).await, [4]);
