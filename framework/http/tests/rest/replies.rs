@@ -120,7 +120,8 @@ async fn an_asynchronous_command_tells_where_its_outcome_will_be() {
         status.body["error"],
         json!({
             "code": "OUT_OF_STOCK", "message": "wanted 5, available 3", "retryable": true,
-            "event": {"@type": "type.googleapis.com/shop.v1.OutOfStock", "wanted": 5, "available": 3}
+            "event": {"@type": "type.googleapis.com/shop.v1.OutOfStock", "wanted": 5, "available": 3},
+            "violations": []
         })
     );
 }
