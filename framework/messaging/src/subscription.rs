@@ -24,7 +24,7 @@ use tokio::time::sleep;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-use crate::link::Link;
+use crate::link::{Link, tell_of_store};
 use crate::meter::SubscriptionMeter;
 
 /// How often an event is tried before it is set aside.
@@ -187,7 +187,13 @@ impl Following {
                     self.count(effects);
                     return Some(());
                 }
-                Ok(Applied::Behind) => return self.set_aside(key, message, BEHIND.to_owned(), history).await,
+                Ok(Applied::Behind) => {
+                    let id = self.set_aside(key, message, BEHIND.to_owned(), history.clone()).await?;
+                    match self.take_back(key, id).await? {
+                        true => continue,
+                        false => return Some(()),
+                    }
+                }
                 Err(failure) => failure,
             };
             self.tell(message, &failure);
@@ -199,7 +205,7 @@ impl Following {
                 history.push(DeadAttempt { at: SystemTime::now(), reason: failure.to_string() });
             }
             if !patient && (history.len() >= ATTEMPTS as usize || !worth_trying_again(&failure)) {
-                return self.set_aside(key, message, failure.to_string(), history).await;
+                return self.set_aside(key, message, failure.to_string(), history).await.map(drop);
             }
             self.meter.retries.increment(1);
             // The broker shall not give it to somebody else meanwhile; if it does, the claim tells.
@@ -243,8 +249,31 @@ impl Following {
 
     /// Whether an earlier event of the stream waits for a person.
     async fn is_parked(&self, key: &str) -> Result<bool, StoreError> {
+        Ok(self.first_letter(key).await?.is_some())
+    }
+
+    /// Takes a letter back that was kept behind others of its stream, if those have gone meanwhile: it would wait for
+    /// nothing. Says whether it did, `None` if the messages end before that.
+    async fn take_back(&self, key: &str, id: Uuid) -> Option<bool> {
+        for attempt in 1.. {
+            match self.take_back_first(key, id).await {
+                Ok(taken) => return Some(taken),
+                Err(error) => tell_of_store(&error, "cannot look what an event waits behind yet"),
+            }
+            self.link.wait_for_store(attempt).await?;
+        }
+        unreachable!("attempts are without end")
+    }
+
+    async fn take_back_first(&self, key: &str, id: Uuid) -> Result<bool, StoreError> {
+        // Whoever replays at the same moment removes it first; its claims tell what is done.
+        Ok(self.first_letter(key).await? == Some(id) && self.link.store().remove_dead_letter(id).await?)
+    }
+
+    /// The oldest letter of a stream.
+    async fn first_letter(&self, key: &str) -> Result<Option<Uuid>, StoreError> {
         if key.is_empty() {
-            return Ok(false);
+            return Ok(None);
         }
         let filter = DeadLetterFilter {
             source: Some(self.subscription.name().to_owned()),
@@ -252,7 +281,7 @@ impl Following {
             limit: Some(1),
             ..DeadLetterFilter::default()
         };
-        Ok(!self.link.store().dead_letters(filter).await?.is_empty())
+        Ok(self.link.store().dead_letters(filter).await?.first().map(|letter| letter.id))
     }
 
     /// Whether an event that comes again is so old that the claims of its effects are forgotten.
@@ -267,7 +296,8 @@ impl Following {
         Ok(self.link.store().processed_up_to(name, key.to_owned()).await? >= version)
     }
 
-    async fn set_aside(&self, key: &str, message: &Message, reason: String, history: Vec<DeadAttempt>) -> Option<()> {
+    /// Keeps an event as a letter, whose id it gives.
+    async fn set_aside(&self, key: &str, message: &Message, reason: String, history: Vec<DeadAttempt>) -> Option<Uuid> {
         let (id, event_id) = (Uuid::now_v7(), event_id(message));
         let letter = DeadLetter {
             id,
@@ -282,7 +312,7 @@ impl Following {
             parked_at: SystemTime::now(),
         };
         self.meter.set_aside.increment(1);
-        self.link.keep_letter(letter).await
+        self.link.keep_letter(letter).await.map(|()| id)
     }
 }
 

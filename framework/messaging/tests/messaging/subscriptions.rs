@@ -1,7 +1,7 @@
 //! Effects of another module's events: each once, in order, and what cannot be taken in waits for a person.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use potter_broker::{Broker, Channel, Keeps, MemoryBroker, Message, headers};
@@ -11,7 +11,7 @@ use potter_core::health::HealthStatus;
 use potter_core::memory::MemoryStore;
 use potter_core::module::Module;
 use potter_core::prost::Message as _;
-use potter_core::store::{DeadLetter, DeadLetterFilter, Expiry};
+use potter_core::store::{DeadLetter, DeadLetterFilter, Expiry, Layer, Layered, MayBeOutage, SharedStore, Store};
 use potter_core::subscription::{Effect, EventContext, Subscription};
 use potter_messaging::Options;
 use potter_messaging::replay::Replayer;
@@ -41,6 +41,10 @@ fn module(subscription: Subscription) -> Module {
 
 /// The shop, and a supplier's channel that doesn't notice repeats.
 async fn start(subscription: Subscription) -> Shop {
+    over(Arc::new(MemoryStore::new()), subscription).await
+}
+
+async fn over(store: SharedStore, subscription: Subscription) -> Shop {
     let broker = MemoryBroker::new();
     let channel = Channel {
         name: "supplier-events".to_owned(),
@@ -49,7 +53,7 @@ async fn start(subscription: Subscription) -> Shop {
         repeats_within: Duration::ZERO,
     };
     broker.declare(channel).await.expect("the channel can be made");
-    Shop::over(Arc::new(MemoryStore::new()), Arc::new(broker), Options::default(), module(subscription)).await
+    Shop::over(store, Arc::new(broker), Options::default(), module(subscription)).await
 }
 
 fn listed(id: &str, stream: &str, name: &str) -> Message {
@@ -174,6 +178,50 @@ async fn a_poison_message_parks_its_own_stream_and_no_other() {
     assert!(mended.replay(DeadLetterFilter::default()).await.expect("the store is there").is_empty());
     shop.send(listed("5", "a", "Cap")).await;
     assert_eq!(products(&shop, 5).await[4], "Cap", "its stream goes on");
+}
+
+/// Takes all letters away, once, just before another is kept.
+struct Replays {
+    armed: Arc<AtomicBool>,
+    store: Arc<MemoryStore>,
+}
+
+impl Layer for Replays {
+    async fn once<T: Send, E: MayBeOutage>(
+        &self,
+        operation: &'static str,
+        call: impl Future<Output = Result<T, E>> + Send,
+    ) -> Result<T, E> {
+        if operation == "keep a dead letter" && self.armed.swap(false, Ordering::SeqCst) {
+            for letter in self.store.dead_letters(DeadLetterFilter::default()).await? {
+                self.store.remove_dead_letter(letter.id).await?;
+            }
+        }
+        call.await
+    }
+
+    async fn again<T: Send, E: MayBeOutage, F: Future<Output = Result<T, E>> + Send>(
+        &self,
+        _: &'static str,
+        call: impl Fn() -> F + Send + Sync,
+    ) -> Result<T, E> {
+        call().await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_is_not_kept_behind_a_letter_that_has_just_gone() {
+    let memory = Arc::new(MemoryStore::new());
+    let armed = Arc::new(AtomicBool::new(false));
+    let replays = Replays { armed: armed.clone(), store: memory.clone() };
+    let inner: SharedStore = memory;
+    let shop = over(Arc::new(Layered::new(inner, replays)), articles(no_bad_ones)).await;
+    shop.send(listed("1", "a", "bad one")).await;
+    letters(&shop, 1).await;
+    armed.store(true, Ordering::SeqCst);
+    shop.send(listed("2", "a", "Ink")).await;
+    assert_eq!(products(&shop, 1).await, ["Ink"], "nothing is left that it could wait for");
+    assert!(shop.dispatcher.store().dead_letters(DeadLetterFilter::default()).await.expect("readable").is_empty());
 }
 
 /// While a letter is replayed its stream goes on, and what comes is kept behind the letter until that is gone.
