@@ -158,8 +158,10 @@ impl Admin {
 
 fn authenticate(token: Option<&AdminToken>, exchange: &Exchange) -> Result<(), Problem> {
     let header = exchange.parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let shown = header.and_then(|value| value.strip_prefix("Bearer "));
-    if token.zip(shown).is_some_and(|(token, shown)| token.is(shown.trim())) {
+    // The scheme's name may be written in any case (RFC 9110, 11.1).
+    let shown =
+        header.and_then(|value| value.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    if token.zip(shown).is_some_and(|(token, (_, shown))| token.is(shown.trim())) {
         return Ok(());
     }
     let detail = "the admin API wants `Authorization: Bearer`, with the token of ADMIN_TOKEN";

@@ -36,12 +36,13 @@ impl PostgresReadModels {
     /// `dsn` isn't one.
     pub fn new(dsn: &str, migrations: &'static [Migration]) -> Result<Self, OpenError> {
         let connector = Connector::new(Dsn::parse(dsn)?)?;
-        Ok(Self { pool: Pool::new(connector.clone()), connector, migrations, prepared: OnceCell::new() })
+        let pool = Pool::new("read_models", connector.clone());
+        Ok(Self { pool, connector, migrations, prepared: OnceCell::new() })
     }
 
     /// Those of a store, whose tables are there.
     pub(crate) fn of_store(connector: Connector) -> Self {
-        let pool = Pool::new(connector.clone());
+        let pool = Pool::new("postgres", connector.clone());
         Self { pool, connector, migrations: &[], prepared: OnceCell::new_with(Some(())) }
     }
 

@@ -26,18 +26,18 @@ pub(crate) struct Pool {
 }
 
 /// What is counted of connections: `potter_pool_connections`, how many there may be; `potter_pool_in_use`, those that are lent;
-/// `potter_pool_waiting`, callers that wait for one. Each has the label `pool`.
+/// `potter_pool_waiting`, callers that wait for one. Each has the label `pool`: what the database is for.
 struct Meter {
     in_use: Gauge,
     waiting: Gauge,
 }
 
 impl Meter {
-    fn new(size: u32) -> Self {
-        gauge!("potter_pool_connections", "pool" => "postgres").set(f64::from(size));
+    fn new(pool: &'static str, size: u32) -> Self {
+        gauge!("potter_pool_connections", "pool" => pool).set(f64::from(size));
         Self {
-            in_use: gauge!("potter_pool_in_use", "pool" => "postgres"),
-            waiting: gauge!("potter_pool_waiting", "pool" => "postgres"),
+            in_use: gauge!("potter_pool_in_use", "pool" => pool),
+            waiting: gauge!("potter_pool_waiting", "pool" => pool),
         }
     }
 }
@@ -69,10 +69,11 @@ pub(crate) struct Lent<'p> {
 }
 
 impl Pool {
-    pub(crate) fn new(connector: Connector) -> Self {
+    /// `name` is that of its metrics.
+    pub(crate) fn new(name: &'static str, connector: Connector) -> Self {
         let size = u32::try_from(connector.dsn.connections).unwrap_or(u32::MAX);
         let permits = Semaphore::new(connector.dsn.connections);
-        Self { connector, idle: Mutex::default(), permits, size, meter: Meter::new(size) }
+        Self { connector, idle: Mutex::default(), permits, size, meter: Meter::new(name, size) }
     }
 
     /// Does something that may be done twice, within the time that callers have; again if the connection turns out to

@@ -38,6 +38,8 @@ async fn only_who_shows_the_token_gets_in() {
         let wrong = shop.request(Method::GET, path).bearer_auth("another").answer().await;
         assert_eq!((wrong.status, &wrong.body["code"]), (StatusCode::UNAUTHORIZED, &json!("UNAUTHENTICATED")));
         assert_eq!(admin(&shop, Method::GET, path).await.status, StatusCode::OK);
+        let lower = shop.request(Method::GET, path).header("authorization", format!("bearer {TOKEN}")).answer().await;
+        assert_eq!(lower.status, StatusCode::OK, "the scheme's name may be written in any case");
     }
     let off = Shop::open().await;
     assert_eq!(admin(&off, Method::GET, "/admin/events").await.status, StatusCode::NOT_FOUND);

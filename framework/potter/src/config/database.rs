@@ -96,9 +96,9 @@ pub(super) fn database(dsn: &str) -> Result<Database, String> {
         "sqlite" if cfg!(feature = "sqlite") => Ok(Database::Sqlite(dsn.to_owned())),
         "sqlite" => Err("this service was built without the feature `sqlite` of potter".to_owned()),
         "postgres" | "postgresql" => postgres(dsn),
-        "mysql" | "mariadb" | "mongodb" | "mongodb+srv" => {
-            Err(format!("this version has the stores sqlite, postgres and memory; set DATABASE_DSN={DEFAULT}"))
-        }
+        "mysql" | "mariadb" | "mongodb" | "mongodb+srv" => Err(format!(
+            "this version has the stores sqlite, postgres and memory: {DEFAULT}, or postgres://USER:PASSWORD@HOST/DATABASE"
+        )),
         _ => Err(format!("expected `sqlite://PATH`, `postgres://…` or `memory://`, for example {DEFAULT}")),
     }
 }

@@ -8,7 +8,7 @@ use potter_core::resilience::Limits;
 
 use super::{ConfigError, Problem};
 
-pub(super) const COUNT: &str = "a number, 1 or more";
+pub(super) const COUNT: &str = "a number from 1 to 4294967295";
 const MILLISECONDS: &str = "a number of milliseconds, 1 or more";
 
 /// What the limits of a part are called.

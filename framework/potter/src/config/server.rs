@@ -1,11 +1,12 @@
 //! What REST, gRPC, health, metrics and `/admin` are told.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use potter_http::{AdminToken, HeaderName};
 
-use super::reader::{Reader, parse};
+use super::reader::{COUNT, Reader, parse};
 use super::{Variable, variable};
 
 pub(super) const VARIABLES: &[Variable] = &[
@@ -62,7 +63,8 @@ impl Reader<'_> {
     }
 
     pub(super) fn shutdown_timeout(&mut self) -> Duration {
-        Duration::from_secs(self.get("SHUTDOWN_TIMEOUT_SECONDS", "a number of seconds", parse).unwrap_or(30))
+        let seconds: Option<NonZeroU32> = self.get("SHUTDOWN_TIMEOUT_SECONDS", COUNT, parse);
+        Duration::from_secs(seconds.map_or(30, |seconds| seconds.get().into()))
     }
 }
 
