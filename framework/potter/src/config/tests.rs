@@ -108,7 +108,7 @@ fn the_broker_is_given_by_urls() {
 #[test]
 fn a_store_that_this_version_lacks_is_refused_without_showing_the_password() {
     let text = problems(&[("DATABASE_DSN", "mysql://shop:hunter2@db/shop")]);
-    assert!(text.contains("set DATABASE_DSN=sqlite://data.db"), "{text}");
+    assert!(text.contains("sqlite://data.db, or postgres://USER:PASSWORD@HOST/DATABASE"), "{text}");
     assert!(text.contains("mysql://…@db/shop"), "{text}");
     assert!(!text.contains("hunter2"), "{text}");
 }
