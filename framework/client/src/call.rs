@@ -81,7 +81,7 @@ struct Call {
 /// Whether a call may be sent twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Repeat {
-    /// It changes nothing.
+    /// It changes nothing, or is known by its own id.
     Harmless,
     /// The service deduplicates it by its idempotency key.
     Deduplicated,
@@ -182,10 +182,12 @@ where
         Self { call: Call::new(connection, path, request, Repeat::Harmful), types: PhantomData }
     }
 
-    /// The command with the request `body`, encoded already.
+    /// The command `id` with the request `body`, encoded already; asynchronous by that, whatever its rpc is.
     #[cfg(feature = "broker")]
-    pub(crate) fn encoded(connection: &Connection, path: &'static str, body: bytes::Bytes) -> Self {
-        Self { call: Call::encoded(connection, path, body, Repeat::Harmful), types: PhantomData }
+    pub(crate) fn with_id(connection: &Connection, path: &'static str, body: bytes::Bytes, id: Uuid) -> Self {
+        let mut call = Call::encoded(connection, path, body, Repeat::Harmless);
+        call.set(metadata::COMMAND_ID, id.to_string());
+        Self { call, types: PhantomData }
     }
 
     common_options!();

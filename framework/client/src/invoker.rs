@@ -3,7 +3,7 @@
 //! A [`CommandInvoker`] sends a command and waits for how it went: what it recorded, or why it was refused. Over a
 //! broker the command is published under an id of its own, and the outcome awaited by the correlation id; whoever
 //! invokes listens before it sends, and asks again when an answer is long in coming, which the service knows for the
-//! same command. Over gRPC it is the asynchronous command of the service's own rpc. A [`QueryInvoker`] asks.
+//! same command. Over gRPC it is sent to the service's own rpc under an id as well. A [`QueryInvoker`] asks.
 //!
 //! A command that was certainly not sent, because the broker isn't in reach or nobody keeps commands there, fails within
 //! seconds with the code `NOT_SENT`. Of one that fails with `DEADLINE_EXCEEDED` nobody knows how it went: under the same id

@@ -20,7 +20,7 @@ pub(crate) const POSITION: &str = "potter-position";
 pub(crate) const VERSION: &str = "potter-version";
 /// Identity of the aggregate. Reply.
 pub(crate) const AGGREGATE_ID: &str = "potter-aggregate-id";
-/// Identity of an accepted command. Reply.
+/// Identity of an accepted command; in a request one that the caller has chosen. Request and reply.
 pub(crate) const COMMAND_ID: &str = "potter-command-id";
 /// Present when the reply was recorded by an earlier try. Reply.
 pub(crate) const REPLAYED: &str = "potter-replayed";

@@ -36,6 +36,7 @@ use crate::messages::Messages;
 use crate::module::{DescriptorError, Module};
 use crate::projection::{ProjectionHandle, ProjectionStatus, Rebuild};
 use crate::replay::Replay;
+use crate::retries::Retries;
 use crate::store::{CommandStatus, ProcessedEvent, Retention, SharedStore, StoreError};
 use crate::subscription::Subscription;
 use crate::worker::Workers;
@@ -168,8 +169,8 @@ pub struct Options {
     pub max_pending_commands: usize,
     /// Accepted commands that are executed at the same time.
     pub workers: usize,
-    /// How often a worker executes a command that fails retryably before it gives up.
-    pub worker_attempts: u32,
+    /// How a worker goes on with a command that fails retryably. Outages don't count.
+    pub retries: Retries,
     /// How long [`Dispatcher::shutdown`] waits for the workers to finish what was accepted; the rest is executed
     /// after the next start.
     pub drain_timeout: Duration,
@@ -187,7 +188,7 @@ impl Default for Options {
             query_cache_bytes: 8 << 20,
             max_pending_commands: 100_000,
             workers: 256,
-            worker_attempts: 5,
+            retries: Retries::default(),
             drain_timeout: Duration::from_secs(10),
             retention: Retention::default(),
         }
@@ -311,6 +312,12 @@ impl Dispatcher {
         let runtime = &self.inner.runtime;
         runtime.close_intake().await;
         self.inner.workers.drain(runtime.options.drain_timeout).await;
+    }
+
+    /// How what may pass is tried again, and when it is given up.
+    #[must_use]
+    pub fn retries(&self) -> &Retries {
+        &self.inner.runtime.options.retries
     }
 
     /// Counts outcomes of accepted commands that this process has recorded; whoever announces them waits for it.

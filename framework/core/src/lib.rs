@@ -33,6 +33,7 @@ pub mod query;
 pub mod read_model;
 pub mod replay;
 pub mod resilience;
+pub mod retries;
 pub mod store;
 pub mod subscription;
 mod telemetry;

@@ -14,7 +14,6 @@ use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
-use crate::backoff::backoff;
 use crate::dispatch::{BoundCommand, Runtime};
 use crate::event::StreamId;
 use crate::failure::{Failure, FailureKind, codes};
@@ -290,16 +289,16 @@ impl Shared {
             let count = if outage { &mut outages } else { &mut attempts };
             *count += 1;
             let attempt = *count;
-            let attempts_left = attempt < self.runtime.options.worker_attempts;
-            let again = outage || (worth_trying_again(&failure) && attempts_left);
-            if !again {
+            let wait = self.runtime.options.retries.after(attempt as usize);
+            let wait = wait.filter(|_| worth_trying_again(&failure));
+            if !outage && wait.is_none() {
                 return self.settle_failure(command, failure).await;
             }
             self.tell_of_another_try(command, &failure, attempt);
             telemetry::worker_retries(self.runtime.module, &command.name);
-            let waited = match outage {
-                true => self.runtime.unless_stopping(self.runtime.wait_for_store(attempt)).await,
-                false => self.runtime.unless_stopping(tokio::time::sleep(backoff(attempt))).await,
+            let waited = match wait {
+                Some(wait) if !outage => self.runtime.unless_stopping(tokio::time::sleep(wait)).await,
+                _ => self.runtime.unless_stopping(self.runtime.wait_for_store(attempt)).await,
             };
             if waited.is_none() {
                 return Carried::Left;

@@ -28,7 +28,8 @@ pub const POSITION: &str = "potter-position";
 pub const VERSION: &str = "potter-version";
 /// Identity of the aggregate; left out if it isn't printable ASCII. Reply.
 pub const AGGREGATE_ID: &str = "potter-aggregate-id";
-/// Identity of an accepted command. Reply.
+/// Identity of an accepted command. In a request the caller has chosen it: the command is accepted whether it is asynchronous
+/// or not, and the same id again is no second command. Request and reply.
 pub const COMMAND_ID: &str = "potter-command-id";
 /// `true` if the reply was recorded by an earlier request with the same key. Reply.
 pub const REPLAYED: &str = "potter-replayed";
@@ -45,6 +46,12 @@ pub(crate) fn correlation_id(request: &MetadataMap) -> String {
         .or_else(|| trace_id(request))
         .filter(|id| (1..=MAX_ID).contains(&id.len()))
         .map_or_else(|| Uuid::now_v7().to_string(), str::to_owned)
+}
+
+/// The id that the caller has chosen for the command.
+pub(crate) fn command_id(request: &MetadataMap) -> Result<Option<Uuid>, Failure> {
+    let parse = |value: &MetadataValue<_>| value.to_str().unwrap_or_default().parse();
+    request.get(COMMAND_ID).map(parse).transpose().map_err(|_| Failure::invalid(COMMAND_ID, "must be a UUID"))
 }
 
 /// What the dispatcher is told beside the request.

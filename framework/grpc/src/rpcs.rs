@@ -8,8 +8,9 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use metrics::{SharedString, counter, histogram};
-use potter_core::dispatch::{Dispatcher, Reply, Request as Call};
+use potter_core::dispatch::{Dispatcher, Outcome, Reply, Request as Call};
 use potter_core::failure::Failure;
+use potter_core::store::CommandStatus;
 use tonic::body::Body;
 use tonic::codegen::BoxFuture;
 use tonic::metadata::MetadataMap;
@@ -17,6 +18,7 @@ use tonic::server::{Grpc, UnaryService};
 use tonic::{Code, Request, Response, Status};
 use tower::Service;
 use tracing::Instrument;
+use uuid::Uuid;
 
 use crate::codec::BytesCodec;
 use crate::server::Options;
@@ -112,8 +114,22 @@ impl Shared {
 
     async fn call(&self, rpc: &str, request: Request<Bytes>, correlation_id: &str) -> Result<Reply, Failure> {
         let actor = self.options.actor_key.as_deref();
+        let command_id = metadata::command_id(request.metadata())?;
         let metadata = metadata::read(request.metadata(), correlation_id, actor)?;
-        self.dispatcher.call(rpc, Call { body: request.into_inner(), metadata }).await
+        let call = Call { body: request.into_inner(), metadata };
+        match command_id {
+            None => self.dispatcher.call(rpc, call).await,
+            Some(id) => self.accept(rpc, id, call).await,
+        }
+    }
+
+    /// Takes a command of any kind for the workers under an id that the caller has chosen, as what a broker brings is taken.
+    async fn accept(&self, rpc: &str, id: Uuid, call: Call) -> Result<Reply, Failure> {
+        let command = self.dispatcher.module().commands().find(|command| command.rpc == rpc);
+        let command = command.ok_or_else(|| Failure::invalid(metadata::COMMAND_ID, "is for commands only"))?;
+        let CommandStatus { command, outcome } = self.dispatcher.accept(command.name, id, call).await?;
+        let accepted = Outcome::Accepted { id: command.aggregate_id, command_id: id };
+        Ok(Reply { body: Bytes::new(), outcome: accepted, replayed: outcome.is_some() })
     }
 }
 

@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use futures::future::{BoxFuture, FutureExt, TryFutureExt};
+use futures::future::{BoxFuture, FutureExt};
 use potter_broker::{
     Broker, BrokerError, BrokerErrorKind, Calls, Channel, Consumer, Deliveries, Message, Messages, SharedBroker,
 };
@@ -61,10 +61,14 @@ impl GuardedBroker {
     /// One of several tries may have arrived, whatever became of the last.
     async fn publish_again(&self, message: Message) -> Result<(), BrokerError> {
         let in_doubt = AtomicBool::new(false);
-        let note = |error: &BrokerError| {
-            in_doubt.fetch_or(!error.is_certain(), Ordering::Relaxed);
+        let publish = || async {
+            // So it is too if the try is broken off.
+            let before = in_doubt.swap(true, Ordering::Relaxed);
+            let published = self.broker.publish(message.clone()).await;
+            let certain = published.as_ref().err().is_some_and(BrokerError::is_certain);
+            in_doubt.store(before || !certain, Ordering::Relaxed);
+            published.map_err(Failed)
         };
-        let publish = || self.broker.publish(message.clone()).inspect_err(note).map_err(Failed);
         let published = self.guard.again("publish", publish).await;
         published.map_err(|Failed(error)| match in_doubt.load(Ordering::Relaxed) {
             true => BrokerError { kind: BrokerErrorKind::TimedOut, ..error },

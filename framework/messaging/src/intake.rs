@@ -18,7 +18,7 @@ use potter_core::failure::{Failure, FailureKind};
 use potter_core::store::{CommandStatus, DeadAttempt, DeadLetter};
 use uuid::Uuid;
 
-use crate::link::Link;
+use crate::link::{Link, Published};
 use crate::wire::{command_id, metadata_of};
 
 /// [`DeadLetter::source`] of commands.
@@ -134,8 +134,10 @@ async fn refuse(link: &Link, message: &Message, failure: Failure) -> Option<()> 
     };
     tracing::debug!(subject = message.subject, id = message.id, %failure, "a command is refused, and its sender told");
     for outcome in &answer {
-        // A few words are never too large.
-        link.publish(outcome, &link.meter.outcomes).await?;
+        if let Published::TooLarge(error) = link.publish(outcome, &link.meter.outcomes).await? {
+            tracing::error!(subject = message.subject, %error, "a refusal with all that is wrong cannot be told");
+            return link.keep_letter(dead_letter(message, &failure)).await;
+        }
     }
     Some(())
 }

@@ -2,7 +2,7 @@
 //!
 //! Events of one stream are taken in one after the other, different streams side by side. An effect is recorded
 //! together with the claim of its event, so that an event that comes again, and be it after the broker's window for
-//! repeats, does nothing twice. An event that cannot be taken in is tried again after 100 ms, 1 s and 10 s; then it is
+//! repeats, does nothing twice. An event that cannot be taken in is tried again as the options say; then it is
 //! kept as a dead letter, and whatever comes later of its stream behind it. While the store is out of reach nothing is
 //! given up.
 
@@ -12,7 +12,6 @@ use std::time::{Duration, Instant, SystemTime};
 
 use futures::StreamExt;
 use futures::TryStreamExt;
-use potter_broker::backoff::backoff;
 use potter_broker::subject::{Subjects, token};
 use potter_broker::{Consumer, Delivery, Message, headers};
 use potter_core::failure::{Failure, FailureKind};
@@ -26,9 +25,6 @@ use uuid::Uuid;
 
 use crate::link::{Link, tell_of_store};
 use crate::meter::SubscriptionMeter;
-
-/// How often an event is tried before it is set aside.
-const ATTEMPTS: u32 = 4;
 
 /// An event that isn't acknowledged for that long is delivered again, perhaps to another process.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -204,15 +200,16 @@ impl Following {
             } else {
                 history.push(DeadAttempt { at: SystemTime::now(), reason: failure.to_string() });
             }
-            if !patient && (history.len() >= ATTEMPTS as usize || !worth_trying_again(&failure)) {
+            let wait = self.link.dispatcher.retries().after(history.len()).filter(|_| worth_trying_again(&failure));
+            if !patient && wait.is_none() {
                 return self.set_aside(key, message, failure.to_string(), history).await.map(drop);
             }
             self.meter.retries.increment(1);
             // The broker shall not give it to somebody else meanwhile; if it does, the claim tells.
             let _ = delivery.answer.working().await;
-            match patient {
-                true => self.link.wait_for_store(outages).await?,
-                false => self.link.unless_stopping(sleep(backoff(history.len() as u32))).await?,
+            match wait {
+                Some(wait) if !patient => self.link.unless_stopping(sleep(wait)).await?,
+                _ => self.link.wait_for_store(outages).await?,
             }
         }
     }
@@ -249,7 +246,7 @@ impl Following {
 
     /// Whether an earlier event of the stream waits for a person.
     async fn is_parked(&self, key: &str) -> Result<bool, StoreError> {
-        Ok(self.first_letter(key).await?.is_some())
+        Ok(!self.letters(key, 1).await?.is_empty())
     }
 
     /// Takes a letter back that was kept behind others of its stream, if those have gone meanwhile: it would wait for
@@ -267,21 +264,21 @@ impl Following {
 
     async fn take_back_first(&self, key: &str, id: Uuid) -> Result<bool, StoreError> {
         // Whoever replays at the same moment removes it first; its claims tell what is done.
-        Ok(self.first_letter(key).await? == Some(id) && self.link.store().remove_dead_letter(id).await?)
+        Ok(self.letters(key, 2).await? == [id] && self.link.store().remove_dead_letter(id).await?)
     }
 
-    /// The oldest letter of a stream.
-    async fn first_letter(&self, key: &str) -> Result<Option<Uuid>, StoreError> {
+    /// The oldest letters of a stream, so many at most.
+    async fn letters(&self, key: &str, limit: u32) -> Result<Vec<Uuid>, StoreError> {
         if key.is_empty() {
-            return Ok(None);
+            return Ok(Vec::new());
         }
         let filter = DeadLetterFilter {
             source: Some(self.subscription.name().to_owned()),
             key: Some(key.to_owned()),
-            limit: Some(1),
+            limit: Some(limit),
             ..DeadLetterFilter::default()
         };
-        Ok(self.link.store().dead_letters(filter).await?.first().map(|letter| letter.id))
+        Ok(self.link.store().dead_letters(filter).await?.into_iter().map(|letter| letter.id).collect())
     }
 
     /// Whether an event that comes again is so old that the claims of its effects are forgotten.

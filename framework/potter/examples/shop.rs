@@ -2,6 +2,7 @@
 
 use potter::dispatch::Options;
 use potter::http::{Body, Rest, Route};
+use potter::retries::Retries;
 
 const ROUTES: &[Route] = &[
     route("POST", "/products", "shop.v1.Catalogue/CreateProduct", Body::All),
@@ -17,6 +18,6 @@ const fn route(method: &'static str, path: &'static str, rpc: &'static str, body
 
 fn main() -> std::process::ExitCode {
     // What is sold out stays so: nobody restocks.
-    let options = Options { worker_attempts: 1, ..Options::default() };
+    let options = Options { retries: Retries::none(), ..Options::default() };
     potter::App::new(potter_sample::module()).options(options).rest(Rest::new(ROUTES)).nats().run()
 }

@@ -157,6 +157,9 @@ impl App {
         let Self { mut module, transports, mut options, .. } = self;
         configure(&mut module, &config);
         options.retention = config.retention;
+        if let Some(retries) = &config.retries {
+            options.retries = retries.clone();
+        }
         // Requests get half of the time; a quarter for the workers leaves one for projections and the database.
         options.drain_timeout = options.drain_timeout.min(config.shutdown_timeout / 4);
         for variable in &config.unused {

@@ -20,6 +20,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use potter_core::resilience::Limits;
+use potter_core::retries::Retries;
 use potter_core::store::Retention;
 use potter_http::{AdminToken, HeaderName};
 
@@ -93,6 +94,8 @@ pub struct Config {
     pub cors_allowed_origins: Vec<String>,
     /// `BODY_LIMIT_BYTES`
     pub body_limit: usize,
+    /// `RETRY_DELAYS_MS`; without it the service's options say.
+    pub retries: Option<Retries>,
     /// `SHUTDOWN_TIMEOUT_SECONDS`
     pub shutdown_timeout: Duration,
     /// `NATS_URL`; without it messages stay in the process.
@@ -197,6 +200,7 @@ impl Config {
             admin_token: reader.admin_token(),
             cors_allowed_origins: reader.cors_allowed_origins(),
             body_limit: reader.body_limit(),
+            retries: reader.retries(),
             shutdown_timeout: reader.shutdown_timeout(),
             nats_url: reader.nats_url(),
             nats_payload: reader.nats_payload(),

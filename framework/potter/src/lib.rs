@@ -57,7 +57,7 @@ pub use potter_core::failure::Failure;
 pub use potter_core::{bytes, prost, prost_reflect, prost_types, uuid};
 pub use potter_core::{
     command, dispatch, domain, event, events, failure, health, identity, memory, module, projection, query, read_model,
-    replay, store, subscription, testing, value,
+    replay, retries, store, subscription, testing, value,
 };
 pub use service::Service;
 

@@ -49,7 +49,8 @@ impl<C: Message, E: Event, X: ErrorEvent> CommandInvoker<C, E, X> {
         Self { way: Way::Broker { broker, module, name, resolve: None }, timeout: PATIENCE, types: PhantomData }
     }
 
-    /// Invokes an asynchronous command by its rpc: `/catalogue.v1.Catalogue/CreateProduct`.
+    /// Invokes a command by its rpc: `/catalogue.v1.Catalogue/CreateProduct`. As over a broker it is stored, executed by
+    /// a worker, and its outcome awaited, whether its rpc is asynchronous or not.
     #[must_use]
     pub fn over_grpc(connection: &Connection, path: &'static str) -> Self {
         Self { way: Way::Grpc { connection: connection.clone(), path }, timeout: PATIENCE, types: PhantomData }
@@ -88,7 +89,7 @@ impl<C: Message, E: Event, X: ErrorEvent> CommandInvoker<C, E, X> {
 
 impl<E: Event, X: ErrorEvent> Invocation<E, X> {
     /// Identity of the command: invoked again with the same one, and be it by another process, it is executed once.
-    /// Default: one of its own. Over gRPC it has no effect.
+    /// Default: one of its own.
     pub fn id(mut self, id: Uuid) -> Self {
         self.id = id;
         self
@@ -126,7 +127,7 @@ impl<E: Event, X: ErrorEvent> Invocation<E, X> {
 
     /// The correlation id that it was given, or else its own id.
     pub(super) fn correlation(&self) -> String {
-        self.told.correlation_id.clone().unwrap_or_else(|| self.id.to_string())
+        self.told.correlation_id.clone().filter(|id| !id.is_empty()).unwrap_or_else(|| self.id.to_string())
     }
 
     async fn send(self) -> Result<Outcome<E>, Error<X>> {
@@ -137,7 +138,7 @@ impl<E: Event, X: ErrorEvent> Invocation<E, X> {
 
     /// The command over gRPC.
     pub(super) fn call(&self, connection: &Connection, path: &'static str) -> AsyncCommand<(), E, X> {
-        let mut command = AsyncCommand::encoded(connection, path, self.body.clone()).timeout(self.timeout);
+        let mut command = AsyncCommand::with_id(connection, path, self.body.clone(), self.id).timeout(self.timeout);
         if let Some(id) = &self.told.correlation_id {
             command = command.correlation_id(id);
         }
@@ -150,12 +151,12 @@ impl<E: Event, X: ErrorEvent> Invocation<E, X> {
         command
     }
 
-    /// The command as it is published: a message of its own each time, or the broker would drop it as a repeat.
-    pub(super) fn message(&self, subject: &str, attempt: u32) -> Sent {
-        let id = if attempt == 1 { self.id.to_string() } else { format!("{}-{attempt}", self.id) };
+    /// The command as it is published: a message of its own each time, or the broker would drop it as a repeat, and nobody
+    /// would tell how an earlier one went.
+    pub(super) fn message(&self, subject: &str) -> Sent {
         let version = self.expected_version.map(|version| version.to_string()).unwrap_or_default();
         Sent::new(subject, self.body.clone())
-            .id(id)
+            .id(Uuid::now_v7().to_string())
             .header(headers::COMMAND_ID, self.id.to_string())
             .header(headers::CORRELATION_ID, self.correlation())
             .header(headers::CAUSATION_ID, self.told.causation_id.clone().unwrap_or_default())

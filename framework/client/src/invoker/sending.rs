@@ -109,8 +109,7 @@ impl<E: Event, X: ErrorEvent> UnderWay<'_, E, X> {
 }
 
 impl Line {
-    /// Publishes a command as soon as the broker keeps it; a repeat of the same id is dropped by the broker or known to the
-    /// service.
+    /// Publishes a command as soon as the broker keeps it; a repeat is dropped by the broker or known to the service.
     async fn publish<E: Event, X: ErrorEvent>(
         &mut self,
         invocation: &Invocation<E, X>,
@@ -120,11 +119,12 @@ impl Line {
         let given_up = deadline.min(Instant::now() + KEPT_WITHIN);
         // Whether a try that failed may have arrived all the same.
         let mut in_doubt = false;
+        let message = invocation.message(&self.subject);
         loop {
             if !in_doubt {
                 before();
             }
-            let published = self.broker.publish(invocation.message(&self.subject, 1));
+            let published = self.broker.publish(message.clone());
             let Ok(published) = timeout_at(deadline, published).await else { return Err(invocation.without_outcome()) };
             let Err(error) = published else { return Ok(()) };
             in_doubt |= !error.is_certain();
@@ -147,15 +147,14 @@ impl Line {
         invocation: &Invocation<E, X>,
     ) -> Result<CommandStatus, Failure> {
         let id = invocation.id.to_string();
-        for attempt in 2.. {
+        loop {
             if let Ok(status) = timeout_at(Instant::now() + ASK_AGAIN, heard(&mut self.outcomes, &id)).await {
                 return status;
             }
-            if let Err(error) = self.broker.publish(invocation.message(&self.subject, attempt)).await {
+            if let Err(error) = self.broker.publish(invocation.message(&self.subject)).await {
                 tracing::debug!(%error, "cannot ask for the outcome again yet");
             }
         }
-        unreachable!("attempts are without end")
     }
 }
 

@@ -6,6 +6,7 @@ use potter_core::dispatch::{Options, RequestMetadata};
 use potter_core::failure::{FailureKind, codes};
 use potter_core::health::HealthStatus;
 use potter_core::read_model::ReadModel;
+use potter_core::retries::Retries;
 use potter_core::store::{Generation, ReadModels, Store};
 
 use crate::commands::stream;
@@ -30,7 +31,9 @@ async fn accepted_commands_are_executed_and_checkpoints_kept() {
 #[tokio::test(start_paused = true)]
 async fn what_takes_too_long_is_left_for_the_next_start() {
     let store = TestStore::new();
-    let app = store.start_with(Options { worker_attempts: u32::MAX, ..Options::default() }).await;
+    let app = store
+        .start_with(Options { retries: Retries::new(vec![Duration::from_millis(100); 1000]), ..Options::default() })
+        .await;
     app.call::<_, ProductReply>(CREATE, &create("p", "Pen", 0)).await.expect("created");
     // Refused again and again, and the one behind it waits for its turn.
     app.call::<_, ProductReply>(RESTOCK, &restock("p", 2_000_000)).await.expect("accepted");

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use potter_core::dispatch;
 use potter_core::memory::MemoryStore;
+use potter_core::retries::Retries;
 use potter_core::testing::TestApp;
 use potter_grpc::{GrpcServer, Options, ServeError};
 use prost::Message;
@@ -32,7 +33,7 @@ impl Shop {
 
     pub async fn open_with(options: Options, limits: dispatch::Options) -> Self {
         // A refusal that may be retried is an outcome at once.
-        let limits = dispatch::Options { worker_attempts: 1, ..limits };
+        let limits = dispatch::Options { retries: Retries::none(), ..limits };
         let app = TestApp::start_with(potter_sample::module(), Arc::new(MemoryStore::new()), limits).await;
         let server = GrpcServer::new(app.dispatcher().clone(), options);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use potter_core::dispatch;
 use potter_core::memory::MemoryStore;
+use potter_core::retries::Retries;
 use potter_core::testing::TestApp;
 use potter_http::{Body, HttpServer, Options, Rest, Route};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
@@ -80,7 +81,7 @@ impl Shop {
         let limits = dispatch::Options {
             query_timeout: Duration::from_millis(200),
             // A refusal that may be retried is an outcome at once.
-            worker_attempts: 1,
+            retries: Retries::none(),
             ..Default::default()
         };
         let app = TestApp::start_with(potter_sample::module(), Arc::new(MemoryStore::new()), limits).await;

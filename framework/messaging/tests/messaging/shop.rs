@@ -9,6 +9,7 @@ use potter_core::dispatch::{self, Dispatcher, Request};
 use potter_core::memory::MemoryStore;
 use potter_core::module::Module;
 use potter_core::prost::Message as _;
+use potter_core::retries::Retries;
 use potter_core::store::SharedStore;
 use potter_messaging::{Messaging, Options};
 use potter_proto::runtime::v1::CommandStatus;
@@ -34,7 +35,10 @@ impl Shop {
     }
 
     pub async fn over(store: SharedStore, broker: Arc<dyn Broker>, options: Options, module: Module) -> Self {
-        let limits = dispatch::Options { worker_attempts: 1, ..dispatch::Options::default() };
+        let limits = dispatch::Options {
+            retries: Retries::new(vec![Duration::from_millis(10)]),
+            ..dispatch::Options::default()
+        };
         let dispatcher = Dispatcher::start(module, store, limits).await.expect("it starts");
         let messaging = Messaging::start(&dispatcher, broker.clone(), options).expect("it starts");
         Self { dispatcher, messaging, broker }

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use potter_core::retries::Retries;
 use potter_http::{AdminToken, HeaderName};
 
 use super::reader::{COUNT, Reader, parse};
@@ -22,6 +23,11 @@ pub(super) const VARIABLES: &[Variable] = &[
     ),
     variable("CORS_ALLOWED_ORIGINS", "", "origins whose pages may call REST, separated by commas; * for all"),
     variable("BODY_LIMIT_BYTES", "2097152", "largest request body that is read"),
+    variable(
+        "RETRY_DELAYS_MS",
+        "",
+        "waits in milliseconds before a command or an event that failed is tried again; then it is given up; without it as the code says, else 100,1000,10000",
+    ),
     variable("SHUTDOWN_TIMEOUT_SECONDS", "30", "how long a stop may take; half of it is for requests that are running"),
 ];
 
@@ -62,10 +68,22 @@ impl Reader<'_> {
         self.get("BODY_LIMIT_BYTES", "a number of bytes", parse).unwrap_or(2 * 1024 * 1024)
     }
 
+    pub(super) fn retries(&mut self) -> Option<Retries> {
+        self.get("RETRY_DELAYS_MS", "up to 10 numbers from 1 to 3600000 with commas between", retries)
+    }
+
     pub(super) fn shutdown_timeout(&mut self) -> Duration {
         let seconds: Option<NonZeroU32> = self.get("SHUTDOWN_TIMEOUT_SECONDS", COUNT, parse);
         Duration::from_secs(seconds.map_or(30, |seconds| seconds.get().into()))
     }
+}
+
+/// At most ten waits of at most an hour.
+fn retries(value: &str) -> Option<Retries> {
+    let wait =
+        |text: &str| text.trim().parse().ok().filter(|it| (1..=3_600_000).contains(it)).map(Duration::from_millis);
+    let waits: Option<Vec<_>> = value.split(',').map(wait).collect();
+    waits.filter(|waits| waits.len() <= 10).map(Retries::new)
 }
 
 fn admin_token(value: &str) -> Option<AdminToken> {

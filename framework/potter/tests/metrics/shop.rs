@@ -67,7 +67,7 @@ impl Shop {
         let nats = server::connect(&server.url).await;
         nats.declare(supplier()).await.expect("the channel can be made");
         let dsn = format!("{}?pool_size={POOL_SIZE}", database().await);
-        let options = Options { worker_attempts: 4, ..Options::default() };
+        let options = Options::default();
         let app = App::new(potter_sample::module()).options(options).rest(Rest::new(ROUTES)).grpc().nats();
         let config = config(&dsn, &server.url);
         let service = app.subscribe(articles()).start(config).await.expect("started");

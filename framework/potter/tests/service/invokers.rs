@@ -74,8 +74,35 @@ async fn over_grpc() {
     let service = start(&[]).await;
     let address = format!("http://{}", service.grpc_address().expect("gRPC is served"));
     let connection = Connection::to(address).expect("an address");
-    let create = Create::over_grpc(&connection, "/catalogue.Catalogue/CreateProduct");
-    hold(create, Get::over_grpc(&connection, "/catalogue.Catalogue/GetProduct")).await;
+    let create = || Create::over_grpc(&connection, "/catalogue.Catalogue/CreateProduct");
+    hold(create(), Get::over_grpc(&connection, "/catalogue.Catalogue/GetProduct")).await;
+
+    // A command that the rpc answers after its execution, and the same id twice: it is executed once, and told again.
+    let rename = Rename::over_grpc(&connection, "/catalogue.Catalogue/RenameProduct");
+    let (id, created) = (Uuid::now_v7(), create().invoke(&lamp("desk")).await.expect("created"));
+    let rename = || {
+        rename.invoke(&RenameProductRequest { product_id: created.aggregate_id.clone(), name: "bench".into() }).id(id)
+    };
+    let first = rename().await.expect("renamed");
+    assert_eq!((first.version, first.unknown_events[0].event_type.as_str()), (2, "product.renamed"));
+    assert_eq!(rename().await.expect("known"), first);
+}
+
+/// The service is asked at once, not when the first answer has been missed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_same_command_again_is_told_its_outcome_at_once() {
+    let (url, _alone) = crate::nats::alone().await;
+    let service = start(&[("NATS_URL", &url)]).await;
+    let nats: SharedBroker = Arc::new(NatsBroker::connect(&url, "an invoker").await.expect("a valid URL"));
+    for broker in [service.broker().expect("it has one"), &nats] {
+        let (create, _) = over(broker);
+        let (id, began) = (Uuid::now_v7(), std::time::Instant::now());
+        let first = create.invoke(&lamp("lamp")).id(id).await.expect("created");
+        for _ in 0..3 {
+            assert_eq!(create.invoke(&lamp("lamp")).id(id).await.expect("known"), first);
+        }
+        assert!(began.elapsed() < Duration::from_secs(10), "three times five seconds otherwise: {:?}", began.elapsed());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

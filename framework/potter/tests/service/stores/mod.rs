@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use potter::dispatch::Options;
 use potter::memory::MemoryStore;
+use potter::retries::Retries;
 use potter::store::SharedStore;
 use potter::testing::TestApp;
 use potter_postgres::PostgresStore;
@@ -38,6 +39,6 @@ async fn postgres(dsn: &str) -> SharedStore {
 /// Starts the sample on a store.
 async fn start(store: &SharedStore) -> TestApp {
     // What is sold out stays so: nobody restocks.
-    let options = Options { worker_attempts: 1, ..Options::default() };
+    let options = Options { retries: Retries::none(), ..Options::default() };
     TestApp::start_with(potter_sample::module(), store.clone(), options).await
 }
