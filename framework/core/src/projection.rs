@@ -72,6 +72,14 @@ pub(crate) struct Progress {
     pub position: u64,
     /// How often the read model has changed since the start.
     pub changes: u64,
+    /// Whether it is known, and one in this log.
+    pub known: bool,
+}
+
+impl Progress {
+    fn has_reached(self, position: u64) -> bool {
+        self.known && self.position >= position
+    }
 }
 
 /// What a projection is doing.
@@ -178,7 +186,7 @@ impl ProjectionHandle {
             return true;
         }
         let mut progress = self.board.progress.subscribe();
-        progress.wait_for(|progress| progress.position >= position).await.is_ok()
+        progress.wait_for(|progress| progress.has_reached(position)).await.is_ok()
     }
 
     /// Builds the read model anew beside the live one, and puts it in its place.
@@ -205,7 +213,7 @@ impl ProjectionHandle {
 
     /// Whether it has seen the event at `position`.
     pub fn has_reached(&self, position: u64) -> bool {
-        self.board.progress.borrow().position >= position
+        self.board.progress.borrow().has_reached(position)
     }
 
     /// Whether it is paused, as far as this process knows.
@@ -364,16 +372,16 @@ pub async fn list(module: &Module, store: &SharedStore) -> Vec<ProjectionStatus>
 }
 
 async fn status(name: &'static str, head: u64, store: &SharedStore) -> Result<ProjectionStatus, StoreError> {
-    let position = store.checkpoint(name, Generation::Live).await?;
+    let checkpoint = store.checkpoint(name, Generation::Live).await?;
+    let other_log = ends_before(store, checkpoint).await?;
+    let position = if other_log { 0 } else { checkpoint };
     let parked = store.parked(name, Generation::Live).await?.len();
     let record = store.projection(name).await?;
     let state = match record {
+        _ if other_log => ProjectionState::Error(ProjectionError::OtherLog.to_string()),
         ProjectionRecord { paused: true, .. } => ProjectionState::Paused,
         ProjectionRecord { rebuilding: true, .. } => ProjectionState::Building,
         _ if position < head => ProjectionState::Building,
-        _ if ends_before(store, position).await? => {
-            ProjectionState::Error(ProjectionError::BeyondLog { position }.to_string())
-        }
         _ => ProjectionState::Active,
     };
     Ok(ProjectionStatus { name, state, position, head, parked, rebuild: record.rebuild })

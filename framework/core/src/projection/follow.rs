@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use super::follower::{Follower, Log, Seen};
 use super::rebuild::Begun;
-use super::{Board, ProjectionState};
+use super::{Board, Progress, ProjectionState};
 use crate::backoff::backoff;
 use crate::dispatch::Runtime;
 use crate::failure::Failure;
@@ -197,7 +197,7 @@ impl<'r, M: ReadModel> Task<'r, M> {
         self.head.mark_unchanged();
         let advanced = match self.role {
             _ if self.paused => self.rest().await,
-            _ if self.follower.compare_with_log().is_err() => self.look_around().await,
+            _ if self.follower.compare_with_log().is_err() => self.wait_for_a_reset().await,
             Role::Leads => self.lead().await,
             Role::StandsBy { still_since } => self.look_on(still_since).await,
         };
@@ -235,8 +235,7 @@ impl<'r, M: ReadModel> Task<'r, M> {
                 self.paused = true;
                 Ok(Wait::Not)
             }
-            Err(ProjectionError::Store(error)) => Err(error),
-            Err(error) => Err(StoreError::new("take in events", error)),
+            Err(error) => Err(error.into_store("take in events")),
         }
     }
 
@@ -292,6 +291,14 @@ impl<'r, M: ReadModel> Task<'r, M> {
         Ok(if self.paused { Wait::Not } else { Wait::ForEventsOr(LOOK_AROUND) })
     }
 
+    /// Takes nothing in from a log that isn't the read model's.
+    async fn wait_for_a_reset(&mut self) -> Result<Wait, StoreError> {
+        match self.follower.remember_other_log().await {
+            Ok(()) | Err(ProjectionError::Moved { .. } | ProjectionError::Paused) => self.look_around().await,
+            Err(error) => Err(error.into_store("remember that the log is another one")),
+        }
+    }
+
     fn is_time_to_look_around(&self) -> bool {
         self.looked_around.elapsed() >= LOOK_AROUND
     }
@@ -328,14 +335,11 @@ impl<'r, M: ReadModel> Task<'r, M> {
     /// Tells how far the read model is; changes come no later than the position that they belong to.
     fn tell(&mut self) {
         let head = *self.runtime.store.head().borrow();
-        let beyond_log = self.follower.compare_with_log().err();
+        let other_log = self.follower.compare_with_log().err();
         // Of another log nothing has been seen.
-        let position = if beyond_log.is_some() { 0 } else { self.follower.position() };
-        self.board.progress.send_if_modified(|progress| {
-            let changed = progress.position != position || progress.changes != self.follower.changes;
-            (progress.position, progress.changes) = (position, self.follower.changes);
-            changed
-        });
+        let position = if other_log.is_some() { 0 } else { self.follower.position() };
+        let told = Progress { position, changes: self.follower.changes, known: other_log.is_none() };
+        self.board.progress.send_if_modified(|progress| std::mem::replace(progress, told) != told);
         self.board.meter.events.absolute(self.follower.taken_in);
         self.board.meter.lag.set(head.saturating_sub(position) as f64);
         self.caught_up |= position >= head;
@@ -345,8 +349,8 @@ impl<'r, M: ReadModel> Task<'r, M> {
             return;
         }
         self.board.set_state(match self.building {
+            None if let Some(error) = &other_log => ProjectionState::Error(error.to_string()),
             None if self.paused => ProjectionState::Paused,
-            None if let Some(error) = beyond_log => ProjectionState::Error(error.to_string()),
             None if self.caught_up => ProjectionState::Active,
             _ => ProjectionState::Building,
         });

@@ -27,6 +27,10 @@ const STRANGERS: usize = 256;
 /// How often a replay gives way to another process.
 const REPLAYS: u32 = 10;
 
+/// The checkpoint of a read model that another log was taken in for, until it is reset: no log is that long, and every
+/// store's numbers are.
+const OF_ANOTHER_LOG: u64 = (1 << 53) - 1;
+
 /// Bytes of rows kept in memory at most, about.
 const ROWS_IN_MEMORY: usize = 6 << 20;
 
@@ -54,7 +58,7 @@ pub(super) struct Follower<M: ReadModel> {
     /// The checkpoint in the store.
     checkpoint: u64,
     /// Whether the log ends before the checkpoint, and so isn't the one that was taken in.
-    beyond_log: bool,
+    other_log: bool,
     /// Rows as they are in the table, which nobody else writes.
     rows: Rows<M::Row>,
     /// What `rows` take in memory, about.
@@ -163,7 +167,7 @@ impl<M: ReadModel> Follower<M> {
             epoch: 0,
             position: 0,
             checkpoint: 0,
-            beyond_log: false,
+            other_log: false,
             rows: Rows::default(),
             rows_weight: 0,
             blocked: Blocked::default(),
@@ -244,7 +248,7 @@ impl<M: ReadModel> Follower<M> {
         }
         let checkpoint = self.store.checkpoint(M::NAME, self.generation).await?;
         self.found(checkpoint);
-        self.beyond_log = ends_before(&self.store, checkpoint).await?;
+        self.other_log = ends_before(&self.store, checkpoint).await?;
         self.reload_parked().await
     }
 
@@ -256,7 +260,15 @@ impl<M: ReadModel> Follower<M> {
 
     /// Says so if the log ends before what has been taken in.
     pub fn compare_with_log(&self) -> Result<(), ProjectionError> {
-        if self.beyond_log { Err(ProjectionError::BeyondLog { position: self.checkpoint }) } else { Ok(()) }
+        if self.other_log { Err(ProjectionError::OtherLog) } else { Ok(()) }
+    }
+
+    /// Sees to it that this isn't forgotten when the log has grown: the events at those positions are others.
+    pub async fn remember_other_log(&mut self) -> Result<(), ProjectionError> {
+        match self.other_log && self.checkpoint < OF_ANOTHER_LOG {
+            true => self.commit(OF_ANOTHER_LOG, Changes::none(), Vec::new(), Vec::new()).await,
+            false => Ok(()),
+        }
     }
 
     /// Somebody else has moved the checkpoint: forward, or back if the read model was emptied.
@@ -322,7 +334,7 @@ impl<M: ReadModel> Follower<M> {
         self.keep_checkpoint().await?;
         match self.store.finish_rebuild(M::NAME, M::TABLE, self.epoch, self.checkpoint).await {
             Err(ProjectionError::Moved { actual }) if ends_before(&self.store, actual).await? => {
-                Err(ProjectionError::BeyondLog { position: actual })
+                Err(ProjectionError::OtherLog)
             }
             finished => finished,
         }
@@ -332,6 +344,7 @@ impl<M: ReadModel> Follower<M> {
     pub async fn replay_parked_in_turn(&mut self, of: &Replay) -> Result<usize, ProjectionError> {
         for _ in 0..REPLAYS {
             self.reload().await?;
+            self.compare_with_log()?;
             match self.replay_parked(of).await {
                 Err(ProjectionError::Moved { .. }) => {}
                 replayed => return replayed,
@@ -621,7 +634,7 @@ impl From<ProjectionError> for Failure {
         match error {
             ProjectionError::Store(error) => error.into(),
             ProjectionError::Paused => Self::unavailable("the projection is paused"),
-            ProjectionError::BeyondLog { .. } => Self::refused("BEYOND_LOG", error.to_string()),
+            ProjectionError::OtherLog => Self::refused("OTHER_LOG", error.to_string()),
             error => Self::bug(&error),
         }
     }

@@ -293,15 +293,12 @@ pub enum ProjectionError {
     /// It is paused, and the batch is one of the live generation.
     #[error("the projection is paused")]
     Paused,
-    /// The log has no event at the position up to which events have been taken in.
+    /// The log isn't the one that has been taken in: it ends before.
     #[error(
-        "the log ends before position {position}, up to which events have been taken in: it is an older copy, or another \
-         service's. A reset takes everything in again"
+        "the log ends before what has been taken in: it is an older copy, or another service's. A reset takes everything \
+         in again"
     )]
-    BeyondLog {
-        /// The checkpoint.
-        position: u64,
-    },
+    OtherLog,
     /// Two rows would have the same value in a unique column; nothing of the batch was written.
     #[error("`{column}` is not unique: row `{key}`")]
     NotUnique {
@@ -313,6 +310,16 @@ pub enum ProjectionError {
     /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl ProjectionError {
+    /// The same as a failure of the database, for those who expect no other.
+    pub(crate) fn into_store(self, operation: &'static str) -> StoreError {
+        match self {
+            Self::Store(error) => error,
+            error => StoreError::new(operation, error),
+        }
+    }
 }
 
 /// Which rows of a read model, in which order.
