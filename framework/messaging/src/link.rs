@@ -12,6 +12,7 @@ use potter_core::flood::Flood;
 use potter_core::health::{ComponentHealth, HealthStatus};
 use potter_core::store::{DeadLetter, SharedStore, StoreError};
 use tokio::sync::{Notify, watch};
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use crate::meter::{Kind, Meter};
@@ -265,6 +266,8 @@ pub(crate) async fn keep_watch(link: Arc<Link>, published: watch::Receiver<u64>)
     let mut declared = false;
     let mut outage = Outage::default();
     let mut look = tokio::time::interval(LOOK);
+    // A broker that is long in answering isn't asked the more often for it.
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while link.unless_stopping(look.tick()).await.is_some() {
         let Some(pinged) = link.unless_stopping(link.broker.ping()).await else { return };
         match pinged {

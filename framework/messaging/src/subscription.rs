@@ -23,7 +23,7 @@ use tokio::time::sleep;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-use crate::link::{Link, tell_of_store};
+use crate::link::Link;
 use crate::meter::SubscriptionMeter;
 
 /// An event that isn't acknowledged for that long is delivered again, perhaps to another process.
@@ -184,11 +184,8 @@ impl Following {
                     return Some(());
                 }
                 Ok(Applied::Behind) => {
-                    let id = self.set_aside(key, message, BEHIND.to_owned(), history.clone()).await?;
-                    match self.take_back(key, id).await? {
-                        true => continue,
-                        false => return Some(()),
-                    }
+                    let id = self.set_aside(key, message, BEHIND.to_owned(), history).await?;
+                    return self.take_up(key, id, message).await;
                 }
                 Err(failure) => failure,
             };
@@ -249,22 +246,28 @@ impl Following {
         Ok(!self.letters(key, 1).await?.is_empty())
     }
 
-    /// Takes a letter back that was kept behind others of its stream, if those have gone meanwhile: it would wait for
-    /// nothing. Says whether it did, `None` if the messages end before that.
-    async fn take_back(&self, key: &str, id: Uuid) -> Option<bool> {
+    /// Takes an event in that was kept behind others of its stream, if those have gone meanwhile: it would wait for nothing.
+    /// Its letter stays until then. `None` if the messages end before that.
+    async fn take_up(&self, key: &str, id: Uuid, message: &Message) -> Option<()> {
         for attempt in 1.. {
-            match self.take_back_first(key, id).await {
-                Ok(taken) => return Some(taken),
-                Err(error) => tell_of_store(&error, "cannot look what an event waits behind yet"),
+            let Err(failure) = self.take_up_last(key, id, message).await else { return Some(()) };
+            self.tell(message, &failure);
+            if failure.kind != FailureKind::Unavailable {
+                // A replay tries it again, and says then why it fails.
+                return Some(());
             }
             self.link.wait_for_store(attempt).await?;
         }
         unreachable!("attempts are without end")
     }
 
-    async fn take_back_first(&self, key: &str, id: Uuid) -> Result<bool, StoreError> {
-        // Whoever replays at the same moment removes it first; its claims tell what is done.
-        Ok(self.letters(key, 2).await? == [id] && self.link.store().remove_dead_letter(id).await?)
+    async fn take_up_last(&self, key: &str, id: Uuid, message: &Message) -> Result<(), Failure> {
+        if self.letters(key, 2).await? == [id] {
+            // Whoever replays at the same moment has the same effects, which happen once.
+            self.count(apply(&self.subscription, &self.link, message).await?);
+            self.link.store().remove_dead_letter(id).await?;
+        }
+        Ok(())
     }
 
     /// The oldest letters of a stream, so many at most.

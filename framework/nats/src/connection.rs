@@ -1,13 +1,14 @@
 //! Reaches the server, says how it is, lets go of it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_nats::connection::State;
 use async_nats::jetstream::context::ContextBuilder;
 use async_nats::{Client, ConnectOptions, Event, ServerAddr, jetstream};
 use percent_encoding::percent_decode_str;
 use potter_broker::{BrokerError, BrokerErrorKind};
+use tokio::sync::Mutex;
 
 /// How long the server may take to say that it keeps a message.
 const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(5);
@@ -17,6 +18,9 @@ const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
 
 /// How long it may take to connect to one server.
 const CONNECTS_WITHIN: Duration = Duration::from_secs(2);
+
+/// How often it is tried to find out why there is no connection: each time is one more failed login.
+const ASKED_AGAIN_AFTER: Duration = Duration::from_secs(10);
 
 /// The longest time between two tries to connect: a server that comes back is soon used again.
 const RECONNECT_WITHIN: Duration = Duration::from_secs(1);
@@ -35,6 +39,8 @@ pub(crate) struct Connection {
 struct Servers {
     addresses: Vec<ServerAddr>,
     credentials: Option<Credentials>,
+    /// Why a connection wasn't made, and when that was asked.
+    refused: Mutex<Option<(Instant, String)>>,
 }
 
 #[derive(Clone, PartialEq)]
@@ -123,7 +129,7 @@ impl Servers {
                 "the NATS URLs name different users or passwords; all servers of a cluster are shown the same";
             return Err(BrokerError::new(BrokerErrorKind::Refused, message));
         }
-        Ok(Self { addresses, credentials })
+        Ok(Self { addresses, credentials, refused: Mutex::default() })
     }
 
     fn options(&self) -> ConnectOptions {
@@ -135,11 +141,16 @@ impl Servers {
         }
     }
 
-    /// The client tries on and keeps to itself why it doesn't succeed; one more try tells.
+    /// The client tries on and keeps to itself why it doesn't succeed; one more try tells, now and then.
     async fn why_not(&self, error: BrokerError) -> BrokerError {
-        match self.options().connect(self.addresses.clone()).await {
-            Ok(_) => error,
-            Err(reason) => BrokerError::new(error.kind, format!("{error}: {reason}")),
+        let mut known = self.refused.lock().await;
+        if known.as_ref().is_none_or(|(asked, _)| asked.elapsed() >= ASKED_AGAIN_AFTER) {
+            let refused = self.options().connect(self.addresses.clone()).await.err();
+            *known = refused.map(|reason| (Instant::now(), reason.to_string()));
+        }
+        match &*known {
+            None => error,
+            Some((_, reason)) => BrokerError::new(error.kind, format!("{error}: {reason}")),
         }
     }
 }

@@ -230,6 +230,8 @@ pub(crate) async fn bring_up_to_date(connection: &Connection, dsn: &Dsn) -> Resu
         return Err(OpenError::Newer { dsn: dsn.to_string(), found, known });
     }
     if found < known {
+        // An index over a large table takes its time, whatever is configured for calls.
+        transaction.batch("SET LOCAL statement_timeout = 0").await.map_err(failed)?;
         for step in SCHEMA_STEPS.iter().skip(usize::try_from(found).unwrap_or(0)) {
             transaction.batch(step).await.map_err(failed)?;
         }

@@ -36,14 +36,16 @@ pub(crate) async fn start(dispatcher: &Dispatcher, config: &Config) -> Result<Me
 /// The broker at `url`, for a subcommand: it must be there within a few seconds.
 pub(crate) async fn reach(url: &str) -> Result<SharedBroker, TaskError> {
     let broker = potter_nats::NatsBroker::connect(url, "a subcommand").await.map_err(TaskError::other)?;
+    let mut why = String::new();
     let reached = async {
-        while broker.ping().await.is_err() {
+        while let Err(error) = broker.ping().await {
+            why = format!(": {error}");
             tokio::time::sleep(PAUSE).await;
         }
     };
     match tokio::time::timeout(REACHED_WITHIN, reached).await {
         Ok(()) => Ok(Arc::new(broker)),
-        Err(_) => Err(TaskError::new("the broker at NATS_URL is out of reach")),
+        Err(_) => Err(TaskError::new(format!("the broker at NATS_URL is out of reach{why}"))),
     }
 }
 

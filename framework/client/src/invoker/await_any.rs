@@ -99,7 +99,12 @@ impl<F: Event, E: Event, X: ErrorEvent> AwaitAny<F, E, X> {
         let listening = self.subjects.into_iter().map(|subject| listen(&self.broker, subject, command.deadline));
         let listening = try_join_all(listening).await.map_err(|why| invocation.not_sent(&why))?;
         let mut events = select_all(listening);
-        let command = command.send(|| pass_over(&mut events)).await?;
+        let sent = command.send(|| pass_over(&mut events)).await;
+        let command = sent.map_err(|error| match error.code() {
+            // It may have arrived, and led to what nobody heard.
+            "DEADLINE_EXCEEDED" => unheard(&invocation).into(),
+            _ => error,
+        })?;
         let deadline = command.deadline;
         let followed = async {
             tokio::select! {

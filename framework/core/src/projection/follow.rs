@@ -18,7 +18,7 @@ use super::rebuild::Begun;
 use super::{Board, Progress, ProjectionState};
 use crate::backoff::backoff;
 use crate::dispatch::Runtime;
-use crate::failure::Failure;
+use crate::failure::{Failure, FailureKind};
 use crate::panics;
 use crate::read_model::ReadModel;
 use crate::replay::Replay;
@@ -122,7 +122,7 @@ enum Woken<M: ReadModel> {
 
 impl<'r, M: ReadModel> Task<'r, M> {
     async fn run(runtime: &'r Arc<Runtime>, board: &'r Board, orders: &'r mut mpsc::Receiver<Order>) {
-        let Some(follower) = resume(runtime, board).await else { return };
+        let Some((follower, record)) = resume(runtime, board).await else { return };
         let head = runtime.store.head();
         let mut task = Self {
             runtime,
@@ -138,10 +138,8 @@ impl<'r, M: ReadModel> Task<'r, M> {
             caught_up: false,
             looked_around: Instant::now(),
         };
-        if let Ok(record) = runtime.store.projection(M::NAME).await {
-            task.paused = record.paused;
-            task.take_up_rebuild(record);
-        }
+        task.paused = record.paused;
+        task.take_up_rebuild(record);
         task.tell();
         task.follow().await;
     }
@@ -360,8 +358,7 @@ impl<'r, M: ReadModel> Task<'r, M> {
     fn take_up_rebuild(&mut self, record: ProjectionRecord) {
         if record.rebuilding || record.rebuild.as_ref().is_some_and(|it| it.end.is_none()) {
             tracing::info!(read_model = M::NAME, "a rebuild was interrupted");
-            let log = self.runtime.log();
-            self.spawn_rebuild(async move { Begun::broken_off::<M>(&log, record).await }, oneshot::channel().0, 0);
+            self.spawn_rebuild(broken_off::<M>(self.runtime.clone(), record), oneshot::channel().0, 0);
         }
     }
 
@@ -413,8 +410,9 @@ impl<'r, M: ReadModel> Task<'r, M> {
     }
 
     fn try_again(&mut self, begun: Begun, done: Done<()>, failures: u32) {
+        let runtime = self.runtime.clone();
         let after_a_while = async move {
-            tokio::time::sleep(backoff(failures)).await;
+            runtime.wait_for_store(failures).await;
             Ok(Some(begun))
         };
         self.spawn_rebuild(after_a_while, done, failures);
@@ -446,10 +444,10 @@ async fn changed(head: &mut watch::Receiver<u64>) {
 }
 
 /// Finds out where the read model is; tries until the store answers or the service stops.
-async fn resume<M: ReadModel>(runtime: &Runtime, board: &Board) -> Option<Follower<M>> {
+async fn resume<M: ReadModel>(runtime: &Runtime, board: &Board) -> Option<(Follower<M>, ProjectionRecord)> {
     for attempt in 1.. {
-        match runtime.unless_stopping(Follower::resume(runtime.log())).await? {
-            Ok(follower) => return Some(follower),
+        match runtime.unless_stopping(known(runtime)).await? {
+            Ok(known) => return Some(known),
             Err(error) => {
                 tracing::error!(read_model = M::NAME, %error, "a projection cannot begin");
                 board.set_state(ProjectionState::Error("the store is out of reach".to_owned()));
@@ -458,6 +456,21 @@ async fn resume<M: ReadModel>(runtime: &Runtime, board: &Board) -> Option<Follow
         runtime.unless_stopping(runtime.wait_for_store(attempt)).await?;
     }
     None
+}
+
+async fn known<M: ReadModel>(runtime: &Runtime) -> Result<(Follower<M>, ProjectionRecord), StoreError> {
+    Ok((Follower::resume(runtime.log()).await?, runtime.store.projection(M::NAME).await?))
+}
+
+/// The rebuild that was broken off, if there is one; tries until the store answers.
+async fn broken_off<M: ReadModel>(runtime: Arc<Runtime>, record: ProjectionRecord) -> Result<Option<Begun>, Failure> {
+    for attempt in 1.. {
+        match Begun::broken_off::<M>(&runtime.log(), record.clone()).await {
+            Err(failure) if failure.kind == FailureKind::Unavailable => runtime.wait_for_store(attempt).await,
+            known => return known,
+        }
+    }
+    unreachable!("attempts are without end")
 }
 
 /// Builds the next generation, if there is one to be built, until it has caught up for the first time.

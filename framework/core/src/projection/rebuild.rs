@@ -8,7 +8,7 @@ use std::panic::AssertUnwindSafe;
 use futures::FutureExt;
 
 use super::follower::{Follower, Log, ends_before};
-use crate::backoff::backoff;
+use crate::backoff::outage;
 use crate::failure::Failure;
 use crate::panics;
 use crate::read_model::ReadModel;
@@ -46,11 +46,11 @@ impl Begun {
             }
             Some(RebuildRecord { number, begin, .. }) if rebuilding => Ok(Some(Self { number, begin })),
             Some(RebuildRecord { number, .. }) => {
-                drop_rebuild::<M>(&log.store, number, "a migration has made the table anew").await.map(|()| None)
+                drop_rebuild::<M>(&log.store, number, "a migration has made the table anew").await.map(|_| None)
             }
             None if rebuilding => {
                 let reason = "an earlier version of the service has begun it: begin it anew";
-                drop_rebuild::<M>(&log.store, 0, reason).await.map(|()| None)
+                drop_rebuild::<M>(&log.store, 0, reason).await.map(|_| None)
             }
             None => Ok(None),
         }
@@ -86,7 +86,7 @@ impl Begun {
                 Ok(Err(ProjectionError::Store(error))) => {
                     failures += 1;
                     tracing::error!(read_model = M::NAME, %error, "a rebuild cannot go on now");
-                    tokio::time::sleep(backoff(failures)).await;
+                    tokio::time::sleep(outage(failures)).await;
                     continue;
                 }
                 Ok(Err(error)) => error,
@@ -109,8 +109,10 @@ impl Begun {
             }
             error => (error.to_string(), error.into()),
         };
-        drop_rebuild::<M>(store, self.number, &reason).await?;
-        Err(failure)
+        match drop_rebuild::<M>(store, self.number, &reason).await? {
+            true => Err(failure),
+            false => self.end::<M>(store).await,
+        }
     }
 
     /// What has become of it by another process.
@@ -123,8 +125,11 @@ impl Begun {
     }
 }
 
-async fn drop_rebuild<M: ReadModel>(store: &SharedStore, number: u64, reason: &str) -> Result<(), Failure> {
-    tracing::error!(read_model = M::NAME, reason, "a rebuild is dropped");
-    store.drop_rebuild(M::NAME, M::TABLE, number, reason.to_owned()).await?;
-    Ok(())
+/// Drops a rebuild, unless it has ended before; says whether it did.
+async fn drop_rebuild<M: ReadModel>(store: &SharedStore, number: u64, reason: &str) -> Result<bool, Failure> {
+    let dropped = store.drop_rebuild(M::NAME, M::TABLE, number, reason.to_owned()).await?;
+    if dropped {
+        tracing::error!(read_model = M::NAME, reason, "a rebuild is dropped");
+    }
+    Ok(dropped)
 }

@@ -235,7 +235,9 @@ async fn what_comes_during_a_replay_is_replayed_too() {
         if name == "bad one" {
             futures::executor::block_on(broker.publish(listed("2", "a", "Ink"))).expect("it is kept");
             let parked = || futures::executor::block_on(store.dead_letters(DeadLetterFilter::default()));
+            let until = std::time::Instant::now() + SOON;
             while parked().expect("readable").len() < 2 {
+                assert!(std::time::Instant::now() < until, "the second is not kept");
                 std::thread::yield_now();
             }
         }

@@ -55,9 +55,12 @@ async fn a_broker_is_missed_only_where_there_is_none() {
 
 async fn until_up(process: &Process) {
     let is_up = async || get(process.http, "/health/ready").await.is_ok_and(|it| it.json()["status"] == "UP");
-    while !is_up().await {
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
+    let up = async {
+        while !is_up().await {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(30), up).await.expect("it is up in the end");
 }
 
 // The log is waited for on a thread.
