@@ -137,6 +137,7 @@ impl Broker for GuardedBroker {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::VecDeque;
     use std::sync::{Arc, Mutex};
 
     use potter_broker::MemoryBroker;
@@ -167,12 +168,22 @@ mod tests {
     #[tokio::test]
     async fn a_message_that_may_have_arrived_at_the_first_try_is_in_doubt() {
         let silent = Silent::new(Arc::new(MemoryBroker::new()));
-        *silent.first.lock().expect("no panic") = Some(BrokerError::new(BrokerErrorKind::TimedOut, "no answer"));
+        silent.tries(vec![Some(BrokerError::new(BrokerErrorKind::TimedOut, "no answer"))]);
         let broker = GuardedBroker::new(Arc::new(silent), Guard::new("broker", Limits::default()));
         for certain in [false, true] {
             let told = broker.publish(Message::new("a", "").id("1")).await.expect_err("it isn't there");
             assert_eq!(told.is_certain(), certain, "{told:?}");
         }
+    }
+
+    /// What was sent and has no answer yet may have arrived, whatever the try before it was told.
+    #[tokio::test(start_paused = true)]
+    async fn a_message_whose_last_try_is_broken_off_is_in_doubt() {
+        let silent = Silent::new(Arc::new(MemoryBroker::new()));
+        silent.tries(vec![Some(BrokerError::new(BrokerErrorKind::Unreachable, "not there")), None]);
+        let broker = GuardedBroker::new(Arc::new(silent), Guard::new("broker", Limits::default()));
+        let told = broker.publish(Message::new("a", "").id("1")).await.expect_err("it doesn't answer");
+        assert!(!told.is_certain(), "{told:?}");
     }
 
     #[tokio::test]
@@ -185,23 +196,30 @@ mod tests {
         }
     }
 
-    /// Keeps everything, and says that it isn't there; for the first time perhaps something else.
+    /// Keeps everything, and says that it isn't there; what the first tries are told may be something else.
     struct Silent {
         broker: SharedBroker,
-        first: Mutex<Option<BrokerError>>,
+        /// `None`: nothing, for ever.
+        told: Mutex<VecDeque<Option<BrokerError>>>,
     }
 
     impl Silent {
         fn new(broker: SharedBroker) -> Self {
-            Self { broker, first: Mutex::default() }
+            Self { broker, told: Mutex::default() }
+        }
+
+        fn tries(&self, told: Vec<Option<BrokerError>>) {
+            *self.told.lock().expect("no panic") = told.into();
         }
     }
 
     impl Broker for Silent {
         fn publish(&self, _: Message) -> BoxFuture<'_, Result<(), BrokerError>> {
-            let away = || BrokerError::new(BrokerErrorKind::Unreachable, "no answer");
-            let told = self.first.lock().expect("no panic").take().unwrap_or_else(away);
-            futures::future::ready(Err(told)).boxed()
+            let away = || Some(BrokerError::new(BrokerErrorKind::Unreachable, "no answer"));
+            match self.told.lock().expect("no panic").pop_front().unwrap_or_else(away) {
+                Some(told) => futures::future::ready(Err(told)).boxed(),
+                None => futures::future::pending().boxed(),
+            }
         }
 
         fn declare(&self, channel: Channel) -> BoxFuture<'_, Result<(), BrokerError>> {

@@ -318,12 +318,22 @@ pub(crate) async fn drop_rebuild(
 ) -> Result<bool, Error> {
     let transaction = Transaction::begin(connection).await?;
     transaction.execute(TAKE_TURNS, &[]).await?;
-    let goes_on = end_rebuild(&transaction, projection, number, Some(reason)).await?;
+    let goes_on = match number {
+        0 => is_unknown(&transaction, projection).await?,
+        number => end_rebuild(&transaction, projection, number, Some(reason)).await?,
+    };
     if goes_on {
         drop_next(&transaction, projection, table).await?;
     }
     transaction.commit().await?;
     Ok(goes_on)
+}
+
+/// Whether there is a next generation of which no rebuild is known.
+async fn is_unknown(transaction: &Transaction<'_>, projection: &str) -> Result<bool, Error> {
+    let sql = "SELECT 1 FROM potter_checkpoints c WHERE c.projection = $1 AND c.generation = 'next' \
+        AND NOT EXISTS (SELECT FROM potter_rebuilds r WHERE r.projection = $1 AND r.ended_at IS NULL)";
+    Ok(transaction.row(sql, &[&Text(projection)]).await?.is_some())
 }
 
 async fn end_rebuild(

@@ -254,12 +254,22 @@ pub(crate) fn drop_rebuild(
     reason: &str,
 ) -> rusqlite::Result<bool> {
     let transaction = begin(connection)?;
-    let goes_on = end_rebuild(&transaction, projection, number, Some(reason))?;
+    let goes_on = match number {
+        0 => is_unknown(&transaction, projection)?,
+        number => end_rebuild(&transaction, projection, number, Some(reason))?,
+    };
     if goes_on {
         drop_next(&transaction, projection, table)?;
         transaction.commit()?;
     }
     Ok(goes_on)
+}
+
+/// Whether there is a next generation of which no rebuild is known.
+fn is_unknown(connection: &Connection, projection: &str) -> rusqlite::Result<bool> {
+    let sql = "SELECT 1 FROM potter_checkpoints c WHERE c.projection = ?1 AND c.generation = 'next' \
+               AND NOT EXISTS (SELECT 1 FROM potter_rebuilds r WHERE r.projection = ?1 AND r.ended_at IS NULL)";
+    connection.prepare(sql)?.exists([projection])
 }
 
 fn end_rebuild(

@@ -120,6 +120,8 @@ pub(crate) fn checkpoint(connection: &Connection, projection: &str, generation: 
 }
 
 pub(crate) fn projection(connection: &Connection, projection: &str) -> rusqlite::Result<ProjectionRecord> {
+    // As of one moment: another process may begin or end a rebuild between two statements.
+    let connection = &connection.unchecked_transaction()?;
     let (paused, epoch) = state(connection, projection)?;
     let rebuilding = connection
         .prepare_cached("SELECT 1 FROM potter_checkpoints WHERE projection = ?1 AND generation = 'next'")?

@@ -200,6 +200,20 @@ async fn a_rebuild_of_an_earlier_version_is_dropped_and_told() {
     assert_eq!(store.begin_rebuild("Things", THINGS, Rebuild::After(0)).await.expect("begun"), Some(2));
 }
 
+/// A node of an earlier version may begin one when the tables are those of now already.
+#[tokio::test]
+async fn a_rebuild_that_nothing_is_known_of_is_dropped() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let store = open(&directory);
+    let number = store.begin_rebuild("Things", THINGS, Rebuild::After(0)).await.expect("begun").expect("the first");
+    assert!(!store.drop_rebuild("Things", THINGS, 0, "unknown".to_owned()).await.expect("asked"), "it is known");
+    let connection = rusqlite::Connection::open(directory.path().join("data.db")).expect("it can be opened");
+    connection.execute("DELETE FROM potter_rebuilds WHERE number = ?1", [number]).expect("forgotten");
+    assert!(store.drop_rebuild("Things", THINGS, 0, "unknown".to_owned()).await.expect("dropped"));
+    assert!(!store.projection("Things").await.expect("readable").rebuilding);
+    assert!(!store.drop_rebuild("Things", THINGS, 0, "unknown".to_owned()).await.expect("asked"), "there is none");
+}
+
 /// `projections rebuild` runs beside the service.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rebuild_by_another_process_takes_effect() {

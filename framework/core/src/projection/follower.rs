@@ -309,7 +309,7 @@ impl<M: ReadModel> Follower<M> {
     }
 
     /// What another process has moved is read again. It may also have ended the rebuild, and nothing is as it was.
-    async fn go_on_after(&mut self, error: ProjectionError) -> Result<(), ProjectionError> {
+    pub async fn go_on_after(&mut self, error: ProjectionError) -> Result<(), ProjectionError> {
         if !self.store.projection(M::NAME).await?.goes_on(self.epoch) {
             return Err(ProjectionError::Ended);
         }

@@ -66,7 +66,12 @@ impl Begun {
         let mut builder = Follower::<M>::next(log.clone(), self.number).await?;
         builder.compare_with_log()?;
         if let Rebuild::RowsOf(events) = &self.begin {
-            let rows = builder.make_anew(events).await?;
+            let rows = loop {
+                match builder.make_anew(events).await {
+                    Ok(rows) => break rows,
+                    Err(error) => builder.go_on_after(error).await?,
+                }
+            };
             tracing::info!(read_model = M::NAME, rows, "made rows anew");
         }
         while builder.build().await? {

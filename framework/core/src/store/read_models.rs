@@ -90,8 +90,8 @@ pub trait ReadModels: Send + Sync + 'static {
         expected_checkpoint: u64,
     ) -> BoxFuture<'_, Result<(), ProjectionError>>;
 
-    /// Drops the next generation and notes why, if the rebuild of that number still goes on (0: one that nothing is known
-    /// of); answers whether it did.
+    /// Drops the next generation and notes why, if the rebuild of that number still goes on (0: drops one that nothing is
+    /// known of, as an earlier version of the store begins it); answers whether it did.
     fn drop_rebuild(
         &self,
         projection: &'static str,
