@@ -540,15 +540,19 @@ async fn forget_old_records(runtime: Arc<Runtime>) {
     let mut hourly = tokio::time::interval(Duration::from_secs(3600));
     while runtime.unless_stopping(hourly.tick()).await.is_some() {
         let expiry = runtime.options.retention.expiry(SystemTime::now());
+        let mut records = 0;
         loop {
             match runtime.unless_stopping(runtime.store.purge(expiry)).await {
-                Some(Ok(forgotten)) if forgotten > 0 => {}
+                Some(Ok(forgotten)) if forgotten > 0 => records += forgotten,
                 Some(Err(error)) => {
                     tracing::warn!(%error, "cannot forget old records now");
                     break;
                 }
                 _ => break,
             }
+        }
+        if records > 0 {
+            tracing::info!(records, "forgot what has been kept long enough: keys, outcomes, claims, dead letters");
         }
     }
 }

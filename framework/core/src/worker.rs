@@ -356,10 +356,13 @@ impl Shared {
 
 /// Shows that this process lives, and takes up what others have left behind.
 async fn keep_adopting(workers: Workers) {
+    static FAILED: Flood = Flood::new();
     let runtime = workers.runtime().clone();
     while runtime.unless_stopping(tokio::time::sleep(COMMANDS_ARE_ADOPTED_EVERY)).await.is_some() {
-        if let Some(Err(error)) = runtime.unless_stopping(workers.adopt()).await {
-            tracing::warn!(%error, "cannot look for commands that others have left behind");
+        if let Some(Err(error)) = runtime.unless_stopping(workers.adopt()).await
+            && let Some(left_out) = FAILED.admits("adopt")
+        {
+            tracing::warn!(%error, left_out, "cannot look for commands that others have left behind");
         }
     }
 }

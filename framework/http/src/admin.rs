@@ -269,8 +269,8 @@ impl Request<'_> {
             (None, true, None) => Ok(Rebuild::FromSnapshot),
             (None, false, Some(events)) => Ok(Rebuild::RowsOf(events)),
             _ => {
-                let detail = "is only one of `from`, `from_snapshot`, and `aggregate`, `id` and `type`";
-                Err(Problem::invalid("", "too_many_parameters", detail))
+                let detail = "stands alone, as `from_snapshot` does, and `aggregate`, `id` and `type` among themselves";
+                Err(Problem::invalid("from", "too_many_parameters", detail))
             }
         }
     }

@@ -219,8 +219,8 @@ impl Following {
             _ => Some(0),
         };
         if let Some(left_out) = admitted {
-            let subscription = self.subscription.name();
-            tracing::warn!(subscription, id = message.id, %failure, left_out, "cannot take an event in");
+            let (subscription, id) = (self.subscription.name(), event_id(message));
+            tracing::warn!(subscription, id, %failure, left_out, "cannot take an event in");
         }
     }
 
