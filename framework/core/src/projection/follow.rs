@@ -134,11 +134,10 @@ impl<'r, M: ReadModel> Task<'r, M> {
             building: None,
             failures: 0,
             patience: PATIENCE + Duration::from_millis(fastrand::u64(..256)),
-            paused: false,
+            paused: record.paused,
             caught_up: false,
             looked_around: Instant::now(),
         };
-        task.paused = record.paused;
         task.take_up_rebuild(record);
         task.tell();
         task.follow().await;

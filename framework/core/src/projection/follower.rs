@@ -275,6 +275,7 @@ impl<M: ReadModel> Follower<M> {
     fn found(&mut self, checkpoint: u64) {
         self.position = if checkpoint < self.checkpoint { checkpoint } else { self.position.max(checkpoint) };
         self.checkpoint = checkpoint;
+        self.other_log |= checkpoint == OF_ANOTHER_LOG;
         self.changes += 1;
     }
 
