@@ -69,7 +69,7 @@ impl Reader<'_> {
     }
 
     pub(super) fn retries(&mut self) -> Option<Retries> {
-        self.get("RETRY_DELAYS_MS", "up to 10 numbers from 1 to 3600000 with commas between", retries)
+        self.get("RETRY_DELAYS_MS", "up to 10 numbers from 1 to 30000 with commas between", retries)
     }
 
     pub(super) fn shutdown_timeout(&mut self) -> Duration {
@@ -78,10 +78,9 @@ impl Reader<'_> {
     }
 }
 
-/// At most ten waits of at most an hour.
+/// At most ten waits, none so long that the broker delivers the event to another node meanwhile.
 fn retries(value: &str) -> Option<Retries> {
-    let wait =
-        |text: &str| text.trim().parse().ok().filter(|it| (1..=3_600_000).contains(it)).map(Duration::from_millis);
+    let wait = |text: &str| text.trim().parse().ok().filter(|it| (1..=30_000).contains(it)).map(Duration::from_millis);
     let waits: Option<Vec<_>> = value.split(',').map(wait).collect();
     waits.filter(|waits| waits.len() <= 10).map(Retries::new)
 }
