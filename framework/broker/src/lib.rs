@@ -3,11 +3,9 @@
 //! A service publishes events and takes in commands through a [`Broker`]; so do the invokers of its clients. This
 //! crate is so small that both depend on it without dragging each other along.
 //!
-//! Where to look: [`port`] is the trait; [`message`] what travels; [`subject`] how names become subjects; [`backoff`]
-//! how long to wait before trying again; [`memory`] the broker in the process. `contract` (feature `contract`) is the
-//! suite that every broker passes.
+//! Where to look: [`port`] is the trait; [`message`] what travels; [`subject`] how names become subjects; [`memory`] the
+//! broker in the process. `contract` (feature `contract`) is the suite that every broker passes.
 
-pub mod backoff;
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
 pub mod memory;

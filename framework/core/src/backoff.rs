@@ -3,7 +3,13 @@
 use std::time::Duration;
 
 /// 100 ms, 1 s, then 10 s, about: what failed may fail for good.
-pub(crate) fn backoff(attempt: u32) -> Duration {
+///
+/// ```
+/// let second = potter_core::backoff::backoff(2);
+/// assert!((800..=1200).contains(&second.as_millis()));
+/// ```
+#[must_use]
+pub fn backoff(attempt: u32) -> Duration {
     by_chance(Duration::from_millis(match attempt {
         0 | 1 => 100,
         2 => 1000,
@@ -12,7 +18,12 @@ pub(crate) fn backoff(attempt: u32) -> Duration {
 }
 
 /// 100 ms, then 1 s, about: what is out of reach comes back, and nobody shall wait for long then.
-pub(crate) fn outage(attempt: u32) -> Duration {
+///
+/// ```
+/// assert!(potter_core::backoff::outage(100).as_millis() <= 1200);
+/// ```
+#[must_use]
+pub fn outage(attempt: u32) -> Duration {
     backoff(attempt.min(2))
 }
 

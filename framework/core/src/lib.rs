@@ -12,7 +12,7 @@
 //! [`inspect`], [`messages`] and `telemetry` what is seen of it from outside; [`testing`] what the
 //! tests of a service are written with.
 
-mod backoff;
+pub mod backoff;
 mod clock;
 pub mod command;
 pub mod dispatch;

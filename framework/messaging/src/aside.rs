@@ -24,12 +24,7 @@ pub(crate) async fn streams(store: &SharedStore) -> Result<HashSet<String>, Stor
 
 /// Whether an event of that stream still waits for a person; `None` if the messages end before that is known.
 pub(crate) async fn waits(link: &Link, stream: &str) -> Option<bool> {
-    let filter = DeadLetterFilter {
-        source: Some(SOURCE.to_owned()),
-        key: Some(stream.to_owned()),
-        limit: Some(1),
-        ..DeadLetterFilter::default()
-    };
+    let filter = DeadLetterFilter::oldest(SOURCE, stream, 1);
     for attempt in 1.. {
         match link.store().dead_letters(filter.clone()).await {
             Ok(letters) => return Some(!letters.is_empty()),

@@ -10,9 +10,9 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use futures::{StreamExt, TryStreamExt};
-use potter_broker::backoff::{backoff, outage};
 use potter_broker::subject::Subjects;
 use potter_broker::{BrokerErrorKind, Consumer, Delivery, Message};
+use potter_core::backoff::{backoff, outage};
 use potter_core::dispatch::{Request, RequestMetadata};
 use potter_core::failure::{Failure, FailureKind};
 use potter_core::store::{CommandStatus, DeadAttempt, DeadLetter};

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use potter_broker::backoff::outage;
 use potter_broker::{BrokerError, BrokerErrorKind, Channel, Message, SharedBroker};
+use potter_core::backoff::outage;
 use potter_core::dispatch::Dispatcher;
 use potter_core::flood::Flood;
 use potter_core::health::{ComponentHealth, HealthStatus};

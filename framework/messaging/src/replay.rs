@@ -120,12 +120,7 @@ async fn first_of_lane(store: &SharedStore, letter: &DeadLetter) -> Result<Optio
     if letter.key.is_empty() {
         return Ok(None);
     }
-    let filter = DeadLetterFilter {
-        source: Some(letter.source.clone()),
-        key: Some(letter.key.clone()),
-        limit: Some(1),
-        ..DeadLetterFilter::default()
-    };
+    let filter = DeadLetterFilter::oldest(&letter.source, &letter.key, 1);
     Ok(store.dead_letters(filter).await?.first().map(|letter| letter.id))
 }
 

@@ -275,12 +275,7 @@ impl Following {
         if key.is_empty() {
             return Ok(Vec::new());
         }
-        let filter = DeadLetterFilter {
-            source: Some(self.subscription.name().to_owned()),
-            key: Some(key.to_owned()),
-            limit: Some(limit),
-            ..DeadLetterFilter::default()
-        };
+        let filter = DeadLetterFilter::oldest(self.subscription.name(), key, limit);
         Ok(self.link.store().dead_letters(filter).await?.into_iter().map(|letter| letter.id).collect())
     }
 

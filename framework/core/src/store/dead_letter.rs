@@ -132,6 +132,12 @@ impl DeadLetter {
 }
 
 impl DeadLetterFilter {
+    /// The oldest letters of a source with a key, so many at most.
+    #[must_use]
+    pub fn oldest(source: &str, key: &str, limit: u32) -> Self {
+        Self { source: Some(source.to_owned()), key: Some(key.to_owned()), limit: Some(limit), id: None }
+    }
+
     /// Whether a letter is meant, the limit apart.
     #[must_use]
     pub fn admits(&self, letter: &DeadLetter) -> bool {
